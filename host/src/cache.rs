@@ -1,0 +1,64 @@
+//! The folder where lsrun keeps what it can make again: the litestream binary
+//! and compiled components. It belongs to the user alone: what lies in it is run.
+
+use std::io::Write;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use etcetera::BaseStrategy;
+
+use crate::environment::Environment;
+use crate::error::{Error, Result};
+use crate::exit::Exit;
+
+/// The root of the cache: `LSRUN_CACHE_DIR`, else `lsrun` in the platform's cache
+/// folder (`XDG_CACHE_HOME`, `~/.cache`).
+///
+/// Fails when there is neither the variable nor a home folder.
+pub fn root(environment: &Environment) -> Result<PathBuf> {
+    if let Some(folder) = environment.get("LSRUN_CACHE_DIR") {
+        return std::path::absolute(folder)
+            .map_err(|error| Error::new(Exit::Usage, "LSRUN_CACHE_DIR is not a path").cause(error));
+    }
+    etcetera::choose_base_strategy().map(|base| base.cache_dir().join("lsrun")).map_err(|error| {
+        Error::new(Exit::Unexpected, "no cache folder: there is no home folder")
+            .cause(error)
+            .hint("set LSRUN_CACHE_DIR to a folder that only this user can write")
+    })
+}
+
+/// Creates `folder` with mode 0700 when it is missing and refuses one that other
+/// users own or may write: code is loaded from it.
+pub fn ensure_private(folder: &Path) -> Result<()> {
+    let failed = |error: std::io::Error| {
+        Error::new(Exit::Unexpected, format!("cannot use the cache folder {}", folder.display()))
+            .cause(error)
+            .hint("set LSRUN_CACHE_DIR to a folder that this user can write")
+    };
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(failed)?;
+    let metadata = std::fs::metadata(folder).map_err(failed)?;
+    let me = rustix::process::geteuid().as_raw();
+    if metadata.uid() != me || metadata.mode() & 0o022 != 0 {
+        return Err(Error::new(
+            Exit::Unexpected,
+            format!("the cache folder {} can be written by others", folder.display()),
+        )
+        .hint(format!(
+            "make it yours alone (chmod 700 {}), or set LSRUN_CACHE_DIR",
+            folder.display()
+        )));
+    }
+    Ok(())
+}
+
+/// Writes `bytes` to `target` so that readers see the old file or the whole new
+/// one: a temporary file in the same folder, `mode`, synced, renamed.
+pub fn write_atomically(target: &Path, bytes: &[u8], mode: u32) -> std::io::Result<()> {
+    let folder = target.parent().unwrap_or_else(|| Path::new("."));
+    let mut file = tempfile::Builder::new().prefix(".new-").tempfile_in(folder)?;
+    file.write_all(bytes)?;
+    file.as_file().set_permissions(std::fs::Permissions::from_mode(mode))?;
+    file.as_file().sync_all()?;
+    file.persist(target).map_err(|error| error.error)?;
+    Ok(())
+}

@@ -1,0 +1,145 @@
+//! The error that a user reads: what is wrong, its causes, and what to do.
+//!
+//! Built where the knowledge is, with the hint; printed in one place
+//! ([`crate::terminal`]); its exit code travels with it.
+
+use std::error::Error as StdError;
+use std::fmt::Display;
+
+use crate::exit::Exit;
+
+/// `Result` with lsrun's own error.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// An expected failure. Messages are lower-case fragments without a full stop.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{message}")]
+pub struct Error {
+    exit: Exit,
+    message: String,
+    causes: Vec<String>,
+    hint: Option<String>,
+}
+
+impl Error {
+    /// `message` says what is wrong and where.
+    pub fn new(exit: Exit, message: impl Into<String>) -> Self {
+        Self { exit, message: message.into(), causes: Vec::new(), hint: None }
+    }
+
+    /// Wrong project file or alias (exit 20).
+    pub fn project(message: impl Into<String>) -> Self {
+        Self::new(Exit::Project, message)
+    }
+
+    /// Wrong command line (exit 2).
+    pub fn usage(message: impl Into<String>) -> Self {
+        Self::new(Exit::Usage, message)
+    }
+
+    /// A step that could not be carried out (exit 11).
+    pub fn inconclusive(message: impl Into<String>) -> Self {
+        Self::new(Exit::Inconclusive, message)
+    }
+
+    /// Appends one cause, outermost first.
+    #[must_use]
+    pub fn cause(mut self, cause: impl Display) -> Self {
+        self.causes.push(cause.to_string());
+        self
+    }
+
+    /// Appends `source` and everything it was caused by.
+    #[must_use]
+    pub fn source_chain(mut self, source: &(dyn StdError + 'static)) -> Self {
+        let mut next = Some(source);
+        while let Some(error) = next {
+            let text = error.to_string();
+            // Many libraries repeat their source in their own message.
+            if !self.causes.last().is_some_and(|last| last.contains(&text)) {
+                self.causes.push(text);
+            }
+            next = error.source();
+        }
+        self
+    }
+
+    /// What the user can do about it; replaces an earlier hint.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// The same error under another exit code.
+    #[must_use]
+    pub fn with_exit(mut self, exit: Exit) -> Self {
+        self.exit = exit;
+        self
+    }
+
+    /// Puts `message` in front; the present message becomes its first cause.
+    #[must_use]
+    pub fn context(mut self, message: impl Into<String>) -> Self {
+        let inner = std::mem::replace(&mut self.message, message.into());
+        self.causes.insert(0, inner);
+        self
+    }
+
+    /// The code the process ends with when nothing outranks it.
+    #[must_use]
+    pub fn exit(&self) -> Exit {
+        self.exit
+    }
+
+    /// What is wrong.
+    #[must_use]
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// Why, outermost first.
+    #[must_use]
+    pub fn causes(&self) -> &[String] {
+        &self.causes
+    }
+
+    /// What to do.
+    #[must_use]
+    pub fn hint_text(&self) -> Option<&str> {
+        self.hint.as_deref()
+    }
+
+    /// Message and causes on one line, for reports.
+    #[must_use]
+    pub fn one_line(&self) -> String {
+        let mut line = self.message.clone();
+        for cause in &self.causes {
+            line.push_str(": ");
+            line.push_str(cause);
+        }
+        line
+    }
+}
+
+/// What nobody foresaw: exit 1, with its whole chain.
+impl From<anyhow::Error> for Error {
+    fn from(error: anyhow::Error) -> Self {
+        match error.downcast::<Self>() {
+            Ok(own) => own,
+            Err(other) => {
+                let mut chain = other.chain();
+                let message = chain.next().map(ToString::to_string).unwrap_or_default();
+                let mut own = Self::new(Exit::Unexpected, message);
+                own.causes.extend(chain.map(ToString::to_string));
+                own
+            }
+        }
+    }
+}
+
+impl From<std::io::Error> for Error {
+    fn from(error: std::io::Error) -> Self {
+        Self::new(Exit::Unexpected, error.to_string())
+    }
+}

@@ -1,0 +1,6 @@
+//! lsrun proves that SQLite backups restore. See `README.md` and `wit/README.md`.
+
+pub mod cache;
+pub mod environment;
+pub mod error;
+pub mod exit;
