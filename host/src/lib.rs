@@ -4,3 +4,4 @@ pub mod cache;
 pub mod environment;
 pub mod error;
 pub mod exit;
+pub mod project;
