@@ -1,6 +1,7 @@
 //! lsrun proves that SQLite backups restore. See `README.md` and `wit/README.md`.
 
 pub mod cache;
+pub mod config;
 pub mod environment;
 pub mod error;
 pub mod exit;

@@ -30,7 +30,7 @@ pub(crate) enum Entry {
 }
 
 impl Entry {
-    pub(super) fn database(&self) -> Option<&Database> {
+    pub(crate) fn database(&self) -> Option<&Database> {
         match self {
             Self::Database { database, .. } => Some(database),
             Self::Directory { .. } => None,
@@ -46,7 +46,7 @@ impl Entry {
 
     /// Whether `path` lies in the folder of this entry and has a name that it
     /// replicates.
-    pub(super) fn holds(&self, path: &Path) -> bool {
+    pub(crate) fn holds(&self, path: &Path) -> bool {
         let Self::Directory { path: folder, recursive, pattern, .. } = self else { return false };
         let Some(name) = path.file_name().and_then(|name| name.to_str()) else { return false };
         let within = if *recursive {
