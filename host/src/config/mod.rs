@@ -78,6 +78,16 @@ struct Listed {
     keys: Map,
 }
 
+/// What is compared between entries, with symbolic links resolved.
+#[derive(Debug)]
+struct Site {
+    name: String,
+    path: PathBuf,
+    /// The folder of Litestream's state; of a database only.
+    state: Option<PathBuf>,
+    places: Vec<Destination>,
+}
+
 /// What a child process is started for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Purpose {
@@ -270,47 +280,48 @@ impl Config {
 
     /// What entries must not be to each other or to themselves.
     fn check(&mut self, problems: &mut Vec<Error>) {
-        for (index, listed) in self.entries.iter().enumerate() {
-            let name = listed.name();
-            let replicas = listed.replicas();
-            if listed.keys.get("replica").is_some() && listed.keys.get("replicas").is_some() {
-                problems.push(
-                    Error::project(format!("{name} has both `replica` and `replicas`"))
-                        .hint("Litestream takes one replica: keep `replica`"),
-                );
-            } else if replicas.len() > 1 {
-                problems.push(
-                    Error::project(format!("{name} has {} replicas", replicas.len()))
-                        .hint("Litestream 0.5 takes one replica for a database: keep one"),
-                );
+        // Asking the file system once for each entry, not for each pair.
+        let sites: Vec<Site> = self.entries.iter().map(|listed| self.site(listed)).collect();
+        for (index, (listed, site)) in self.entries.iter().zip(&sites).enumerate() {
+            check_keys(listed, problems);
+            for replica in listed.replicas() {
+                self.check_replica(listed, replica, &sites, problems);
             }
-            if matches!(listed.entry, Entry::Directory { .. })
-                && listed.keys.get("pattern").is_none()
-            {
-                problems.push(
-                    Error::project(format!("{name} has no `pattern`"))
-                        .hint("say which files are databases: `pattern: \"*.db\"`"),
-                );
-            }
-            for key in ["pattern", "recursive", "watch", "meta-dir"] {
-                let database = matches!(listed.entry, Entry::Database { .. });
-                if database && listed.keys.get(key).is_some() {
-                    problems.push(Error::project(format!(
-                        "{name} has `{key}`, which belongs to an entry with `dir`"
-                    )));
-                }
-            }
-            for replica in &replicas {
-                self.check_replica(listed, replica, problems);
-            }
-            self.check_against(index, listed, &replicas, problems);
+            self.check_against(sites.get(..index).unwrap_or_default(), site, problems);
         }
-        let warnings: Vec<String> =
-            self.entries.iter().flat_map(|listed| self.odd(listed)).collect();
+        let warnings: Vec<String> = self
+            .entries
+            .iter()
+            .zip(&sites)
+            .flat_map(|(listed, site)| self.odd(listed, site, &sites))
+            .collect();
         self.warnings.extend(warnings);
     }
 
-    fn check_replica(&self, listed: &Listed, replica: &Map, problems: &mut Vec<Error>) {
+    fn site(&self, listed: &Listed) -> Site {
+        let text = self.lookup_text();
+        Site {
+            name: listed.name(),
+            path: identity(&listed.path()),
+            state: listed
+                .entry
+                .database()
+                .map(|database| identity(&self.state_folder(&listed.keys, &database.path))),
+            places: listed
+                .replicas()
+                .into_iter()
+                .map(|replica| self.view(replica, &text).destination())
+                .collect(),
+        }
+    }
+
+    fn check_replica(
+        &self,
+        listed: &Listed,
+        replica: &Map,
+        sites: &[Site],
+        problems: &mut Vec<Error>,
+    ) {
         let name = listed.name();
         if replica.get("url").is_some() && replica.get("path").is_some() {
             problems.push(
@@ -328,22 +339,18 @@ impl Config {
         else {
             return;
         };
-        for other in self.entries.iter().filter_map(|other| other.entry.database()) {
-            let database = identity(&other.path);
-            let what = if folder == database {
+        // An entry with `dir` has no state of its own.
+        for site in sites.iter().filter(|site| site.state.is_some()) {
+            let what = if folder == site.path {
                 "the file of the database"
-            } else if folder == identity(&self.meta_path(other)) {
+            } else if site.state.as_ref() == Some(&folder) {
                 "the folder of Litestream's own state"
-            } else if database.parent() == Some(folder.as_path()) {
+            } else if site.path.parent() == Some(folder.as_path()) {
                 "the folder of the database itself"
             } else {
                 continue;
             };
-            let whose = if listed.name() == other.name() {
-                String::new()
-            } else {
-                format!(" {}", other.name())
-            };
+            let whose = if site.name == name { String::new() } else { format!(" {}", site.name) };
             problems.push(
                 Error::project(format!(
                     "the replica of {name} would lie in {}, {what}{whose}",
@@ -356,55 +363,47 @@ impl Config {
     }
 
     /// Against the entries before: the same database, the same destination.
-    fn check_against(
-        &self,
-        index: usize,
-        listed: &Listed,
-        replicas: &[&Map],
-        problems: &mut Vec<Error>,
-    ) {
-        let places = self.places(replicas);
-        for other in self.entries.iter().take(index) {
-            if identity(&other.path()) == identity(&listed.path()) {
+    fn check_against(&self, before: &[Site], site: &Site, problems: &mut Vec<Error>) {
+        for other in before {
+            if other.path == site.path {
                 problems.push(
                     Error::project(format!(
                         "two entries of `dbs` replicate {}: {} and {}",
-                        listed.path().display(),
-                        other.name(),
-                        listed.name()
+                        site.path.display(),
+                        other.name,
+                        site.name
                     ))
                     .hint("remove one of them"),
                 );
                 return;
             }
-            for place in self.places(&other.replicas()) {
-                if places.contains(&place) {
-                    problems.push(
-                        Error::project(format!(
-                            "the backups of {} and {} would land in the same place: {}",
-                            other.name(),
-                            listed.name(),
-                            place.describe()
-                        ))
-                        .hint(
-                            "each would overwrite the other: give one of them a `replica` with \
-                             another path",
-                        ),
-                    );
-                }
+            for place in other.places.iter().filter(|place| site.places.contains(place)) {
+                problems.push(
+                    Error::project(format!(
+                        "the backups of {} and {} would land in the same place: {}",
+                        other.name,
+                        site.name,
+                        place.describe()
+                    ))
+                    .hint(
+                        "each would overwrite the other: give one of them a `replica` with \
+                         another path",
+                    ),
+                );
             }
         }
     }
 
-    fn places(&self, replicas: &[&Map]) -> Vec<Destination> {
-        let text = self.lookup_text();
-        replicas.iter().map(|replica| self.view(replica, &text).destination()).collect()
-    }
-
     /// Warnings about one entry.
-    fn odd(&self, listed: &Listed) -> Vec<String> {
+    fn odd(&self, listed: &Listed, site: &Site, sites: &[Site]) -> Vec<String> {
         let mut warnings = Vec::new();
         let name = listed.name();
+        if let Some(letter) = listed.entry.database().and_then(|it| misread(&it.path)) {
+            warnings.push(format!(
+                "the path of {name} has a `{letter}`: Litestream 0.5.17 opens a file of another \
+                 name instead and cannot replicate this one; rename it"
+            ));
+        }
         for replica in listed.replicas() {
             let text = self.lookup_text();
             let kind = self.view(replica, &text).kind();
@@ -422,19 +421,15 @@ impl Config {
             }
         }
         if let Entry::Directory { .. } = listed.entry {
-            let own = self.places(&listed.replicas());
-            for other in &self.entries {
-                let within = self
-                    .places(&other.replicas())
-                    .iter()
-                    .any(|place| own.iter().any(|own| own != place && own.contains(place)));
-                if within && other.entry.database().is_some() {
-                    warnings.push(format!(
-                        "the backup of {} lies below the one of {name}: a database of that name in \
-                         the folder would overwrite it",
-                        other.name()
-                    ));
-                }
+            let below = |place: &Destination| {
+                site.places.iter().any(|own| own != place && own.contains(place))
+            };
+            for other in sites.iter().filter(|other| other.places.iter().any(below)) {
+                warnings.push(format!(
+                    "the backup of {} lies below the one of {name}: a database of that name in \
+                     the folder would overwrite it",
+                    other.name
+                ));
             }
         }
         warnings
@@ -650,11 +645,15 @@ impl Config {
     #[must_use]
     pub fn meta_path(&self, database: &Database) -> PathBuf {
         let keys = self.keys_of(&database.path, None).unwrap_or_default();
+        self.state_folder(&keys, &database.path)
+    }
+
+    fn state_folder(&self, keys: &Map, database: &Path) -> PathBuf {
         if let Some(path) = keys.text("meta-path") {
             return self.local(path);
         }
-        let name = database.path.file_name().unwrap_or_default().to_string_lossy();
-        database.path.with_file_name(format!(".{name}-litestream"))
+        let name = database.file_name().unwrap_or_default().to_string_lossy();
+        database.with_file_name(format!(".{name}-litestream"))
     }
 
     /// How often changes go to the replica.
@@ -807,6 +806,39 @@ impl Listed {
     }
 }
 
+/// Keys of one entry that exclude or need each other.
+fn check_keys(listed: &Listed, problems: &mut Vec<Error>) {
+    let name = listed.name();
+    let replicas = listed.replicas().len();
+    if listed.keys.get("replica").is_some() && listed.keys.get("replicas").is_some() {
+        problems.push(
+            Error::project(format!("{name} has both `replica` and `replicas`"))
+                .hint("Litestream takes one replica: keep `replica`"),
+        );
+    } else if replicas > 1 {
+        problems.push(
+            Error::project(format!("{name} has {replicas} replicas"))
+                .hint("Litestream 0.5 takes one replica for a database: keep one"),
+        );
+    }
+    match listed.entry {
+        Entry::Directory { .. } if listed.keys.get("pattern").is_none() => problems.push(
+            Error::project(format!("{name} has no `pattern`"))
+                .hint("say which files are databases: `pattern: \"*.db\"`"),
+        ),
+        Entry::Directory { .. } => {}
+        Entry::Database { .. } => {
+            for key in ["pattern", "recursive", "watch", "meta-dir"] {
+                if listed.keys.get(key).is_some() {
+                    problems.push(Error::project(format!(
+                        "{name} has `{key}`, which belongs to an entry with `dir`"
+                    )));
+                }
+            }
+        }
+    }
+}
+
 /// The replicas of an entry, under either key.
 fn replicas_of(keys: &Map) -> Vec<&Map> {
     let one = keys.get("replica").and_then(Node::map);
@@ -815,6 +847,16 @@ fn replicas_of(keys: &Map) -> Vec<&Map> {
         _ => &[],
     };
     one.into_iter().chain(list.iter().filter_map(Node::map)).collect()
+}
+
+/// The character of a path that Litestream's SQLite driver reads as part of a
+/// URI: with `x#y.db` it creates and opens `x`.
+fn misread(path: &Path) -> Option<char> {
+    let text = path.to_string_lossy();
+    let escape = text.split('%').skip(1).any(|after| {
+        after.get(..2).is_some_and(|digits| digits.chars().all(|digit| digit.is_ascii_hexdigit()))
+    });
+    text.chars().find(|letter| "#?".contains(*letter)).or_else(|| escape.then_some('%'))
 }
 
 /// A variable, or the one that serves in its place.

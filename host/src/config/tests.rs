@@ -502,3 +502,12 @@ fn intervals_and_state_have_litestreams_defaults() {
     assert_eq!(config.meta_path(&a), case.path("state/a"));
     assert_eq!(config.meta_path(&b), case.path(".b.db-litestream"));
 }
+
+#[test]
+fn a_path_that_litestream_would_misread_is_warned_about() {
+    for (path, letter) in [("x#y.db", "`#`"), ("x?y.db", "`?`"), ("x%20y.db", "`%`")] {
+        let case = Case::new(&format!("databases: {{a: '{path}'}}\n"));
+        assert!(case.config().warnings[0].contains(letter));
+    }
+    assert!(Case::new("databases: {a: '100%/a$ b.db'}\n").config().warnings.is_empty());
+}
