@@ -1,0 +1,256 @@
+//! Writing the tree as YAML that a YAML 1.1 reader (Litestream's) reads as it is
+//! meant, and as JSON.
+//!
+//! Litestream replaces `$NAME` in the text of the file before it parses it, with
+//! no way to escape a `$`. In a child's file every text that holds a `$`, a
+//! secret or something from the environment therefore stands as
+//! `"${LSRUN_V_1}"`, and the variable holds its content already escaped for the
+//! inside of double quotes.
+
+use serde_json::Value;
+
+use super::secrets::{Secret, hide_in_url};
+use super::tree::{Map, Node, Role, Text};
+use crate::project::Piece;
+
+/// `map` as YAML; `scalar` writes the texts, keys included.
+pub(super) fn yaml(map: &Map, scalar: &mut dyn FnMut(&Text) -> String) -> String {
+    let mut out = String::new();
+    write_map(map, 0, &mut out, scalar);
+    if out.is_empty() { "{}\n".to_owned() } else { out }
+}
+
+fn write_map(map: &Map, indent: usize, out: &mut String, scalar: &mut dyn FnMut(&Text) -> String) {
+    for (key, node) in &map.0 {
+        out.push_str(&" ".repeat(indent));
+        out.push_str(&scalar(&Text::literal(key.as_str(), Role::Plain)));
+        out.push(':');
+        write_value(node, indent + 2, out, scalar);
+    }
+}
+
+fn write_value(
+    node: &Node,
+    indent: usize,
+    out: &mut String,
+    scalar: &mut dyn FnMut(&Text) -> String,
+) {
+    match node {
+        Node::Map(map) if map.0.is_empty() => out.push_str(" {}\n"),
+        Node::Map(map) => {
+            out.push('\n');
+            write_map(map, indent, out, scalar);
+        }
+        Node::List(items) if items.is_empty() => out.push_str(" []\n"),
+        Node::List(items) => {
+            out.push('\n');
+            for item in items {
+                write_item(item, indent, out, scalar);
+            }
+        }
+        Node::Null => out.push_str(" null\n"),
+        Node::Bool(truth) => out.push_str(&format!(" {truth}\n")),
+        Node::Number(number) => out.push_str(&format!(" {number}\n")),
+        Node::Text(text) => out.push_str(&format!(" {}\n", scalar(text))),
+    }
+}
+
+fn write_item(
+    item: &Node,
+    indent: usize,
+    out: &mut String,
+    scalar: &mut dyn FnMut(&Text) -> String,
+) {
+    let pad = " ".repeat(indent);
+    match item {
+        Node::Map(map) if !map.0.is_empty() => {
+            let mut block = String::new();
+            write_map(map, indent + 2, &mut block, scalar);
+            out.push_str(&format!("{pad}- {}", block.trim_start_matches(' ')));
+        }
+        other => {
+            out.push_str(&format!("{pad}-"));
+            write_value(other, indent + 2, out, scalar);
+        }
+    }
+}
+
+/// A text for the user: references as written.
+pub(super) fn shown(text: &Text, reveal: bool) -> String {
+    let words = if reveal { text.as_written() } else { text.redacted() };
+    if text.role == Role::Typed { words } else { quoted(&words) }
+}
+
+/// `words` plain where no reader can take it for anything else, else in double
+/// quotes.
+pub(super) fn quoted(words: &str) -> String {
+    if is_plain(words) { words.to_owned() } else { format!("\"{}\"", escaped(words)) }
+}
+
+/// Words that YAML 1.1 or 1.2 reads as something other than text.
+const RESERVED: [&str; 9] = ["y", "n", "yes", "no", "on", "off", "true", "false", "null"];
+
+fn is_plain(words: &str) -> bool {
+    let safe = |letter: char| letter.is_ascii_alphanumeric() || "/._-$".contains(letter);
+    let starts_well =
+        words.starts_with(|first: char| first.is_ascii_alphabetic() || "/$".contains(first));
+    let reserved = RESERVED.iter().any(|word| word.eq_ignore_ascii_case(words));
+    (starts_well && !reserved && words.chars().all(safe)) || is_simple_duration(words)
+}
+
+/// `30s`: no reader takes it for a number.
+fn is_simple_duration(words: &str) -> bool {
+    let unit = words.trim_start_matches(|letter: char| letter.is_ascii_digit());
+    unit.len() < words.len() && ["ms", "s", "m", "h"].contains(&unit)
+}
+
+/// The inside of a double-quoted YAML scalar.
+pub(super) fn escaped(words: &str) -> String {
+    let mut out = String::with_capacity(words.len());
+    for letter in words.chars() {
+        match letter {
+            '"' => out.push_str("\\\""),
+            '\\' => out.push_str("\\\\"),
+            '\n' => out.push_str("\\n"),
+            '\r' => out.push_str("\\r"),
+            '\t' => out.push_str("\\t"),
+            // Control characters, and what YAML takes for line ends or marks.
+            letter
+                if letter.is_control()
+                    || matches!(letter, '\u{a0}' | '\u{2028}' | '\u{2029}' | '\u{feff}')
+                    || matches!(u32::from(letter), 0xfffe..=0xffff) =>
+            {
+                out.push_str(&format!("\\u{:04x}", u32::from(letter)));
+            }
+            letter if u32::from(letter) > 0xffff => {
+                out.push_str(&format!("\\U{:08x}", u32::from(letter)));
+            }
+            letter => out.push(letter),
+        }
+    }
+    out
+}
+
+/// The variables of a child, filled while its file is written.
+#[derive(Debug, Default)]
+pub(super) struct Variables {
+    pub(super) all: Vec<(String, Secret)>,
+}
+
+impl Variables {
+    /// `${LSRUN_V_1}`, which stands for `content` in the file.
+    fn stand_in(&mut self, content: String) -> String {
+        let name = format!("LSRUN_V_{}", self.all.len() + 1);
+        let reference = format!("${{{name}}}");
+        self.all.push((name, Secret::new(content)));
+        reference
+    }
+
+    /// A text with its references resolved, as it goes into a child's file.
+    /// `parts` are its pieces: a text and whether it must not stand in the file;
+    /// `None` is a reference that Litestream alone can resolve (`$PID`).
+    pub(super) fn scalar(&mut self, parts: &[Option<(String, bool)>], role: Role) -> String {
+        let hidden = |text: &str, from_environment: bool| {
+            from_environment
+                || role == Role::Secret
+                || text.contains('$')
+                || hide_in_url(text) != text
+        };
+        if let [Some((text, from_environment))] = parts {
+            let hide = hidden(text, *from_environment);
+            let bare = text.chars().all(|c| c.is_ascii_alphanumeric() || "+-._".contains(c));
+            if role == Role::Typed && bare && !text.is_empty() {
+                return if hide { self.stand_in(text.clone()) } else { text.clone() };
+            }
+            if !hide {
+                return quoted(text);
+            }
+        }
+        let mut out = String::from("\"");
+        for part in parts {
+            match part {
+                None => out.push_str("${PID}"),
+                Some((text, from_environment)) if hidden(text, *from_environment) => {
+                    out.push_str(&self.stand_in(escaped(text)));
+                }
+                Some((text, _)) => out.push_str(&escaped(text)),
+            }
+        }
+        out.push('"');
+        out
+    }
+}
+
+/// Whether Litestream alone can resolve it: `$PID` is its own process.
+pub(super) fn is_pid(piece: &Piece) -> bool {
+    matches!(piece, Piece::Reference(reference) if reference.name == "PID")
+}
+
+/// The tree as JSON, references as written.
+pub(super) fn json(map: &Map, reveal: bool) -> Value {
+    Value::Object(map.0.iter().map(|(key, node)| (key.clone(), json_node(node, reveal))).collect())
+}
+
+fn json_node(node: &Node, reveal: bool) -> Value {
+    match node {
+        Node::Null => Value::Null,
+        Node::Bool(truth) => Value::Bool(*truth),
+        Node::Number(number) => serde_json::to_value(number).unwrap_or_default(),
+        Node::Text(text) => Value::String(if reveal { text.as_written() } else { text.redacted() }),
+        Node::List(items) => items.iter().map(|item| json_node(item, reveal)).collect(),
+        Node::Map(map) => json(map, reveal),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{escaped, quoted};
+
+    #[test]
+    fn what_a_reader_could_misread_is_quoted() {
+        for text in [
+            "",
+            "yes",
+            "No",
+            "ON",
+            "y",
+            "null",
+            "~",
+            "1",
+            "0600",
+            "0o7",
+            "1_000",
+            "1:30",
+            "1e3",
+            "2026-01-01",
+            "=",
+            "<<",
+            "-",
+            "a: b",
+            "a #b",
+            "*x",
+            "&x",
+            "!x",
+            "{a",
+            "a b",
+            ".inf",
+            ".5",
+            "é",
+            "1d",
+            "30",
+        ] {
+            assert!(quoted(text).starts_with('"'), "{text}");
+        }
+        for text in ["default", "/srv/db.sqlite3", "30s", "500ms", "$NAME", "a/$B", "file"] {
+            assert_eq!(quoted(text), text);
+        }
+    }
+
+    #[test]
+    fn every_text_survives_a_yaml_reader() {
+        for text in ["a\"b\\c\nd\te\r", "\u{1}\u{7f}\u{85}\u{2028}\u{feff}", "😀é", "'", "\0"] {
+            let read: String = serde_yaml::from_str(&format!("\"{}\"", escaped(text))).unwrap();
+            assert_eq!(read, text);
+        }
+    }
+}

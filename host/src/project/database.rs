@@ -1,0 +1,175 @@
+//! The `databases:` part of the project file: aliases and the files they stand
+//! for. Which of them are replicated, and where to, is not known here.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use super::document::Cursor;
+use super::path::{absolute, expand_home};
+use super::reference::{Style, parse, resolve};
+use crate::environment::Environment;
+use crate::error::{Error, Result};
+
+/// The name that a project gives to a database.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Alias(String);
+
+impl Alias {
+    /// The name as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Alias {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+/// A database of the project.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Database {
+    /// Its name in `databases`, if it has one.
+    pub alias: Option<Alias>,
+    /// Absolute and clean: the very text that Litestream knows it by.
+    pub path: PathBuf,
+    /// A SQL script that creates it when it is missing.
+    pub create_from: Option<PathBuf>,
+    /// The index of its entry in `litestream.dbs` (or of the `dir:` entry that
+    /// it lies in); `None` when no entry names it. Without any `dbs` the index
+    /// among the SQLite databases of `databases`.
+    pub entry: Option<usize>,
+}
+
+impl Database {
+    /// The alias, else the path.
+    #[must_use]
+    pub fn name(&self) -> String {
+        self.alias
+            .as_ref()
+            .map_or_else(|| self.path.display().to_string(), |alias| alias.as_str().to_owned())
+    }
+}
+
+/// One entry of `databases`.
+#[derive(Debug, Clone)]
+pub(super) enum Declared {
+    /// A SQLite database, with its path as the user wrote it.
+    Sqlite { database: Database, written: String },
+    /// Of another engine, and left alone.
+    Skipped { alias: String, engine: String },
+}
+
+/// Reads one entry: a path, or a mapping as Django's `DATABASES` has them.
+pub(super) fn declared(
+    alias: &str,
+    entry: &Cursor<'_>,
+    root: &Path,
+    environment: &Environment,
+) -> Result<Declared> {
+    if alias.trim().is_empty() {
+        return Err(entry.wrong("has an empty name"));
+    }
+    if entry.value().is_mapping() {
+        let engine = entry.get("engine").or_else(|| entry.get("ENGINE"));
+        if let Some(engine) =
+            engine.map(|engine| engine.text("the name of an engine")).transpose()?
+            && !is_sqlite(&engine)
+        {
+            // Its other keys (HOST, USER, …) are that engine's business.
+            return Ok(Declared::Skipped { alias: alias.to_owned(), engine });
+        }
+        for (key, value) in entry.entries("a mapping")? {
+            if !matches!(key, "path" | "NAME" | "engine" | "ENGINE" | "create_from") {
+                return Err(value.unknown_key("a database", ["path", "engine", "create_from"]));
+            }
+        }
+    }
+    let named = if entry.value().is_mapping() {
+        if entry.get("path").is_some() && entry.get("NAME").is_some() {
+            return Err(entry.wrong("has both `path` and `NAME`"));
+        }
+        entry
+            .get("path")
+            .or_else(|| entry.get("NAME"))
+            .ok_or_else(|| entry.wrong("has no `path`").hint("write the path of the database"))?
+    } else {
+        entry.clone()
+    };
+    let written = named.text("a path")?;
+    let path = file_path(&named, &written, root, environment)?;
+    let create_from = entry
+        .get("create_from")
+        .map(|script| {
+            let text = script.text("a path")?;
+            plain_path(&script, &text, root, environment)
+        })
+        .transpose()?;
+    let alias = Some(Alias(alias.to_owned()));
+    Ok(Declared::Sqlite { database: Database { alias, path, create_from, entry: None }, written })
+}
+
+/// Whether the last dotted part of an engine's name is one of SQLite's.
+fn is_sqlite(engine: &str) -> bool {
+    let last = engine.rsplit('.').next().unwrap_or(engine).to_ascii_lowercase();
+    last.starts_with("sqlite") || last == "spatialite"
+}
+
+/// The absolute path of a database file. Refuses what is no file of its own.
+pub(super) fn file_path(
+    place: &Cursor<'_>,
+    written: &str,
+    root: &Path,
+    environment: &Environment,
+) -> Result<PathBuf> {
+    check_is_file(place, written)?;
+    let path = plain_path(place, written, root, environment)?;
+    // The value of a variable can be as wrong as what stands in the file.
+    let last = path.file_name().map(|name| name.to_string_lossy().into_owned());
+    check_is_file(place, last.as_deref().unwrap_or_default())?;
+    Ok(path)
+}
+
+/// Refuses `:memory:`, an empty name and SQLite's URIs.
+pub(super) fn check_is_file(place: &Cursor<'_>, text: &str) -> Result<()> {
+    let refused = |what: &str| -> Result<()> {
+        Err(place.wrong(format!("is {what}: there is no file that could be replicated")))
+    };
+    if text.trim().is_empty() {
+        return refused("an empty name");
+    }
+    if text == ":memory:" || text.contains("mode=memory") || text.starts_with("file::memory:") {
+        return refused(&format!("`{text}`, a database in memory"));
+    }
+    if text.starts_with("file:") {
+        return Err(place
+            .wrong(format!("is the URI `{text}`"))
+            .hint("write the path alone, without `file:` and parameters"));
+    }
+    Ok(())
+}
+
+/// A path of the project file: `~/`, `${VAR}` and `${VAR:-default}` put in, taken
+/// from the project's folder.
+pub(super) fn plain_path(
+    place: &Cursor<'_>,
+    written: &str,
+    root: &Path,
+    environment: &Environment,
+) -> Result<PathBuf> {
+    let resolved = resolve(&parse(written, Style::Braces), &|name| environment.get(name))
+        .map_err(|name| unset(place, &name))?;
+    if resolved.text.trim().is_empty() {
+        return Err(place.wrong("is an empty path"));
+    }
+    Ok(absolute(root, &expand_home(&resolved.text, environment)))
+}
+
+/// The error for a variable that a path needs.
+pub(super) fn unset(place: &Cursor<'_>, name: &str) -> Error {
+    place
+        .wrong(format!("needs the environment variable {name}, which is not set"))
+        .hint(format!("set {name}, or give a default: ${{{name}:-…}}"))
+}

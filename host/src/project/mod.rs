@@ -1,0 +1,393 @@
+//! The project file `lsrun.yml`: finding, reading and checking it, and the
+//! databases it names. What Litestream is to be told is [`crate::config`]'s.
+
+mod database;
+mod document;
+mod entries;
+mod file;
+mod nearest;
+mod path;
+mod reference;
+mod settings;
+
+#[cfg(test)]
+mod tests;
+
+use std::path::{Path, PathBuf};
+
+pub use self::database::{Alias, Database};
+use self::database::{Declared, declared};
+pub(crate) use self::document::Cursor;
+use self::document::{Document, Step};
+pub(crate) use self::entries::Entry;
+pub use self::nearest::nearest;
+pub(crate) use self::path::{absolute, expand_home, identity};
+pub(crate) use self::reference::{Piece, Reference, Style, as_written, parse, resolve};
+pub use self::settings::{
+    Assertion, PluginLimits, PluginSetting, PluginSettings, RestoreSettings, VerifySettings,
+};
+use crate::environment::Environment;
+use crate::error::{Error, Result};
+
+/// What stands at the top of the file.
+const SECTIONS: [&str; 5] = ["databases", "litestream", "verify", "restore", "plugins"];
+
+/// A checked project file.
+#[derive(Debug, Clone)]
+pub struct Project {
+    /// The folder that relative paths are taken from: absolute, links kept.
+    pub root: PathBuf,
+    /// The project file, if there is one.
+    pub file: Option<PathBuf>,
+    /// What the user may want to know: databases of other engines.
+    pub notes: Vec<String>,
+    cwd: PathBuf,
+    environment: Environment,
+    document: Option<Document>,
+    declared: Vec<Declared>,
+    verify: VerifySettings,
+    restore: RestoreSettings,
+    plugins: PluginSettings,
+    binary: Option<PathBuf>,
+    version: Option<String>,
+    /// `$NAME` in the `litestream` part is a reference.
+    expand: bool,
+}
+
+impl Project {
+    /// Reads the project file: `at` (`-C`, a folder or a file), else the one that
+    /// `LSRUN_PROJECT` names, else the one in `cwd` or its nearest parent.
+    ///
+    /// Fails (exit 20) when there is none, or with everything that is wrong in it,
+    /// except what is wrong in its `litestream` part: that is
+    /// [`Config`](crate::config::Config)'s to judge.
+    pub fn load(at: Option<&Path>, cwd: &Path, environment: &Environment) -> Result<Self> {
+        let file = file::find(at, cwd, environment)?;
+        let text = file::read(&file)?;
+        let document = Document::parse(&file, &text)?;
+        let root = file.parent().unwrap_or(cwd).to_owned();
+        let mut project = Self::without_file(cwd);
+        project.plugins.path = vec![root.join("plugins")];
+        project.root = root;
+        project.environment = environment.clone();
+        let problems = project.read(&document);
+        project.document = Some(document);
+        project.file = Some(file);
+        gather(problems, |count| project.count(count))?;
+        Ok(project)
+    }
+
+    /// A project without a file and without databases, for what needs none:
+    /// `restore -o OUT URL`, `replicate DB URL`.
+    #[must_use]
+    pub fn without_file(cwd: &Path) -> Self {
+        Self {
+            root: cwd.to_owned(),
+            file: None,
+            notes: Vec::new(),
+            cwd: cwd.to_owned(),
+            environment: Environment::default(),
+            document: None,
+            declared: Vec::new(),
+            verify: VerifySettings::default(),
+            restore: RestoreSettings::default(),
+            plugins: PluginSettings {
+                path: vec![cwd.join("plugins")],
+                ..PluginSettings::default()
+            },
+            binary: None,
+            version: None,
+            expand: true,
+        }
+    }
+
+    /// The same project with every `$` of its `litestream` part taken literally,
+    /// for Litestream's `-no-expand-env`. That flag itself must then not reach
+    /// Litestream: lsrun hands it values through references of its own.
+    #[must_use]
+    pub fn without_expansion(mut self) -> Self {
+        self.expand = false;
+        self
+    }
+
+    fn read(&mut self, document: &Document) -> Vec<Error> {
+        let mut problems = Vec::new();
+        let root = document.root();
+        if root.value().is_null() {
+            return problems;
+        }
+        match root.entries("a mapping with `databases:` at its top") {
+            Ok(entries) => {
+                for (key, value) in entries {
+                    if !SECTIONS.contains(&key) {
+                        problems.push(value.unknown_key("lsrun.yml", SECTIONS));
+                    }
+                }
+            }
+            Err(error) => return vec![error],
+        }
+        self.read_databases(document, &mut problems);
+        if !problems.is_empty() {
+            // With aliases missing, what names them would be reported as well.
+            return problems;
+        }
+        let names: Vec<String> = self.aliases().map(str::to_owned).collect();
+        let aliases: Vec<&str> = names.iter().map(String::as_str).collect();
+        match settings::verify(root.get("verify"), &aliases) {
+            Ok(verify) => self.verify = verify,
+            Err(error) => problems.push(error),
+        }
+        match settings::restore(root.get("restore")) {
+            Ok(restore) => self.restore = restore,
+            Err(error) => problems.push(error),
+        }
+        match settings::plugins(root.get("plugins"), &aliases, &self.root, &self.environment) {
+            Ok(plugins) => self.plugins = plugins,
+            Err(error) => problems.push(error),
+        }
+        if let Some(litestream) = root.get("litestream")
+            && let Err(error) = litestream
+                .entries("a mapping of Litestream's keys")
+                .and_then(|_| self.read_wanted(&litestream))
+        {
+            problems.push(error);
+        }
+        problems
+    }
+
+    fn read_databases(&mut self, document: &Document, problems: &mut Vec<Error>) {
+        let Some(section) = document.root().get("databases") else { return };
+        let entries = match section.entries("a mapping of aliases to databases") {
+            Ok(entries) => entries,
+            Err(error) => {
+                problems.push(error);
+                return;
+            }
+        };
+        for (alias, entry) in entries {
+            match declared(alias, &entry, &self.root, &self.environment) {
+                Ok(declared) => {
+                    if let Declared::Skipped { alias, engine } = &declared {
+                        self.notes.push(format!(
+                            "database `{alias}` is left out: its engine is {engine}, not SQLite"
+                        ));
+                    }
+                    self.declared.push(declared);
+                }
+                Err(error) => problems.push(error),
+            }
+        }
+    }
+
+    fn count(&self, count: usize) -> String {
+        match &self.file {
+            Some(file) => format!("{count} things are wrong in {}", file.display()),
+            None => format!("{count} things are wrong"),
+        }
+    }
+
+    /// The aliases of the SQLite databases, in order.
+    pub fn aliases(&self) -> impl Iterator<Item = &str> {
+        self.sqlite().filter_map(|(database, _)| database.alias.as_ref().map(Alias::as_str))
+    }
+
+    fn sqlite(&self) -> impl Iterator<Item = (&Database, &str)> {
+        self.declared.iter().filter_map(|declared| match declared {
+            Declared::Sqlite { database, written } => Some((database, written.as_str())),
+            Declared::Skipped { .. } => None,
+        })
+    }
+
+    /// The database of an alias or a path, which may be absolute or relative to the
+    /// working directory or to the project file. A path must be one of the project:
+    /// in `databases`, in `litestream.dbs` or in the folder of a `dir:` entry.
+    ///
+    /// Fails (exit 20) with the nearest alias when there is none.
+    pub fn database(&self, name: &str) -> Result<Database> {
+        let entries = self.entries();
+        if let Some(database) = self.by_alias(name)? {
+            return Ok(with_entry(database, &entries));
+        }
+        let plain = entries::without_scheme(name);
+        let written = expand_home(plain, &self.environment);
+        let candidates = [absolute(&self.cwd, &written), absolute(&self.root, &written)];
+        for candidate in &candidates {
+            let wanted = identity(candidate);
+            let declared = self.sqlite().map(|(database, _)| database.clone());
+            let listed = entries.iter().flatten().filter_map(Entry::database).cloned();
+            if let Some(found) =
+                declared.chain(listed).find(|database| identity(&database.path) == wanted)
+            {
+                return Ok(with_entry(found, &entries));
+            }
+        }
+        for candidate in candidates {
+            let within = entries.iter().flatten().find(|entry| entry.holds(&candidate));
+            if let Some(entry) = within.filter(|_| candidate.is_file()) {
+                let entry = Some(entry.index());
+                return Ok(Database { alias: None, path: candidate, create_from: None, entry });
+            }
+        }
+        Err(self.unknown(name))
+    }
+
+    fn unknown(&self, name: &str) -> Error {
+        let aliases: Vec<&str> = self.aliases().collect();
+        let message = match &self.file {
+            Some(file) => {
+                format!("`{name}` is no alias and no database of {}", file.display())
+            }
+            None => format!("there is no lsrun.yml that would know the database `{name}`"),
+        };
+        settings::did_you_mean(Error::project(message), name, &aliases)
+    }
+
+    /// `None` when there is no such alias; an error when it is of another engine.
+    fn by_alias(&self, name: &str) -> Result<Option<Database>> {
+        for declared in &self.declared {
+            match declared {
+                Declared::Sqlite { database, .. }
+                    if database.alias.as_ref().is_some_and(|alias| alias.as_str() == name) =>
+                {
+                    return Ok(Some(database.clone()));
+                }
+                Declared::Skipped { alias, engine } if alias == name => {
+                    return Err(Error::project(format!(
+                        "`{name}` is no SQLite database: its engine is {engine}"
+                    )));
+                }
+                _ => {}
+            }
+        }
+        Ok(None)
+    }
+
+    /// Every database that this project has Litestream replicate, in the order of
+    /// `litestream.dbs`, or, without `dbs`, of `databases`. What lies in the
+    /// folders of `dir:` entries is not among them: see [`Self::directories`].
+    ///
+    /// Fails (exit 20) when an entry names no database, or when there is neither a
+    /// database nor a folder.
+    pub fn databases(&self) -> Result<Vec<Database>> {
+        let mut databases = Vec::new();
+        let mut problems = Vec::new();
+        let mut folders = false;
+        for entry in self.entries() {
+            match entry {
+                Ok(Entry::Database { database, .. }) => databases.push(database),
+                Ok(Entry::Directory { .. }) => folders = true,
+                Err(error) => problems.push(error),
+            }
+        }
+        gather(problems, |count| self.count(count))?;
+        if databases.is_empty() && !folders && self.dbs().is_none() {
+            return Err(self.no_databases());
+        }
+        Ok(databases)
+    }
+
+    pub(crate) fn no_databases(&self) -> Error {
+        let Some(file) = &self.file else {
+            return Error::project("there is no lsrun.yml that would name a database");
+        };
+        let of = if self.declared.is_empty() { "no databases" } else { "no SQLite database" };
+        Error::project(format!("{of} in {}", file.display()))
+            .hint("add one:\ndatabases:\n  default: db.sqlite3")
+    }
+
+    /// The folders of the `dir:` entries, absolute; entries that are wrong are left
+    /// out.
+    #[must_use]
+    pub fn directories(&self) -> Vec<PathBuf> {
+        self.entries()
+            .into_iter()
+            .flatten()
+            .filter_map(|entry| match entry {
+                Entry::Directory { path, .. } => Some(path),
+                Entry::Database { .. } => None,
+            })
+            .collect()
+    }
+
+    /// `verify:`
+    #[must_use]
+    pub fn verify(&self) -> &VerifySettings {
+        &self.verify
+    }
+
+    /// `plugins:`
+    #[must_use]
+    pub fn plugins(&self) -> &PluginSettings {
+        &self.plugins
+    }
+
+    /// `restore:`
+    #[must_use]
+    pub fn restore(&self) -> &RestoreSettings {
+        &self.restore
+    }
+
+    /// The litestream binary that the project wants (`litestream.bin_path`, made
+    /// absolute) and the version (`litestream.version`, without a leading `v`).
+    #[must_use]
+    pub fn litestream_wanted(&self) -> (Option<PathBuf>, Option<String>) {
+        (self.binary.clone(), self.version.clone())
+    }
+
+    fn read_wanted(&mut self, section: &Cursor<'_>) -> Result<()> {
+        if let Some(binary) = section.get("bin_path").or_else(|| section.get("bin-path")) {
+            let text = binary.text("a path")?;
+            let path = database::plain_path(&binary, &text, &self.root, &self.environment)?;
+            self.binary = Some(path);
+        }
+        if let Some(version) = section.get("version") {
+            let text = version.text("a version such as 0.5.17")?;
+            self.version = Some(text.trim_start_matches('v').to_owned());
+        }
+        Ok(())
+    }
+
+    /// The `litestream` part.
+    pub(crate) fn litestream(&self) -> Option<Cursor<'_>> {
+        self.document.as_ref()?.at(&[Step::Key("litestream".into())])
+    }
+
+    pub(crate) fn dbs(&self) -> Option<Cursor<'_>> {
+        self.litestream()?.get("dbs")
+    }
+
+    pub(crate) fn expands(&self) -> bool {
+        self.expand
+    }
+}
+
+/// The same database with the entry that replicates it.
+fn with_entry(mut database: Database, entries: &[Result<Entry>]) -> Database {
+    let wanted = identity(&database.path);
+    let entry = entries
+        .iter()
+        .flatten()
+        .find(|entry| entry.database().is_some_and(|listed| identity(&listed.path) == wanted))
+        .or_else(|| entries.iter().flatten().find(|entry| entry.holds(&database.path)));
+    database.entry = entry.map(Entry::index);
+    database
+}
+
+/// Nothing, the one problem, or all of them as causes of one error.
+pub(crate) fn gather(problems: Vec<Error>, summary: impl FnOnce(usize) -> String) -> Result<()> {
+    match <[Error; 1]>::try_from(problems) {
+        Ok([only]) => Err(only),
+        Err(problems) if problems.is_empty() => Ok(()),
+        Err(problems) => {
+            let mut all = Error::project(summary(problems.len()));
+            for problem in &problems {
+                let mut line = problem.one_line();
+                if let Some(hint) = problem.hint_text() {
+                    line.push_str(&format!(" ({hint})"));
+                }
+                all = all.cause(line);
+            }
+            Err(all)
+        }
+    }
+}

@@ -1,0 +1,83 @@
+//! Turning what a user wrote for a path into an absolute one.
+
+use std::path::{Component, Path, PathBuf};
+
+use crate::environment::Environment;
+
+/// `~/x` with the home folder put in; everything else as it is.
+pub(crate) fn expand_home(text: &str, environment: &Environment) -> PathBuf {
+    match (text.strip_prefix("~/"), environment.get("HOME")) {
+        (Some(rest), Some(home)) => Path::new(home).join(rest),
+        _ => PathBuf::from(text),
+    }
+}
+
+/// `path`, taken from `base` when it is relative, without `.` and `..`.
+///
+/// Litestream cleans paths by their text alone, and knows a database by the
+/// cleaned path only; so does this, except that the folder before a `..` is
+/// resolved first when it is there, because it may be a symbolic link.
+pub(crate) fn absolute(base: &Path, path: &Path) -> PathBuf {
+    let mut clean = PathBuf::new();
+    for component in base.join(path).components() {
+        match component {
+            Component::CurDir => {}
+            Component::ParentDir => {
+                if clean.is_symlink()
+                    && let Ok(real) = clean.canonicalize()
+                {
+                    clean = real;
+                }
+                clean.pop();
+            }
+            other => clean.push(other),
+        }
+    }
+    clean
+}
+
+/// Equal for two paths of the same file, also when the file is not there yet:
+/// symbolic links are resolved as far as the path exists.
+pub(crate) fn identity(path: &Path) -> PathBuf {
+    if let Ok(real) = path.canonicalize() {
+        return real;
+    }
+    match (path.parent(), path.file_name()) {
+        (Some(parent), Some(name)) => identity(parent).join(name),
+        _ => path.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::{Path, PathBuf};
+
+    use super::{absolute, expand_home, identity};
+    use crate::environment::Environment;
+
+    #[test]
+    fn dots_are_cleaned() {
+        let base = Path::new("/srv/app");
+        assert_eq!(absolute(base, Path::new("./db")), PathBuf::from("/srv/app/db"));
+        assert_eq!(absolute(base, Path::new("../x/./db")), PathBuf::from("/srv/x/db"));
+        assert_eq!(absolute(base, Path::new("/a//b/")), PathBuf::from("/a/b"));
+    }
+
+    #[test]
+    fn a_link_is_followed_before_a_parent_is_taken() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().canonicalize().unwrap();
+        std::fs::create_dir_all(root.join("real/deep")).unwrap();
+        std::os::unix::fs::symlink(root.join("real/deep"), root.join("link")).unwrap();
+        assert_eq!(absolute(&root, Path::new("link/../db")), root.join("real/db"));
+        assert_eq!(identity(&root.join("link/new.db")), root.join("real/deep/new.db"));
+    }
+
+    #[test]
+    fn home_is_put_in_for_a_leading_tilde_only() {
+        let environment = Environment::from_iter([("HOME", "/home/me")]);
+        assert_eq!(expand_home("~/db", &environment), PathBuf::from("/home/me/db"));
+        assert_eq!(expand_home("a/~/db", &environment), PathBuf::from("a/~/db"));
+        assert_eq!(expand_home("~x", &environment), PathBuf::from("~x"));
+    }
+}

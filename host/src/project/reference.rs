@@ -1,0 +1,186 @@
+//! References to environment variables inside a text: finding and resolving
+//! them. Which texts may hold any, and what becomes of the result, is decided
+//! elsewhere.
+
+use std::iter::Peekable;
+use std::str::CharIndices;
+
+/// Which forms count as a reference.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Style {
+    /// `${NAME}` and `${NAME:-default}`; a bare `$` is a character of the text.
+    Braces,
+    /// Litestream's: also `$NAME`.
+    Litestream,
+}
+
+/// A part of a text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Piece {
+    /// Stands for itself.
+    Literal(String),
+    /// Stands for the value of a variable.
+    Reference(Reference),
+}
+
+/// `$NAME`, `${NAME}` or `${NAME:-default}`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Reference {
+    /// As the user wrote it.
+    pub(crate) raw: String,
+    pub(crate) name: String,
+    /// Used when the variable is not set or empty; may hold references itself.
+    pub(crate) default: Option<Vec<Piece>>,
+}
+
+/// A text with its references replaced.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Resolved {
+    pub(crate) text: String,
+    /// A part of it is the value of a variable.
+    pub(crate) from_environment: bool,
+}
+
+/// Takes `text` apart. What is no complete reference is literal.
+pub(crate) fn parse(text: &str, style: Style) -> Vec<Piece> {
+    let mut pieces = Vec::new();
+    let mut literal = String::new();
+    let mut rest = text.char_indices().peekable();
+    while let Some((at, letter)) = rest.next() {
+        let reference = (letter == '$').then(|| reference(text, at, style)).flatten();
+        match reference {
+            Some(reference) => {
+                skip_to(&mut rest, at + reference.raw.len());
+                if !literal.is_empty() {
+                    pieces.push(Piece::Literal(std::mem::take(&mut literal)));
+                }
+                pieces.push(Piece::Reference(reference));
+            }
+            None => literal.push(letter),
+        }
+    }
+    if !literal.is_empty() || pieces.is_empty() {
+        pieces.push(Piece::Literal(literal));
+    }
+    pieces
+}
+
+fn skip_to(rest: &mut Peekable<CharIndices<'_>>, end: usize) {
+    while rest.peek().is_some_and(|(at, _)| *at < end) {
+        rest.next();
+    }
+}
+
+/// The reference whose `$` stands at byte `at` of `text`.
+fn reference(text: &str, at: usize, style: Style) -> Option<Reference> {
+    let after = text.get(at + 1..)?;
+    if let Some(inner) = after.strip_prefix('{') {
+        let end = closing_brace(inner)?;
+        let inner = inner.get(..end)?;
+        let (name, default) = match inner.split_once(":-") {
+            Some((name, default)) => (name, Some(parse(default, style))),
+            None => (inner, None),
+        };
+        let raw = text.get(at..at + 3 + end)?.to_owned();
+        return (!name.is_empty()).then(|| Reference { raw, name: name.to_owned(), default });
+    }
+    let length = after
+        .find(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_')
+        .unwrap_or(after.len());
+    let name = after.get(..length)?;
+    let starts_well = name.starts_with(|letter: char| !letter.is_ascii_digit());
+    (style == Style::Litestream && starts_well).then(|| Reference {
+        raw: format!("${name}"),
+        name: name.to_owned(),
+        default: None,
+    })
+}
+
+/// The byte of the `}` that closes a `${` already read; inner ones are nested.
+fn closing_brace(inner: &str) -> Option<usize> {
+    let mut depth = 0_usize;
+    let mut before = ' ';
+    for (at, letter) in inner.char_indices() {
+        match letter {
+            '{' if before == '$' => depth += 1,
+            '}' if depth == 0 => return Some(at),
+            '}' => depth -= 1,
+            _ => {}
+        }
+        before = letter;
+    }
+    None
+}
+
+/// Replaces every reference. Fails with the name of the first variable that
+/// `lookup` does not know and that has no default.
+pub(crate) fn resolve<'a>(
+    pieces: &[Piece],
+    lookup: &impl Fn(&str) -> Option<&'a str>,
+) -> Result<Resolved, String> {
+    let mut resolved = Resolved { text: String::new(), from_environment: false };
+    for piece in pieces {
+        match piece {
+            Piece::Literal(text) => resolved.text.push_str(text),
+            Piece::Reference(reference) => {
+                if let Some(value) = lookup(&reference.name) {
+                    resolved.text.push_str(value);
+                    resolved.from_environment = true;
+                } else if let Some(default) = &reference.default {
+                    let inner = resolve(default, lookup)?;
+                    resolved.text.push_str(&inner.text);
+                    resolved.from_environment |= inner.from_environment;
+                } else {
+                    return Err(reference.name.clone());
+                }
+            }
+        }
+    }
+    Ok(resolved)
+}
+
+/// The text that was taken apart.
+pub(crate) fn as_written(pieces: &[Piece]) -> String {
+    pieces
+        .iter()
+        .map(|piece| match piece {
+            Piece::Literal(text) => text.as_str(),
+            Piece::Reference(reference) => reference.raw.as_str(),
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Style, as_written, parse, resolve};
+
+    fn lookup(name: &str) -> Option<&'static str> {
+        match name {
+            "HOME" => Some("/root"),
+            "B" => Some("bee"),
+            _ => None,
+        }
+    }
+
+    fn resolved(text: &str, style: Style) -> Result<String, String> {
+        let pieces = parse(text, style);
+        assert_eq!(as_written(&pieces), text);
+        resolve(&pieces, &lookup).map(|resolved| resolved.text)
+    }
+
+    #[test]
+    fn braces_with_nested_defaults() {
+        assert_eq!(resolved("${A:-${B}/x}/y", Style::Braces), Ok("bee/x/y".into()));
+        assert_eq!(resolved("${B:-z}", Style::Braces), Ok("bee".into()));
+        assert_eq!(resolved("${A:-}/y", Style::Braces), Ok("/y".into()));
+        assert_eq!(resolved("${A:-${C}}", Style::Braces), Err("C".into()));
+        assert_eq!(resolved("${A:-${C:-é}}$", Style::Braces), Ok("é$".into()));
+    }
+
+    #[test]
+    fn a_bare_dollar_is_a_reference_in_litestreams_style_only() {
+        assert_eq!(resolved("a$B.db", Style::Braces), Ok("a$B.db".into()));
+        assert_eq!(resolved("a$B.db", Style::Litestream), Ok("abee.db".into()));
+        assert_eq!(resolved("a$$ $1 ${ ${} $", Style::Litestream), Ok("a$$ $1 ${ ${} $".into()));
+    }
+}

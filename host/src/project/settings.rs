@@ -1,0 +1,374 @@
+//! The `verify:`, `restore:` and `plugins:` parts of the project file, checked,
+//! with their defaults.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde_yaml::Value;
+
+use super::database::plain_path;
+use super::document::Cursor;
+use super::nearest::nearest;
+use crate::environment::Environment;
+use crate::error::{Error, Result};
+
+/// How long `verify` waits for a replica when the project says nothing.
+const VERIFY_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// `verify:`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VerifySettings {
+    /// How long one database's replication may take; 30 s.
+    pub timeout: Duration,
+    /// A longer replication lag makes the verification inconclusive.
+    pub max_lag: Option<Duration>,
+    /// The restore may not take longer.
+    pub max_restore: Option<Duration>,
+    assertions: BTreeMap<String, Vec<Assertion>>,
+}
+
+impl VerifySettings {
+    /// The assertions for the database of this alias, in order.
+    #[must_use]
+    pub fn assertions(&self, alias: &str) -> &[Assertion] {
+        self.assertions.get(alias).map_or(&[], Vec::as_slice)
+    }
+}
+
+impl Default for VerifySettings {
+    fn default() -> Self {
+        Self {
+            timeout: VERIFY_TIMEOUT,
+            max_lag: None,
+            max_restore: None,
+            assertions: BTreeMap::new(),
+        }
+    }
+}
+
+/// SQL that must give a true value on the restored copy.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Assertion {
+    /// Shown in the report.
+    pub name: String,
+    /// One statement.
+    pub sql: String,
+}
+
+/// `restore:`
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RestoreSettings {
+    /// How many replaced databases are kept; `None` for all.
+    pub keep: Option<u32>,
+}
+
+/// `plugins:`
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct PluginSettings {
+    /// The folders searched, absolute, in order.
+    pub path: Vec<PathBuf>,
+    /// By the plugin's name.
+    pub settings: BTreeMap<String, PluginSetting>,
+}
+
+/// What the project says about one plugin.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct PluginSetting {
+    /// The aliases it runs for; `None` for all.
+    pub databases: Option<Vec<String>>,
+    /// Permissions, as words.
+    pub grant: Vec<String>,
+    /// Handed to the plugin as it is; null when there is none.
+    pub config: serde_json::Value,
+    /// Its failure does not fail the run.
+    pub optional: bool,
+    /// It may take the name of another command.
+    pub override_: bool,
+    /// Limits other than the defaults.
+    pub limits: Option<PluginLimits>,
+}
+
+/// Limits for one plugin; `None` leaves the default.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PluginLimits {
+    /// Bytes.
+    pub memory: Option<u64>,
+    /// Wall clock.
+    pub timeout: Option<Duration>,
+    /// Time computing.
+    pub cpu: Option<Duration>,
+    /// Bytes of output.
+    pub output: Option<u64>,
+    /// Rows of one query.
+    pub rows: Option<u64>,
+}
+
+/// Reads `verify:`.
+pub(super) fn verify(section: Option<Cursor<'_>>, aliases: &[&str]) -> Result<VerifySettings> {
+    let mut settings = VerifySettings::default();
+    let Some(section) = section else { return Ok(settings) };
+    for (key, value) in section.entries("a mapping")? {
+        let known = ["timeout", "assertions", "max_lag", "max_restore"];
+        if !known.contains(&key) {
+            return Err(value.unknown_key("`verify`", known));
+        }
+        if value.value().is_null() {
+            continue;
+        }
+        match key {
+            "timeout" => settings.timeout = duration(&value)?,
+            "max_lag" => settings.max_lag = Some(duration(&value)?),
+            "max_restore" => settings.max_restore = Some(duration(&value)?),
+            _ => settings.assertions = assertions(&value, aliases)?,
+        }
+    }
+    Ok(settings)
+}
+
+fn assertions(section: &Cursor<'_>, aliases: &[&str]) -> Result<BTreeMap<String, Vec<Assertion>>> {
+    let mut all = BTreeMap::new();
+    for (alias, list) in section.entries("a mapping of aliases")? {
+        known_alias(&list, alias, aliases)?;
+        if list.value().is_null() {
+            continue;
+        }
+        let mut of_alias = Vec::new();
+        for item in list.items("a list of assertions")? {
+            for (key, value) in item.entries("a mapping with `name` and `sql`")? {
+                if !matches!(key, "name" | "sql") {
+                    return Err(value.unknown_key("an assertion", ["name", "sql"]));
+                }
+            }
+            let sql = item
+                .get("sql")
+                .ok_or_else(|| item.wrong("has no `sql`"))?
+                .text("an SQL statement")?;
+            let name = match item.get("name") {
+                Some(name) => name.text("a text")?,
+                None => sql.clone(),
+            };
+            of_alias.push(Assertion { name, sql });
+        }
+        all.insert(alias.to_owned(), of_alias);
+    }
+    Ok(all)
+}
+
+/// Reads `restore:`.
+pub(super) fn restore(section: Option<Cursor<'_>>) -> Result<RestoreSettings> {
+    let mut settings = RestoreSettings::default();
+    let Some(section) = section else { return Ok(settings) };
+    for (key, value) in section.entries("a mapping")? {
+        if key != "keep" {
+            return Err(value.unknown_key("`restore`", ["keep"]));
+        }
+        if !value.value().is_null() {
+            let keep = value.value().as_u64().and_then(|number| u32::try_from(number).ok());
+            settings.keep = Some(keep.ok_or_else(|| value.expected("a whole number"))?);
+        }
+    }
+    Ok(settings)
+}
+
+/// Reads `plugins:`.
+pub(super) fn plugins(
+    section: Option<Cursor<'_>>,
+    aliases: &[&str],
+    root: &Path,
+    environment: &Environment,
+) -> Result<PluginSettings> {
+    let mut settings =
+        PluginSettings { path: vec![root.join("plugins")], settings: BTreeMap::new() };
+    let Some(section) = section else { return Ok(settings) };
+    for (key, value) in section.entries("a mapping")? {
+        if !matches!(key, "path" | "settings") {
+            return Err(value.unknown_key("`plugins`", ["path", "settings"]));
+        }
+        if value.value().is_null() {
+            continue;
+        }
+        if key == "path" {
+            settings.path = value
+                .texts("a list of folders")?
+                .iter()
+                .map(|folder| plain_path(&value, folder, root, environment))
+                .collect::<Result<_>>()?;
+        } else {
+            for (name, setting) in value.entries("a mapping of plugin names")? {
+                settings.settings.insert(name.to_owned(), plugin(&setting, aliases)?);
+            }
+        }
+    }
+    Ok(settings)
+}
+
+fn plugin(section: &Cursor<'_>, aliases: &[&str]) -> Result<PluginSetting> {
+    let mut setting = PluginSetting::default();
+    if section.value().is_null() {
+        return Ok(setting);
+    }
+    for (key, value) in section.entries("a mapping")? {
+        let known = ["databases", "grant", "config", "optional", "override", "limits"];
+        if !known.contains(&key) {
+            return Err(value.unknown_key("a plugin's settings", known));
+        }
+        if value.value().is_null() {
+            continue;
+        }
+        match key {
+            "databases" => {
+                let names = value.texts("a list of aliases")?;
+                for name in &names {
+                    known_alias(&value, name, aliases)?;
+                }
+                setting.databases = Some(names);
+            }
+            "grant" => setting.grant = value.texts("a list of permissions")?,
+            "config" => setting.config = json(value.value()),
+            "optional" => setting.optional = value.boolean()?,
+            "override" => setting.override_ = value.boolean()?,
+            _ => setting.limits = Some(limits(&value)?),
+        }
+    }
+    Ok(setting)
+}
+
+fn limits(section: &Cursor<'_>) -> Result<PluginLimits> {
+    let mut limits = PluginLimits::default();
+    for (key, value) in section.entries("a mapping")? {
+        match key {
+            "memory" => limits.memory = Some(size(&value)?),
+            "timeout" => limits.timeout = Some(duration(&value)?),
+            "cpu" => limits.cpu = Some(duration(&value)?),
+            "output" => limits.output = Some(size(&value)?),
+            "rows" => {
+                let rows = value.value().as_u64();
+                limits.rows = Some(rows.ok_or_else(|| value.expected("a whole number"))?);
+            }
+            _ => {
+                let known = ["memory", "timeout", "cpu", "output", "rows"];
+                return Err(value.unknown_key("`limits`", known));
+            }
+        }
+    }
+    Ok(limits)
+}
+
+fn known_alias(place: &Cursor<'_>, name: &str, aliases: &[&str]) -> Result<()> {
+    if aliases.contains(&name) {
+        return Ok(());
+    }
+    let error = place.wrong(format!("names `{name}`, which is no alias in `databases`"));
+    Err(did_you_mean(error, name, aliases))
+}
+
+/// Adds the nearest of `candidates` to `error`, if one is near.
+pub(super) fn did_you_mean(error: Error, name: &str, candidates: &[&str]) -> Error {
+    match nearest(name, candidates.iter().copied()) {
+        Some(close) => error.hint(format!("did you mean `{close}`?")),
+        None if candidates.is_empty() => error,
+        None => error.hint(format!("known are `{}`", candidates.join("`, `"))),
+    }
+}
+
+fn json(value: &Value) -> serde_json::Value {
+    // Every YAML value but one with odd keys has a JSON form; those become null.
+    serde_json::to_value(value).unwrap_or_default()
+}
+
+/// `30s`, `5m`, `1h30m`, `500ms`, `1d`: more than zero, never without a unit.
+fn duration(place: &Cursor<'_>) -> Result<Duration> {
+    let text = place.text("a duration such as 30s")?;
+    match parse_duration(&text) {
+        Some(duration) if !duration.is_zero() => Ok(duration),
+        _ if text.parse::<f64>().is_ok() => Err(place
+            .wrong(format!("is `{text}`, a duration without a unit"))
+            .hint(format!("write `{text}s` for seconds"))),
+        _ => Err(place
+            .wrong(format!("is `{text}`, which is no duration"))
+            .hint("write it like `30s`, `5m`, `1h30m`, `500ms` or `1d`")),
+    }
+}
+
+/// One or more numbers, each with its unit (`ms`, `s`, `m`, `h`, `d`).
+pub(crate) fn parse_duration(text: &str) -> Option<Duration> {
+    let mut rest = text.trim();
+    let mut total = Duration::ZERO;
+    if rest.is_empty() {
+        return None;
+    }
+    while !rest.is_empty() {
+        let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.')?;
+        let (number, after) = rest.split_at_checked(digits)?;
+        let end = after.find(|c: char| c.is_ascii_digit()).unwrap_or(after.len());
+        let (unit, after) = after.split_at_checked(end)?;
+        let seconds = match unit {
+            "ms" => 0.001,
+            "s" => 1.0,
+            "m" => 60.0,
+            "h" => 3600.0,
+            "d" => 86400.0,
+            _ => return None,
+        };
+        let part = Duration::try_from_secs_f64(number.parse::<f64>().ok()? * seconds).ok()?;
+        total = total.checked_add(part)?;
+        rest = after;
+    }
+    Some(total)
+}
+
+/// Bytes: `1048576`, `64MB` (decimal), `64MiB` (binary).
+fn size(place: &Cursor<'_>) -> Result<u64> {
+    let text = place.text("a size such as 64MiB")?;
+    parse_size(&text).ok_or_else(|| {
+        place
+            .wrong(format!("is `{text}`, which is no size"))
+            .hint("write it like `64MiB`, `10MB` or a number of bytes")
+    })
+}
+
+fn parse_size(text: &str) -> Option<u64> {
+    let text = text.trim();
+    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at_checked(digits)?;
+    let factor: u64 = match unit.trim() {
+        "" | "B" => 1,
+        "kB" | "KB" => 1000,
+        "MB" => 1_000_000,
+        "GB" => 1_000_000_000,
+        "KiB" => 1 << 10,
+        "MiB" => 1 << 20,
+        "GiB" => 1 << 30,
+        _ => return None,
+    };
+    number.parse::<u64>().ok()?.checked_mul(factor)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::{parse_duration, parse_size};
+
+    #[test]
+    fn durations_need_a_unit() {
+        assert_eq!(parse_duration("30s"), Some(Duration::from_secs(30)));
+        assert_eq!(parse_duration("1h30m"), Some(Duration::from_secs(5400)));
+        assert_eq!(parse_duration("500ms"), Some(Duration::from_millis(500)));
+        assert_eq!(parse_duration("1d"), Some(Duration::from_secs(86400)));
+        assert_eq!(parse_duration("1.5s"), Some(Duration::from_millis(1500)));
+        for wrong in ["", "30", "s", "-1s", "1 s", "1y", "1s2", "1e400s", "."] {
+            assert_eq!(parse_duration(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn sizes_are_decimal_or_binary() {
+        assert_eq!(parse_size("64MiB"), Some(64 << 20));
+        assert_eq!(parse_size("10MB"), Some(10_000_000));
+        assert_eq!(parse_size("4096"), Some(4096));
+        assert_eq!(parse_size("1.5GB"), None);
+        assert_eq!(parse_size("99999999999GB"), None);
+    }
+}
