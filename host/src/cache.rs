@@ -17,8 +17,9 @@ use crate::exit::Exit;
 /// Fails when there is neither the variable nor a home folder.
 pub fn root(environment: &Environment) -> Result<PathBuf> {
     if let Some(folder) = environment.get("LSRUN_CACHE_DIR") {
-        return std::path::absolute(folder)
-            .map_err(|error| Error::new(Exit::Usage, "LSRUN_CACHE_DIR is not a path").cause(error));
+        return std::path::absolute(folder).map_err(|error| {
+            Error::new(Exit::Usage, "LSRUN_CACHE_DIR is not a path").cause(error)
+        });
     }
     etcetera::choose_base_strategy().map(|base| base.cache_dir().join("lsrun")).map_err(|error| {
         Error::new(Exit::Unexpected, "no cache folder: there is no home folder")

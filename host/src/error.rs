@@ -16,6 +16,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[error("{message}")]
 pub struct Error {
     exit: Exit,
+    code: Option<&'static str>,
     message: String,
     causes: Vec<String>,
     hint: Option<String>,
@@ -24,7 +25,7 @@ pub struct Error {
 impl Error {
     /// `message` says what is wrong and where.
     pub fn new(exit: Exit, message: impl Into<String>) -> Self {
-        Self { exit, message: message.into(), causes: Vec::new(), hint: None }
+        Self { exit, code: None, message: message.into(), causes: Vec::new(), hint: None }
     }
 
     /// Wrong project file or alias (exit 20).
@@ -40,6 +41,30 @@ impl Error {
     /// A step that could not be carried out (exit 11).
     pub fn inconclusive(message: impl Into<String>) -> Self {
         Self::new(Exit::Inconclusive, message)
+    }
+
+    /// The code under which plugins see it (`types.wit`), where the exit code does
+    /// not say enough.
+    #[must_use]
+    pub fn code(mut self, code: &'static str) -> Self {
+        self.code = Some(code);
+        self
+    }
+
+    /// The code under which plugins see this error; the list is in `types.wit`.
+    #[must_use]
+    pub fn plugin_code(&self) -> &'static str {
+        self.code.unwrap_or(match self.exit {
+            Exit::CheckFailed => "failed",
+            Exit::HookRefused => "refused",
+            Exit::PluginDenied => "denied",
+            Exit::Project => "not-found",
+            Exit::Usage => "invalid",
+            Exit::LitestreamMissing | Exit::Litestream => "litestream",
+            Exit::Timeout => "timeout",
+            Exit::Interrupted | Exit::Terminated => "cancelled",
+            _ => "inconclusive",
+        })
     }
 
     /// Appends one cause, outermost first.
@@ -68,6 +93,13 @@ impl Error {
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
+        self
+    }
+
+    /// The hint, unless there is one already.
+    #[must_use]
+    pub fn or_hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint.get_or_insert_with(|| hint.into());
         self
     }
 

@@ -1,9 +1,19 @@
 //! lsrun proves that SQLite backups restore. See `README.md` and `wit/README.md`.
 
 pub mod cache;
+pub mod cli;
+pub mod commands;
 pub mod config;
+pub mod context;
+pub mod create;
 pub mod environment;
 pub mod error;
 pub mod exit;
 pub mod litestream;
+pub mod plugin;
 pub mod project;
+pub mod report;
+pub mod scratch;
+pub mod sqlite;
+pub mod stop;
+pub mod terminal;

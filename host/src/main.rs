@@ -1,1 +1,86 @@
-fn main(){}
+//! The process: arguments, runtime, signals, exit code.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::FromArgMatches;
+use lsrun::cli::{self, Cli};
+use lsrun::commands::{self, Start};
+use lsrun::environment::Environment;
+use lsrun::error::Error;
+use lsrun::exit::Exit;
+use lsrun::stop::Stop;
+use lsrun::terminal::{Color, Format, Terminal};
+
+/// How long everything may take to end after a signal before it is cut off.
+const GRACE: Duration = Duration::from_secs(40);
+
+fn main() -> ExitCode {
+    let exit = match parse() {
+        Ok((cli, name)) => run(cli, &name),
+        Err(exit) => exit,
+    };
+    ExitCode::from(exit.code())
+}
+
+/// Reads the global options; prints help, version and usage errors.
+fn parse() -> Result<(Cli, String), Exit> {
+    let matches = cli::command().try_get_matches();
+    let cli = matches.and_then(|matches| Cli::from_arg_matches(&matches)).map_err(|error| {
+        let _closed = error.print();
+        if error.use_stderr() { Exit::Usage } else { Exit::Success }
+    })?;
+    let name = cli.command.first().map(|name| name.to_string_lossy().into_owned());
+    match name {
+        Some(name) if name != "help" => Ok((cli, name)),
+        _ => {
+            let _closed = cli::command().print_help();
+            Err(Exit::Success)
+        }
+    }
+}
+
+fn run(cli: Cli, name: &str) -> Exit {
+    let failed = |error: &Error| {
+        Terminal::new(Format::Human, false, Color::Auto, false).error(error);
+        error.exit()
+    };
+    let cwd = match std::env::current_dir() {
+        Ok(cwd) => cwd,
+        Err(error) => {
+            return failed(&Error::usage("the working directory is gone").cause(error));
+        }
+    };
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let runtime = match runtime {
+        Ok(runtime) => runtime,
+        Err(error) => return failed(&error.into()),
+    };
+    let stop = Stop::default();
+    let start = Start {
+        global: cli.global,
+        arguments: cli.command.into_iter().skip(1).collect(),
+        environment: Environment::of_process(),
+        cwd,
+        stop: stop.clone(),
+    };
+    let exit = runtime.block_on(async {
+        let (again, mut impatient) = tokio::sync::mpsc::channel(1);
+        if let Err(error) = stop.listen(again) {
+            return failed(&error);
+        }
+        tokio::select! {
+            exit = commands::run(name, start) => exit,
+            Some(signal) = impatient.recv() => signal.exit(),
+            signal = async {
+                let signal = stop.stopped().await;
+                tokio::time::sleep(GRACE).await;
+                signal
+            } => signal.exit(),
+        }
+    });
+    // A look-up of a name in the network must not hold up the end.
+    runtime.shutdown_background();
+    exit
+}

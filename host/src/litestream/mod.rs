@@ -1,10 +1,17 @@
-//! Litestream: finding its binary and knowing what each version can do.
+//! Litestream: finding its binary, knowing what each version can do, and driving it.
 
 mod archive;
 pub mod binary;
+pub mod child;
+pub mod daemon;
 mod download;
 pub mod feature;
 mod pins;
 mod pip;
 mod probe;
+pub mod reach;
+pub mod replace;
+pub mod restore;
+pub mod sync;
+pub mod txid;
 pub mod version;

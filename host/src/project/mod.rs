@@ -23,6 +23,7 @@ pub(crate) use self::entries::Entry;
 pub use self::nearest::nearest;
 pub(crate) use self::path::{absolute, expand_home, identity};
 pub(crate) use self::reference::{Piece, Reference, Style, as_written, parse, resolve};
+pub(crate) use self::settings::parse_duration;
 pub use self::settings::{
     Assertion, PluginLimits, PluginSetting, PluginSettings, RestoreSettings, VerifySettings,
 };
@@ -325,6 +326,17 @@ impl Project {
     #[must_use]
     pub fn restore(&self) -> &RestoreSettings {
         &self.restore
+    }
+
+    /// What a built-in command reads from the project file, as JSON: durations in
+    /// milliseconds.
+    #[must_use]
+    pub fn section(&self, command: &str) -> serde_json::Value {
+        match command {
+            "verify" => self.verify.to_json(),
+            "restore" => serde_json::json!({ "keep": self.restore.keep }),
+            _ => serde_json::Value::Null,
+        }
     }
 
     /// The litestream binary that the project wants (`litestream.bin_path`, made

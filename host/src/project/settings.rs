@@ -34,6 +34,20 @@ impl VerifySettings {
     pub fn assertions(&self, alias: &str) -> &[Assertion] {
         self.assertions.get(alias).map_or(&[], Vec::as_slice)
     }
+
+    pub(super) fn to_json(&self) -> serde_json::Value {
+        let milliseconds = |duration: Duration| duration.as_millis() as u64;
+        let assertions = self.assertions.iter().map(|(database, list)| {
+            let list = list.iter().map(|one| serde_json::json!({"name": one.name, "sql": one.sql}));
+            (database.clone(), serde_json::Value::Array(list.collect()))
+        });
+        serde_json::json!({
+            "timeout_ms": milliseconds(self.timeout),
+            "max_lag_ms": self.max_lag.map(milliseconds),
+            "max_restore_ms": self.max_restore.map(milliseconds),
+            "assertions": assertions.collect::<serde_json::Map<_, _>>(),
+        })
+    }
 }
 
 impl Default for VerifySettings {
@@ -70,6 +84,14 @@ pub struct PluginSettings {
     pub path: Vec<PathBuf>,
     /// By the plugin's name.
     pub settings: BTreeMap<String, PluginSetting>,
+}
+
+impl PluginSettings {
+    /// What is said about the plugin of this name; the defaults without.
+    #[must_use]
+    pub fn setting(&self, name: &str) -> PluginSetting {
+        self.settings.get(name).cloned().unwrap_or_default()
+    }
 }
 
 /// What the project says about one plugin.

@@ -1,0 +1,157 @@
+//! The command line: global options, then a command, then what belongs to it.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::{CommandFactory, Parser};
+
+use crate::error::{Error, Result};
+use crate::plugin::BUILTIN;
+use crate::project::nearest;
+use crate::terminal::{Color, Format};
+
+/// Litestream's commands, which lsrun hands over.
+pub const LITESTREAM: &[&str] = &[
+    "databases",
+    "info",
+    "list",
+    "ltx",
+    "register",
+    "replicate",
+    "reset",
+    "start",
+    "status",
+    "stop",
+    "sync",
+    "unregister",
+    "version",
+    "wal",
+];
+
+/// Proves that SQLite backups restore.
+#[derive(Debug, Parser)]
+#[command(name = "lsrun", version, disable_help_subcommand = true, arg_required_else_help = true)]
+#[command(override_usage = "lsrun [OPTIONS] COMMAND [ARGUMENTS]")]
+pub struct Cli {
+    #[command(flatten)]
+    pub global: Global,
+    /// The command and everything behind it.
+    #[arg(
+        trailing_var_arg = true,
+        allow_hyphen_values = true,
+        value_name = "COMMAND",
+        hide = true
+    )]
+    pub command: Vec<OsString>,
+}
+
+/// The options that every command knows.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub struct Global {
+    /// The project: a folder with an lsrun.yml, or such a file [env: LSRUN_PROJECT]
+    #[arg(short = 'C', long, value_name = "PATH")]
+    pub project: Option<PathBuf>,
+    /// How results are written
+    #[arg(long, value_enum, value_name = "FORMAT")]
+    pub format: Option<Format>,
+    /// Only results, warnings and errors
+    #[arg(short, long)]
+    pub quiet: bool,
+    /// When colours are used (NO_COLOR is respected)
+    #[arg(long, value_enum, value_name = "WHEN")]
+    pub color: Option<Color>,
+}
+
+impl Global {
+    /// These, where they are given, else those of `before`.
+    #[must_use]
+    pub fn or(self, before: &Self) -> Self {
+        Self {
+            project: self.project.or_else(|| before.project.clone()),
+            format: self.format.or(before.format),
+            quiet: self.quiet || before.quiet,
+            color: self.color.or(before.color),
+        }
+    }
+}
+
+/// The command line with the list of commands in its help.
+#[must_use]
+pub fn command() -> clap::Command {
+    let mut help = String::from("Commands:\n");
+    for builtin in BUILTIN {
+        let about = builtin.manifest().map(|manifest| manifest.about).unwrap_or_default();
+        help.push_str(&format!("  {:<10} {about}\n", builtin.name));
+    }
+    help.push_str("\nA plugin that is a command is called by its name, like these.\n");
+    help.push_str("`lsrun COMMAND --help` says more about one.\n");
+    Cli::command().after_help(help)
+}
+
+/// Whether lsrun has a command of this name without any plugin.
+#[must_use]
+pub fn is_own(name: &str) -> bool {
+    name == "help" || name == "plugin" || LITESTREAM.contains(&name)
+}
+
+/// The error for a command that nobody has, with the nearest one that somebody has.
+#[must_use]
+pub fn unknown(name: &str, plugins: &[String]) -> Error {
+    let known = BUILTIN.iter().map(|builtin| builtin.name);
+    let known: Vec<&str> = known.chain(plugins.iter().map(String::as_str)).collect();
+    let error = Error::usage(format!("no such command: {name}"));
+    match nearest(name, known.iter().copied()) {
+        Some(near) => error.hint(format!("did you mean {near}?")),
+        None => error.hint(format!("there are {}", known.join(", "))),
+    }
+}
+
+/// What a word of a command line is read as: Litestream's single-dash options
+/// (`-if-replica-exists`) are taken like those with two.
+pub fn two_dashes(arguments: Vec<OsString>, long: &[&str]) -> Vec<OsString> {
+    let mut verbatim = false;
+    arguments
+        .into_iter()
+        .map(|argument| {
+            let Some(text) = argument.to_str() else { return argument };
+            verbatim |= text == "--";
+            let Some(name) = text.strip_prefix('-').filter(|name| !name.starts_with('-')) else {
+                return argument;
+            };
+            let bare = name.split_once('=').map_or(name, |(bare, _)| bare);
+            if verbatim || bare.len() < 2 || !long.contains(&bare) {
+                return argument;
+            }
+            format!("--{name}").into()
+        })
+        .collect()
+}
+
+/// A duration on the command line: `30s`, `5m`, `1h`.
+pub fn duration(text: &str) -> Result<std::time::Duration> {
+    crate::project::parse_duration(text).ok_or_else(|| {
+        Error::usage(format!("{text} is no duration")).hint("write it like 30s, 5m or 1h")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        command().debug_assert();
+    }
+
+    #[test]
+    fn single_dashes_are_taken_for_known_options_only() {
+        let words = |words: &[&str]| words.iter().map(Into::into).collect::<Vec<OsString>>();
+        let got = two_dashes(
+            words(&["-if-replica-exists", "-o", "x", "-txid=5", "-x", "--force", "--", "-txid"]),
+            &["if-replica-exists", "txid", "o"],
+        );
+        let want =
+            words(&["--if-replica-exists", "-o", "x", "--txid=5", "-x", "--force", "--", "-txid"]);
+        assert_eq!(got, want);
+    }
+}

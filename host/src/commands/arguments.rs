@@ -1,0 +1,264 @@
+//! The arguments of a command that is a component, read by its manifest without
+//! running it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
+use std::time::Duration;
+
+use clap::{Arg, ArgAction, FromArgMatches};
+
+use crate::cli::{self, Global};
+use crate::error::{Error, Result};
+use crate::plugin::manifest::{Command, Manifest};
+
+/// A command line that has been read.
+pub(super) struct Parsed {
+    /// The command.
+    pub name: String,
+    /// Global options behind the command.
+    pub global: Global,
+    /// The help, when it was asked for.
+    pub help: Option<String>,
+    /// The positional words: aliases, paths, URLs.
+    pub selected: Vec<String>,
+    /// `--all`.
+    pub all: bool,
+    /// `--jobs`.
+    pub jobs: Option<usize>,
+    /// `--timeout`.
+    pub timeout: Option<Duration>,
+    /// Values by argument.
+    pub values: BTreeMap<String, Vec<String>>,
+    /// Flags that were given.
+    pub flags: BTreeSet<String>,
+}
+
+impl Parsed {
+    /// Whether only replica URLs are named, which need no project.
+    #[must_use]
+    pub(super) fn urls_only(&self) -> bool {
+        !self.selected.is_empty() && self.selected.iter().all(|word| is_url(word))
+    }
+}
+
+/// Whether a word is a replica URL and not a database.
+#[must_use]
+pub(super) fn is_url(word: &str) -> bool {
+    word.contains("://")
+}
+
+/// Reads the words behind a command.
+pub(super) fn parse(name: &str, manifest: &Manifest, words: &[OsString]) -> Result<Parsed> {
+    let described = manifest.command.clone().unwrap_or_default();
+    let clap = command(name, &manifest.about, &described);
+    let long: Vec<String> = clap
+        .get_arguments()
+        .filter_map(|argument| argument.get_long().map(str::to_owned))
+        .collect();
+    let long: Vec<&str> = long.iter().map(String::as_str).chain(["help"]).collect();
+    let flags: Vec<&str> =
+        described.arguments.iter().filter(|it| it.flag).map(|it| it.name.as_str()).collect();
+    let words = go_booleans(cli::two_dashes(words.to_vec(), &long), &flags);
+    let mut parsed = Parsed {
+        name: name.to_owned(),
+        global: Global::default(),
+        help: None,
+        selected: Vec::new(),
+        all: false,
+        jobs: None,
+        timeout: None,
+        values: BTreeMap::new(),
+        flags: BTreeSet::new(),
+    };
+    let matches = match clap.try_get_matches_from(words) {
+        Ok(matches) => matches,
+        Err(error) if error.kind() == clap::error::ErrorKind::DisplayHelp => {
+            parsed.help = Some(error.render().to_string());
+            return Ok(parsed);
+        }
+        Err(error) => return Err(usage(&error, name)),
+    };
+    parsed.global = Global::from_arg_matches(&matches).map_err(|error| usage(&error, name))?;
+    if described.per_database {
+        parsed.selected = strings(&matches, "databases");
+        parsed.all = matches.get_flag("all");
+        parsed.jobs = matches.get_one::<u16>("jobs").map(|jobs| usize::from(*jobs));
+        if let Some(timeout) = matches.get_one::<String>("timeout") {
+            parsed.timeout = Some(cli::duration(timeout)?);
+        }
+    }
+    for argument in &described.arguments {
+        let name = argument.name.as_str();
+        if argument.flag {
+            if matches.get_flag(name) {
+                parsed.flags.insert(name.to_owned());
+            }
+            continue;
+        }
+        let values = strings(&matches, name);
+        if argument.single && !values.is_empty() && (parsed.all || parsed.selected.len() > 1) {
+            return Err(Error::usage(format!("--{name} goes with one database only")));
+        }
+        if !values.is_empty() {
+            parsed.values.insert(name.to_owned(), values);
+        }
+    }
+    if parsed.all && !parsed.selected.is_empty() {
+        return Err(Error::usage("--all goes without names"));
+    }
+    Ok(parsed)
+}
+
+fn strings(matches: &clap::ArgMatches, name: &str) -> Vec<String> {
+    matches.get_many::<String>(name).map(|all| all.cloned().collect()).unwrap_or_default()
+}
+
+fn usage(error: &clap::Error, name: &str) -> Error {
+    // clap's first line says what is wrong; the rest is usage.
+    let text = error.render().to_string();
+    let first = text.lines().next().unwrap_or_default();
+    let tip = text.lines().find_map(|line| line.trim().strip_prefix("tip: "));
+    let own = Error::usage(first.trim_start_matches("error: ").to_owned());
+    own.hint(tip.map_or_else(|| format!("see lsrun {name} --help"), str::to_owned))
+}
+
+/// Go's flags may be written `-force=true`.
+fn go_booleans(words: Vec<OsString>, flags: &[&str]) -> Vec<OsString> {
+    words
+        .into_iter()
+        .filter_map(|word| {
+            let Some((name, value)) = word.to_str().and_then(|text| text.split_once('=')) else {
+                return Some(word);
+            };
+            let known = name.strip_prefix("--").is_some_and(|name| flags.contains(&name));
+            match (known, value) {
+                (true, "true" | "1" | "t") => Some(name.to_owned().into()),
+                (true, "false" | "0" | "f") => None,
+                _ => Some(word),
+            }
+        })
+        .collect()
+}
+
+fn command(name: &str, about: &str, described: &Command) -> clap::Command {
+    let mut command = clap::Command::new(name.to_owned())
+        .bin_name(format!("lsrun {name}"))
+        .about(about.to_owned())
+        .no_binary_name(true)
+        .disable_version_flag(true);
+    if described.per_database {
+        let url = if described.takes_urls { " or a replica URL" } else { "" };
+        command = command
+            .arg(
+                Arg::new("databases")
+                    .value_name("DATABASE")
+                    .num_args(0..)
+                    .required(false)
+                    .help(format!("An alias of lsrun.yml, a path{url}")),
+            )
+            .arg(
+                Arg::new("all")
+                    .long("all")
+                    .action(ArgAction::SetTrue)
+                    .help("Every database of the project"),
+            )
+            .arg(
+                Arg::new("jobs")
+                    .long("jobs")
+                    .value_name("N")
+                    .value_parser(clap::value_parser!(u16).range(1..))
+                    .help("How many databases are worked on side by side"),
+            )
+            .arg(
+                Arg::new("timeout")
+                    .long("timeout")
+                    .value_name("TIME")
+                    .help("How long to wait for the replica, such as 30s or 5m"),
+            );
+    }
+    for argument in &described.arguments {
+        let mut arg = Arg::new(argument.name.clone())
+            .long(argument.name.clone())
+            .help(argument.about.clone());
+        if let Some(short) = argument.short {
+            arg = arg.short(short);
+        }
+        if argument.flag {
+            arg = arg.action(ArgAction::SetTrue);
+        } else {
+            arg = arg.action(if argument.repeat { ArgAction::Append } else { ArgAction::Set });
+            arg = arg.value_name(argument.placeholder.clone().unwrap_or_else(|| "VALUE".into()));
+            if let Some(default) = &argument.default {
+                arg = arg.default_value(default.clone());
+            }
+            if !argument.values.is_empty() {
+                arg = arg.value_parser(argument.values.clone());
+            }
+        }
+        command = command.arg(arg);
+    }
+    if !described.examples.is_empty() {
+        let examples = described.examples.join("\n  ");
+        command = command.after_help(format!("Examples:\n  {examples}"));
+    }
+    <Global as clap::Args>::augment_args(command)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plugin::manifest;
+
+    fn restore(words: &[&str]) -> Result<Parsed> {
+        let manifest =
+            manifest::parse(include_str!("../../../plugins/restore/manifest.yml"), "restore")
+                .unwrap();
+        let words: Vec<OsString> = words.iter().map(Into::into).collect();
+        parse("restore", &manifest, &words)
+    }
+
+    #[test]
+    fn litestreams_style_and_the_usual_one_mean_the_same() {
+        for words in [
+            &["-if-replica-exists", "-o", "x", "-txid=5", "default"][..],
+            &["--if-replica-exists", "--output=x", "--txid", "5", "default"],
+            &["default", "-txid", "5", "-o=x", "-if-replica-exists=true", "-force=false"],
+        ] {
+            let parsed = restore(words).unwrap();
+            assert_eq!(parsed.selected, ["default"], "{words:?}");
+            assert_eq!(parsed.values["output"], ["x"], "{words:?}");
+            assert_eq!(parsed.values["txid"], ["5"], "{words:?}");
+            assert!(parsed.flags.contains("if-replica-exists"), "{words:?}");
+            assert!(!parsed.flags.contains("force"), "{words:?}");
+            assert_eq!(parsed.values["integrity-check"], ["full"], "{words:?}");
+        }
+    }
+
+    #[test]
+    fn global_options_may_follow_the_command() {
+        let parsed = restore(&["--format", "json", "-C", "there", "default"]).unwrap();
+        assert_eq!(parsed.global.format, Some(crate::terminal::Format::Json));
+        assert_eq!(parsed.global.project.as_deref(), Some(std::path::Path::new("there")));
+    }
+
+    #[test]
+    fn a_wrong_command_line_is_a_usage_error_that_says_what_is_wrong() {
+        for (words, what) in [
+            (&["--nope"][..], "--nope"),
+            (&["-o", "x", "a", "b"], "one database"),
+            (&["--integrity-check", "maybe", "a"], "maybe"),
+            (&["--timeout", "soon", "a"], "soon"),
+            (&["--all", "a"], "--all"),
+        ] {
+            let error = restore(words).err().unwrap();
+            assert_eq!(error.exit(), crate::exit::Exit::Usage, "{words:?}");
+            assert!(error.message().contains(what), "{words:?}: {error:?}");
+        }
+    }
+
+    #[test]
+    fn help_lists_the_arguments() {
+        let help = restore(&["-h"]).unwrap().help.unwrap();
+        assert!(help.contains("--if-replica-exists") && help.contains("Examples:"), "{help}");
+    }
+}

@@ -1,0 +1,122 @@
+//! What is run for a command line, one file for each kind of command.
+
+mod arguments;
+mod component;
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::cli::{self, Global};
+use crate::context::Context;
+use crate::environment::Environment;
+use crate::error::{Error, Result};
+use crate::exit::Exit;
+use crate::plugin::{Builtin, registry};
+use crate::project::Project;
+use crate::stop::Stop;
+use crate::terminal::Terminal;
+
+/// What a run starts with.
+pub struct Start {
+    /// The options before the command.
+    pub global: Global,
+    /// Behind the command.
+    pub arguments: Vec<OsString>,
+    /// The environment.
+    pub environment: Environment,
+    /// The folder it was called in.
+    pub cwd: PathBuf,
+    /// Whether it is being stopped.
+    pub stop: Stop,
+}
+
+/// Runs the command and gives the code that the process ends with. Errors have
+/// been printed.
+pub async fn run(name: &str, start: Start) -> Exit {
+    match find(name, start).await {
+        Ok(exit) => exit,
+        Err((terminal, error)) => {
+            terminal.clear();
+            terminal.error(&error);
+            error.exit()
+        }
+    }
+}
+
+type Failed = (Box<Terminal>, Error);
+
+async fn find(name: &str, start: Start) -> std::result::Result<Exit, Failed> {
+    let failed = |error: Error, global: &Global| (Box::new(terminal(global, &start)), error);
+    if let Some(builtin) = Builtin::named(name) {
+        let manifest = builtin.manifest().map_err(|error| failed(error, &start.global))?;
+        let parsed = arguments::parse(name, &manifest, &start.arguments)
+            .map_err(|error| failed(error, &start.global))?;
+        let global = parsed.global.clone().or(&start.global);
+        let parsed = match parsed.help {
+            Some(help) => {
+                terminal(&global, &start).data(help.as_bytes());
+                return Ok(Exit::Success);
+            }
+            None => parsed,
+        };
+        let context =
+            context(&global, &start, parsed.urls_only()).map_err(|error| failed(error, &global))?;
+        return component::run(&context, |context| builtin.load(context), parsed)
+            .await
+            .map_err(|error| failed(error, &global));
+    }
+    let global = start.global.clone();
+    let context = context(&global, &start, false).map_err(|error| failed(error, &global))?;
+    let mut names = Vec::new();
+    for found in registry::scan(&context) {
+        let found = match found {
+            Ok(found) if found.manifest.command.is_some() => found,
+            Ok(_other) => continue,
+            // Another plugin's trouble; this command may be there all the same.
+            Err(error) => {
+                context.terminal.warning(&error.one_line());
+                continue;
+            }
+        };
+        if found.name != name {
+            names.push(found.name);
+            continue;
+        }
+        let parsed = arguments::parse(name, &found.manifest, &start.arguments)
+            .map_err(|error| failed(error, &global))?;
+        if let Some(help) = parsed.help {
+            context.terminal.data(help.as_bytes());
+            return Ok(Exit::Success);
+        }
+        return component::run(&context, |context| found.load(context), parsed)
+            .await
+            .map_err(|error| failed(error, &global));
+    }
+    Err(failed(cli::unknown(name, &names), &global))
+}
+
+fn terminal(global: &Global, start: &Start) -> Terminal {
+    let no_color = start.environment.get("NO_COLOR").is_some();
+    let format = global.format.unwrap_or_default();
+    Terminal::new(format, global.quiet, global.color.unwrap_or_default(), no_color)
+}
+
+fn context(global: &Global, start: &Start, without_file: bool) -> Result<Arc<Context>> {
+    let project = match Project::load(global.project.as_deref(), &start.cwd, &start.environment) {
+        // A replica URL needs no project; one that is there is used.
+        Err(_none) if without_file && global.project.is_none() => Project::without_file(&start.cwd),
+        other => other?,
+    };
+    let terminal = terminal(global, start);
+    for note in &project.notes {
+        terminal.note(note);
+    }
+    Ok(Arc::new(Context::new(
+        project,
+        start.environment.clone(),
+        start.cwd.clone(),
+        terminal,
+        start.stop.clone(),
+    )))
+}

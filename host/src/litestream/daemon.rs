@@ -1,0 +1,200 @@
+//! Finds out whether a litestream daemon replicates a database, without opening
+//! the database, and talks to its control socket.
+
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use http_body_util::{BodyExt, Full};
+use hyper::body::Bytes;
+use hyper_util::rt::TokioIo;
+use serde::Deserialize;
+
+use crate::error::Error;
+use crate::exit::Exit;
+use crate::litestream::txid::Txid;
+
+/// A daemon's control socket.
+#[derive(Debug, Clone)]
+pub struct Control {
+    socket: PathBuf,
+}
+
+/// What `POST /sync` answers.
+#[derive(Debug, Deserialize)]
+pub struct Synced {
+    /// The local transaction.
+    pub txid: u64,
+    /// The replica's.
+    #[serde(default)]
+    pub replicated_txid: Option<u64>,
+}
+
+#[derive(Deserialize)]
+struct Refusal {
+    error: String,
+}
+
+/// Why the control socket gave no answer to a request.
+#[derive(Debug)]
+pub enum ControlError {
+    /// Nobody listens, or the daemon does not know this database.
+    NotThere,
+    /// The daemon says no.
+    Refused(Error),
+}
+
+impl From<Error> for ControlError {
+    fn from(error: Error) -> Self {
+        Self::Refused(error)
+    }
+}
+
+impl Control {
+    /// Nothing is connected yet. None where there is no such file.
+    #[must_use]
+    pub fn at(socket: &Path) -> Option<Self> {
+        socket.exists().then(|| Self { socket: socket.to_owned() })
+    }
+
+    /// Asks the daemon to replicate everything committed so far and waits.
+    pub async fn sync(
+        &self,
+        database: &Path,
+        timeout: Duration,
+    ) -> std::result::Result<Synced, ControlError> {
+        let body = serde_json::json!({
+            "path": database, "wait": true, "timeout": timeout.as_secs().max(1),
+        });
+        // The daemon's own deadline comes first: its answer says more.
+        let all = timeout + Duration::from_millis(500);
+        match tokio::time::timeout(all, self.post("/sync", body.to_string())).await {
+            Ok(answer) => answer,
+            Err(_late) => Err(Error::inconclusive("the litestream daemon does not answer in time")
+                .code("timeout")
+                .cause(format!("control socket {}", self.socket.display()))
+                .into()),
+        }
+    }
+
+    async fn post<T: for<'de> Deserialize<'de>>(
+        &self,
+        path: &str,
+        body: String,
+    ) -> std::result::Result<T, ControlError> {
+        let Ok(stream) = tokio::net::UnixStream::connect(&self.socket).await else {
+            return Err(ControlError::NotThere);
+        };
+        let (status, text) = exchange(stream, path, body).await.map_err(|error| {
+            Error::inconclusive("the litestream daemon broke off")
+                .code("litestream")
+                .cause(format!("control socket {}", self.socket.display()))
+                .cause(format!("{error:#}"))
+        })?;
+        if status == hyper::StatusCode::NOT_FOUND {
+            return Err(ControlError::NotThere);
+        }
+        if !status.is_success() {
+            let text = String::from_utf8_lossy(&text).into_owned();
+            let reason = serde_json::from_str::<Refusal>(&text).map_or(text, |body| body.error);
+            let late = reason.contains("deadline exceeded");
+            return Err(Error::inconclusive("the litestream daemon cannot replicate")
+                .code(if late { "timeout" } else { "litestream" })
+                .cause(reason)
+                .hint("look at the daemon's log; its replica may not answer")
+                .into());
+        }
+        serde_json::from_slice(&text).map_err(|error| {
+            Error::new(Exit::Litestream, "the litestream daemon gave an answer nobody expects")
+                .cause(error)
+                .into()
+        })
+    }
+}
+
+/// One request and its answer.
+async fn exchange(
+    stream: tokio::net::UnixStream,
+    path: &str,
+    body: String,
+) -> anyhow::Result<(hyper::StatusCode, Bytes)> {
+    let (mut sender, connection) =
+        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+    let connection = tokio::spawn(connection);
+    let request = hyper::Request::post(path)
+        .header(hyper::header::HOST, "litestream")
+        .header(hyper::header::CONTENT_TYPE, "application/json")
+        .body(Full::new(Bytes::from(body)))?;
+    let response = sender.send_request(request).await?;
+    let status = response.status();
+    let body = response.into_body().collect().await?.to_bytes();
+    connection.abort();
+    Ok((status, body))
+}
+
+impl Synced {
+    /// The transaction that the replica is known to hold.
+    #[must_use]
+    pub fn reached(&self) -> Option<Txid> {
+        self.replicated_txid.filter(|txid| *txid >= self.txid && *txid > 0).map(Txid)
+    }
+}
+
+/// The process ids of litestream daemons that have `database` open.
+///
+/// A daemon keeps a read transaction open, whose lock on the `-shm` file the
+/// kernel lists. Nothing is opened here: closing a database's file would drop
+/// the POSIX locks of this process's own connections.
+#[cfg(target_os = "linux")]
+#[must_use]
+pub fn running(database: &Path) -> Vec<u32> {
+    let mut shm = database.as_os_str().to_owned();
+    shm.push("-shm");
+    let Ok(metadata) = std::fs::metadata(&shm) else { return Vec::new() };
+    let Ok(locks) = std::fs::read_to_string("/proc/locks") else { return Vec::new() };
+    let mut found: Vec<u32> = locks
+        .lines()
+        .filter_map(|line| holder(line, metadata.ino()))
+        .filter(|pid| is_litestream(*pid))
+        .collect();
+    found.sort_unstable();
+    found.dedup();
+    found
+}
+
+/// The process of a line of `/proc/locks` on the file with this inode:
+/// `1: POSIX  ADVISORY  READ 4711 08:01:1234 123 123`.
+#[cfg(target_os = "linux")]
+fn holder(line: &str, inode: u64) -> Option<u32> {
+    let mut fields = line.split_whitespace().skip(4);
+    let pid = fields.next()?.parse().ok()?;
+    let file = fields.next()?;
+    (file.rsplit(':').next()?.parse::<u64>().ok()? == inode).then_some(pid)
+}
+
+#[cfg(target_os = "linux")]
+fn is_litestream(pid: u32) -> bool {
+    // The name is cut at 15 characters and can be read for any user's process.
+    std::fs::read_to_string(format!("/proc/{pid}/comm"))
+        .is_ok_and(|name| name.trim_end().contains("litestream"))
+}
+
+/// Elsewhere the system is not asked; `-once` is safe beside a daemon.
+#[cfg(not(target_os = "linux"))]
+#[must_use]
+pub fn running(_database: &Path) -> Vec<u32> {
+    Vec::new()
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::holder;
+
+    #[test]
+    fn a_line_of_the_kernels_lock_table_is_read() {
+        let line = "3: POSIX  ADVISORY  READ  4711 fe:00:131078 123 123";
+        assert_eq!(holder(line, 131_078), Some(4711));
+        assert_eq!(holder(line, 131_079), None);
+        assert_eq!(holder("3: -> POSIX  ADVISORY  READ 1 00:01:5 0 EOF", 9), None);
+    }
+}

@@ -1,0 +1,272 @@
+//! Restores a backup into a private place: never over a database, never with
+//! litestream's `-force`.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::config::Purpose;
+use crate::context::Context;
+use crate::error::{Error, Result};
+use crate::litestream::child;
+use crate::litestream::sync::explain;
+use crate::litestream::txid::Txid;
+use crate::project::Database;
+use crate::report::human;
+use crate::scratch::Scratch;
+
+/// Whose backup.
+#[derive(Debug, Clone)]
+pub enum Source {
+    /// That of a database of the project.
+    Database(Database),
+    /// The one at a replica URL.
+    Url(String),
+}
+
+/// Which backup, up to where, for what.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// Whose backup.
+    pub source: Source,
+    /// Up to this transaction.
+    pub txid: Option<Txid>,
+    /// Up to the last transaction before this time.
+    pub timestamp: Option<jiff::Timestamp>,
+    /// Files fetched side by side; litestream's default without one.
+    pub parallelism: Option<u32>,
+    /// The absolute path that the copy is to replace; none for a private copy.
+    pub target: Option<PathBuf>,
+    /// How long litestream may go without writing before it is given up.
+    pub patience: Duration,
+}
+
+/// What a restore would do.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// The last transaction.
+    pub txid: Option<Txid>,
+    /// When it was written, RFC 3339.
+    pub timestamp: Option<String>,
+    /// The size of the files that would be fetched.
+    pub bytes: Option<u64>,
+}
+
+/// A restored database in a private folder, removed when dropped.
+#[derive(Debug)]
+pub struct Copy {
+    /// The database file.
+    pub path: PathBuf,
+    /// What was restored; none for a backup of litestream 0.3.
+    pub txid: Option<Txid>,
+    /// Its size.
+    pub bytes: u64,
+    /// The time litestream took.
+    pub duration: Duration,
+    /// What it is to replace.
+    pub target: Option<PathBuf>,
+    _home: Home,
+}
+
+#[derive(Debug)]
+#[expect(dead_code, reason = "held for their destructors")]
+enum Home {
+    Temporary(tempfile::TempDir),
+    Beside(Scratch),
+}
+
+impl Request {
+    /// Whether something stands at the target; an empty file is nothing, as it
+    /// is for litestream.
+    #[must_use]
+    pub fn target_exists(&self) -> bool {
+        let target = self.target.as_ref();
+        target.is_some_and(|path| std::fs::metadata(path).is_ok_and(|it| it.len() > 0))
+    }
+}
+
+impl Request {
+    /// Whether a file replica holds a backup of litestream 0.3, which can be
+    /// restored and not planned.
+    fn is_of_03(&self, context: &Context) -> bool {
+        let Source::Database(database) = &self.source else { return false };
+        let replica = context.config().and_then(|config| config.replica(database));
+        replica.is_ok_and(|it| it.folder.is_some_and(|it| it.join("generations").is_dir()))
+    }
+}
+
+impl Source {
+    /// For people; no secret.
+    pub fn describe(&self, context: &Context) -> Result<String> {
+        Ok(match self {
+            Self::Database(database) => context.config()?.replica(database)?.description,
+            Self::Url(url) => redact(url),
+        })
+    }
+}
+
+/// A URL without its user name and password.
+#[must_use]
+pub fn redact(url: &str) -> String {
+    let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
+    let end = rest.find(['/', '?']).unwrap_or(rest.len());
+    match rest[..end].rfind('@') {
+        Some(at) => format!("{scheme}://{}", &rest[at + 1..]),
+        None => url.to_owned(),
+    }
+}
+
+/// Asks litestream what it would restore (`restore -dry-run`).
+///
+/// A backup of litestream 0.3 cannot be planned: it gives an empty plan.
+pub async fn plan(context: &Context, request: &Request) -> Result<Plan> {
+    // litestream checks the output path also when it writes nothing.
+    let folder = tempfile::Builder::new().prefix("plan-").tempdir_in(context.scratch()?.path())?;
+    let output = folder.path().join("planned.sqlite3");
+    let output = run(context, request, &output, &["-dry-run"]).await?;
+    if output.code != Some(0) {
+        let error = explain(&output, "plan the restore");
+        if error.plugin_code() == "not-found" && request.is_of_03(context) {
+            return Ok(Plan { txid: None, timestamp: None, bytes: None });
+        }
+        return Err(error);
+    }
+    let json = output.json().unwrap_or_default();
+    let files = json["files"].as_array().map(Vec::as_slice).unwrap_or_default();
+    Ok(Plan {
+        txid: json["max_txid"].as_str().and_then(|txid| txid.parse().ok()),
+        timestamp: files.last().and_then(|file| file["timestamp"].as_str()).map(str::to_owned),
+        bytes: Some(files.iter().filter_map(|file| file["size"].as_u64()).sum()),
+    })
+}
+
+/// Restores into a private place.
+pub async fn restore(context: Arc<Context>, request: Request) -> Result<Copy> {
+    let (home, folder) = home(&context, &request)?;
+    let path = folder.join("restored.sqlite3");
+    let started = Instant::now();
+    let output = run(&context, &request, &path, &[]).await?;
+    let duration = started.elapsed();
+    let what = match &request.source {
+        Source::Database(database) => format!("restore the backup of {}", database.name()),
+        Source::Url(url) => format!("restore {}", redact(url)),
+    };
+    if output.code != Some(0) {
+        return Err(explain(&output, &what));
+    }
+    let bytes = std::fs::metadata(&path)
+        .map_err(|error| {
+            Error::inconclusive("litestream said that it had restored, and there is no database")
+                .code("litestream")
+                .cause(error)
+        })?
+        .len();
+    let json = output.json().unwrap_or_default();
+    Ok(Copy {
+        path,
+        txid: json["txid"].as_str().and_then(|txid| txid.parse().ok()),
+        bytes,
+        duration,
+        target: request.target,
+        _home: home,
+    })
+}
+
+async fn run(
+    context: &Context,
+    request: &Request,
+    output: &Path,
+    more: &[&str],
+) -> Result<child::Output> {
+    let mut arguments: Vec<OsString> =
+        vec!["restore".into(), "-json".into(), "-o".into(), output.into()];
+    arguments.extend(more.iter().map(Into::into));
+    if let Some(txid) = request.txid {
+        arguments.extend(["-txid".into(), txid.to_string().into()]);
+    }
+    if let Some(timestamp) = request.timestamp {
+        arguments.extend(["-timestamp".into(), timestamp.to_string().into()]);
+    }
+    if let Some(files) = request.parallelism {
+        arguments.extend(["-parallelism".into(), files.to_string().into()]);
+    }
+    let config = match &request.source {
+        Source::Database(database) => {
+            arguments.push(database.path.clone().into());
+            let purpose = Purpose::Read { database: Some(database.path.clone()) };
+            Some(context.config()?.for_child(&purpose, &context.environment)?)
+        }
+        Source::Url(url) => {
+            arguments.push(url.into());
+            None
+        }
+    };
+    let arguments: Vec<_> = arguments.iter().map(OsString::as_os_str).collect();
+    // litestream writes to a name of its own and renames at the end.
+    let mut partial = output.as_os_str().to_owned();
+    partial.push(".tmp");
+    let partial = PathBuf::from(partial);
+    let written = move || std::fs::metadata(&partial).map_or(0, |metadata| metadata.len());
+    let limit = child::Limit::Stalled { patience: request.patience, progress: &written };
+    child::capture(context, &arguments, config, limit).await
+}
+
+/// Where the copy goes: beside its target, else a temporary folder with room.
+fn home(context: &Context, request: &Request) -> Result<(Home, PathBuf)> {
+    let size = match &request.source {
+        Source::Database(database) => std::fs::metadata(&database.path).map_or(0, |it| it.len()),
+        Source::Url(_) => 0,
+    };
+    if let Some(target) = &request.target {
+        let folder = target.parent().unwrap_or_else(|| Path::new("/"));
+        room(folder, size)?;
+        let scratch = Scratch::beside(target)?;
+        let folder = scratch.path().to_owned();
+        return Ok((Home::Beside(scratch), folder));
+    }
+    let parent = context.scratch()?.path();
+    room(parent, size)?;
+    let folder = tempfile::Builder::new().prefix("copy-").tempdir_in(parent)?;
+    let path = folder.path().to_owned();
+    Ok((Home::Temporary(folder), path))
+}
+
+/// Litestream writes the file once; a tenth more and some room for others.
+fn room(folder: &Path, size: u64) -> Result<()> {
+    let needed = size + size / 10 + (8 << 20);
+    let Ok(disk) = rustix::fs::statvfs(folder) else { return Ok(()) };
+    let free = disk.f_bavail.saturating_mul(disk.f_frsize);
+    if free >= needed {
+        return Ok(());
+    }
+    Err(Error::inconclusive(format!(
+        "no room for the restored copy in {}: it takes {}, {} are free",
+        folder.display(),
+        human::bytes(needed),
+        human::bytes(free)
+    ))
+    .code("io")
+    .hint("set TMPDIR to a folder on a disk with more room"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_is_shown_without_its_password() {
+        assert_eq!(redact("sftp://me:secret@host:22/a@b"), "sftp://host:22/a@b");
+        assert_eq!(redact("s3://bucket/path"), "s3://bucket/path");
+        assert_eq!(redact("s3://bucket?x=a@b"), "s3://bucket?x=a@b");
+    }
+
+    #[test]
+    fn a_disk_without_room_is_refused_before_anything_is_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let error = room(folder.path(), u64::MAX / 4).unwrap_err();
+        assert_eq!(error.plugin_code(), "io");
+        assert!(error.message().contains("no room"), "{error}");
+        room(folder.path(), 0).unwrap();
+    }
+}

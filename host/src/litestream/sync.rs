@@ -1,0 +1,280 @@
+//! Brings what was committed to the replica, and knows when it is there: through
+//! the daemon's control socket, by watching a daemon without one, or by
+//! replicating once where none runs. Nothing sleeps a fixed time.
+
+use std::ffi::OsStr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::config::Purpose;
+use crate::context::Context;
+use crate::error::{Error, Result};
+use crate::litestream::child::{self, Limit, Output};
+use crate::litestream::daemon::{self, Control, ControlError};
+use crate::litestream::txid::Txid;
+use crate::project::Database;
+use crate::stop::Stop;
+
+/// What a sync reached.
+#[derive(Debug, Clone)]
+pub struct Synced {
+    /// `socket`, `once` or `polling`.
+    pub method: &'static str,
+    /// The replica is known to hold all that was committed before the request.
+    pub certain: bool,
+    /// The replica's transaction.
+    pub txid: Option<Txid>,
+    /// From the request until the replica had it.
+    pub lag: Duration,
+}
+
+/// Waits until the replica holds what is committed in `database`.
+///
+/// With `after`, a replica that has only reached that transaction is not enough.
+/// Fails with the code `timeout` at the deadline.
+pub async fn sync(
+    context: Arc<Context>,
+    database: Database,
+    after: Option<Txid>,
+    deadline: Instant,
+) -> Result<Synced> {
+    let started = Instant::now();
+    let config = context.config()?;
+    if let Some(control) = config.socket().as_deref().and_then(Control::at) {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let answer = tokio::select! {
+            answer = control.sync(&database.path, left) => answer,
+            signal = context.stop.stopped() => return Err(Stop::error(signal)),
+        };
+        match answer {
+            Ok(synced) => {
+                return Ok(Synced {
+                    method: "socket",
+                    certain: true,
+                    txid: synced.reached(),
+                    lag: started.elapsed(),
+                });
+            }
+            Err(ControlError::NotThere) => {}
+            Err(ControlError::Refused(error)) => return Err(error),
+        }
+    }
+    if daemon::running(&database.path).is_empty() {
+        once(&context, &database, started, deadline).await
+    } else {
+        poll(&context, &database, after, started, deadline).await
+    }
+}
+
+async fn once(
+    context: &Context,
+    database: &Database,
+    started: Instant,
+    deadline: Instant,
+) -> Result<Synced> {
+    let purpose = Purpose::Once { database: database.path.clone() };
+    let config = context.config()?;
+    let private = config.for_child(&purpose, &context.environment)?;
+    let arguments = [OsStr::new("replicate"), OsStr::new("-once")];
+    let output = child::capture(context, &arguments, Some(private), Limit::At(deadline)).await?;
+    if output.code != Some(0) {
+        return Err(explain(&output, &format!("replicate {}", database.name())));
+    }
+    Ok(Synced {
+        method: "once",
+        certain: true,
+        txid: local_txid(&config.meta_path(database)),
+        lag: started.elapsed(),
+    })
+}
+
+/// Watches the daemon's local files until it has looked at the database since the
+/// request, then the replica until it has what the daemon had.
+async fn poll(
+    context: &Context,
+    database: &Database,
+    after: Option<Txid>,
+    started: Instant,
+    deadline: Instant,
+) -> Result<Synced> {
+    let config = context.config()?;
+    let meta = config.meta_path(database);
+    let before = local_txid(&meta).max(after);
+    // A daemon that finds nothing new writes nothing: after two of its rounds
+    // what it has is current. A caller who names a transaction knows better.
+    let rounds = config.monitor_interval(database) * 2 + Duration::from_millis(250);
+    let mut pause = Pause::default();
+    let target = loop {
+        let now = local_txid(&meta);
+        if now > before || (after.is_none() && started.elapsed() > rounds) {
+            break now;
+        }
+        pause
+            .wait(context, deadline, || {
+                Error::inconclusive("the daemon has not looked at the database in time")
+                    .code("timeout")
+                    .hint("it may be stopped or stuck: look at its log")
+            })
+            .await?;
+    };
+    let mut pause = Pause::default();
+    loop {
+        let reached = replica_txid(context, database, deadline).await?;
+        if reached.is_some() && reached >= target {
+            return Ok(Synced {
+                method: "polling",
+                certain: false,
+                txid: reached,
+                lag: started.elapsed(),
+            });
+        }
+        pause
+            .wait(context, deadline, || {
+                let at = reached.map_or("nothing".into(), |txid| format!("TXID {txid}"));
+                let want = target.map_or("something".into(), |txid| format!("TXID {txid}"));
+                Error::inconclusive(format!("the replica lags: it has {at}, the daemon {want}"))
+                    .code("timeout")
+                    .hint("look at the daemon's log; allow more time with --timeout")
+            })
+            .await?;
+    }
+}
+
+/// Growing pauses between looks, from 5 to 250 milliseconds.
+struct Pause(Duration);
+
+impl Default for Pause {
+    fn default() -> Self {
+        Self(Duration::from_millis(5))
+    }
+}
+
+impl Pause {
+    async fn wait(
+        &mut self,
+        context: &Context,
+        deadline: Instant,
+        late: impl FnOnce() -> Error,
+    ) -> Result<()> {
+        if Instant::now() + self.0 > deadline {
+            return Err(late());
+        }
+        tokio::select! {
+            () = tokio::time::sleep(self.0) => {}
+            signal = context.stop.stopped() => return Err(Stop::error(signal)),
+        }
+        self.0 = (self.0 * 2).min(Duration::from_millis(250));
+        Ok(())
+    }
+}
+
+/// The last transaction in a folder that holds `ltx/0/<min>-<max>.ltx` files:
+/// the daemon's local state, or a file replica.
+#[must_use]
+pub fn local_txid(folder: &Path) -> Option<Txid> {
+    let entries = std::fs::read_dir(folder.join("ltx").join("0")).ok()?;
+    entries
+        .flatten()
+        .filter_map(|entry| {
+            let name = entry.file_name();
+            let (_, max) = name.to_str()?.strip_suffix(".ltx")?.split_once('-')?;
+            max.parse::<Txid>().ok()
+        })
+        .max()
+}
+
+async fn replica_txid(
+    context: &Context,
+    database: &Database,
+    deadline: Instant,
+) -> Result<Option<Txid>> {
+    let config = context.config()?;
+    if let Some(folder) = config.replica(database)?.folder {
+        return Ok(local_txid(&folder));
+    }
+    let purpose = Purpose::Read { database: Some(database.path.clone()) };
+    let private = config.for_child(&purpose, &context.environment)?;
+    let arguments = [
+        OsStr::new("ltx"),
+        OsStr::new("-json"),
+        OsStr::new("-level"),
+        OsStr::new("0"),
+        database.path.as_os_str(),
+    ];
+    let output = child::capture(context, &arguments, Some(private), Limit::At(deadline)).await?;
+    if output.code != Some(0) {
+        return Err(explain(&output, &format!("list the replica of {}", database.name())));
+    }
+    let files = output.json().unwrap_or_default();
+    let files = files.as_array().map(Vec::as_slice).unwrap_or_default();
+    Ok(files.iter().filter_map(|file| file["max_txid"].as_str()?.parse().ok()).max())
+}
+
+/// The error of a litestream that failed, under the code that says whose fault it
+/// is. The messages are those of litestream 0.5.17.
+#[must_use]
+pub fn explain(output: &Output, what: &str) -> Error {
+    let error = output.failure(what);
+    let said = format!("{}\n{}", output.stderr, output.stdout);
+    let any = |needles: &[&str]| needles.iter().any(|needle| said.contains(needle));
+    if any(&["no matching backup", "timestamp does not exist", "no backup found"]) {
+        return error.code("not-found").hint("lsrun ltx shows what the replica holds");
+    }
+    if any(&["SignatureDoesNotMatch", "InvalidAccessKeyId", "AccessDenied", "StatusCode: 403"]) {
+        return error
+            .code("unreachable")
+            .hint("the storage refuses the credentials: check the keys and the clock");
+    }
+    if any(&["NoSuchBucket", "StatusCode: 404"]) {
+        return error.code("unreachable").hint("the bucket does not exist: check its name");
+    }
+    if any(&["failed to refresh cached credentials", "no EC2 IMDS role"]) {
+        return error
+            .code("unreachable")
+            .hint("no credentials: set LITESTREAM_ACCESS_KEY_ID and LITESTREAM_SECRET_ACCESS_KEY");
+    }
+    if any(&["connection refused", "no such host", "maximum number of attempts", "i/o timeout"]) {
+        return error.code("unreachable").hint("the replica does not answer: check its address");
+    }
+    if any(&["no space left", "read-only file system", "permission denied"]) {
+        return error.code("io");
+    }
+    if any(&["SQLITE_BUSY", "database is locked"]) {
+        return error.code("busy").hint("another process holds the database locked");
+    }
+    error
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_transaction_of_a_folder_is_read_from_its_file_names() {
+        let folder = tempfile::tempdir().unwrap();
+        assert_eq!(local_txid(folder.path()), None);
+        let level = folder.path().join("ltx/0");
+        std::fs::create_dir_all(&level).unwrap();
+        for name in [
+            "0000000000000001-0000000000000009.ltx",
+            "000000000000000a-000000000000000a.ltx",
+            "000000000000000b-000000000000000b.ltx.tmp",
+            "notes.txt",
+        ] {
+            std::fs::write(level.join(name), "").unwrap();
+        }
+        assert_eq!(local_txid(folder.path()), Some(Txid(10)));
+    }
+
+    #[test]
+    fn a_refusal_of_the_storage_is_told_from_a_bad_backup() {
+        let output =
+            |stderr: &str| Output { stdout: String::new(), stderr: stderr.into(), code: Some(1) };
+        let code = |stderr: &str| explain(&output(stderr), "restore").plugin_code();
+        assert_eq!(code("Error: no matching backup files available"), "not-found");
+        assert_eq!(code("Error: StatusCode: 403 SignatureDoesNotMatch"), "unreachable");
+        assert_eq!(code("Error: decode database: unexpected EOF"), "litestream");
+        assert_eq!(code("Error: write x: no space left on device"), "io");
+    }
+}

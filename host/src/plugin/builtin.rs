@@ -1,0 +1,56 @@
+//! The commands that are components and part of the binary, so that no
+//! WebAssembly target is needed to build lsrun. `plugins/build` makes them.
+
+use std::sync::Arc;
+
+use super::manifest::{self, Manifest};
+use super::{Origin, Plugin};
+use crate::context::Context;
+use crate::error::{Error, Result};
+use crate::exit::Exit;
+
+/// A built-in component.
+pub struct Builtin {
+    /// Its command.
+    pub name: &'static str,
+    bytes: &'static [u8],
+}
+
+/// All of them.
+pub const BUILTIN: &[Builtin] = &[
+    Builtin { name: "config", bytes: include_bytes!("../../builtin/config.wasm") },
+    Builtin { name: "restore", bytes: include_bytes!("../../builtin/restore.wasm") },
+    Builtin { name: "verify", bytes: include_bytes!("../../builtin/verify.wasm") },
+];
+
+impl Builtin {
+    /// The one of this name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<&'static Self> {
+        BUILTIN.iter().find(|builtin| builtin.name == name)
+    }
+
+    /// Its manifest, without compiling it.
+    pub fn manifest(&self) -> Result<Manifest> {
+        manifest::read(self.bytes, self.name)?.ok_or_else(|| {
+            Error::new(Exit::Plugin, format!("the built-in {} has no manifest", self.name))
+        })
+    }
+
+    /// Ready to run. `LSRUN_BUILTIN_DIR` names a folder with other builds of the
+    /// built-ins: that is how a fresh build is tested before it is committed.
+    pub fn load(&self, context: &Context) -> Result<Arc<Plugin>> {
+        let name = self.name.to_owned();
+        let Some(folder) = context.environment.get("LSRUN_BUILTIN_DIR") else {
+            let manifest = self.manifest()?;
+            return Plugin::load(context, name, self.bytes, manifest, Origin::Builtin)
+                .map(Arc::new);
+        };
+        let path = std::path::Path::new(folder).join(format!("{name}.wasm"));
+        let bytes = std::fs::read(&path).map_err(|error| {
+            Error::new(Exit::Plugin, format!("cannot read {}", path.display())).cause(error)
+        })?;
+        let manifest = manifest::read(&bytes, self.name)?.unwrap_or_default();
+        Plugin::load(context, name, &bytes, manifest, Origin::Builtin).map(Arc::new)
+    }
+}

@@ -1,0 +1,106 @@
+//! Errors on their way between the host and a guest.
+
+use super::bindings::types;
+use crate::error::Error;
+use crate::exit::Exit;
+
+/// What an import gives a guest instead of a result.
+pub enum Failure {
+    /// An error that the guest sees.
+    Guest(types::Error),
+    /// A mistake that ends the guest, such as a handle used after its end.
+    Trap(wasmtime::Error),
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self::Guest(types::Error {
+            code: error.plugin_code().to_owned(),
+            message: error.message().to_owned(),
+            hint: error.hint_text().map(str::to_owned),
+            causes: error.causes().to_vec(),
+        })
+    }
+}
+
+impl From<wasmtime::component::ResourceTableError> for Failure {
+    fn from(error: wasmtime::component::ResourceTableError) -> Self {
+        Self::Trap(error.into())
+    }
+}
+
+impl From<wasmtime::Error> for Failure {
+    fn from(error: wasmtime::Error) -> Self {
+        Self::Trap(error)
+    }
+}
+
+/// The error that a guest returned. The exit code follows from the code by this
+/// table; a guest cannot choose any other.
+#[must_use]
+pub fn from_guest(error: types::Error) -> Error {
+    let (exit, code) = match error.code.as_str() {
+        "failed" => (Exit::CheckFailed, "failed"),
+        "refused" => (Exit::HookRefused, "refused"),
+        "denied" => (Exit::PluginDenied, "denied"),
+        "not-found" => (Exit::Inconclusive, "not-found"),
+        "invalid" => (Exit::Usage, "invalid"),
+        "exists" => (Exit::Inconclusive, "exists"),
+        "busy" => (Exit::Inconclusive, "busy"),
+        "timeout" => (Exit::Inconclusive, "timeout"),
+        "unreachable" => (Exit::Inconclusive, "unreachable"),
+        "litestream" => (Exit::Litestream, "litestream"),
+        "sqlite" => (Exit::Inconclusive, "sqlite"),
+        "io" => (Exit::Inconclusive, "io"),
+        "crashed" => (Exit::PluginCrashed, "crashed"),
+        "cancelled" => (Exit::Inconclusive, "cancelled"),
+        _ => (Exit::Inconclusive, "inconclusive"),
+    };
+    let mut own = Error::new(exit, bounded(error.message)).code(code);
+    for cause in error.causes.into_iter().take(20) {
+        own = own.cause(bounded(cause));
+    }
+    match error.hint {
+        Some(hint) => own.hint(bounded(hint)),
+        None => own,
+    }
+}
+
+/// What a guest says, kept to a length that a person reads and without control
+/// characters that would move the cursor or colour the terminal.
+#[must_use]
+pub fn bounded(text: String) -> String {
+    const LIMIT: usize = 4000;
+    let clean = |character: &char| *character == '\n' || !character.is_control();
+    if text.len() <= LIMIT && text.chars().all(|character| clean(&character)) {
+        return text;
+    }
+    let mut short: String = text.chars().filter(clean).take(LIMIT).collect();
+    if text.len() > LIMIT {
+        short.push('…');
+    }
+    short
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_guests_text_cannot_move_the_cursor_or_flood_the_terminal() {
+        assert_eq!(bounded("a\u{1b}[2Jb\nc".into()), "a[2Jb\nc");
+        assert!(bounded("x".repeat(100_000)).chars().count() <= 4001);
+    }
+
+    #[test]
+    fn an_unknown_code_is_inconclusive() {
+        let error = types::Error {
+            code: "whatever".into(),
+            message: "m".into(),
+            hint: None,
+            causes: vec!["c".into()],
+        };
+        let own = from_guest(error);
+        assert_eq!((own.exit(), own.causes()), (Exit::Inconclusive, &["c".to_owned()][..]));
+    }
+}

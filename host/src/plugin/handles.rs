@@ -1,0 +1,116 @@
+//! What stands behind the handles that guests hold.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::task::JoinHandle;
+
+use crate::error::{Error, Result};
+use crate::litestream::txid::Txid;
+use crate::litestream::{replace, restore, sync};
+use crate::project;
+
+/// `types.database`.
+#[derive(Clone)]
+pub struct Database(pub project::Database);
+
+/// `types.restored-copy`.
+#[derive(Clone)]
+pub struct RestoredCopy(pub Arc<restore::Copy>);
+
+/// `types.restore-plan`.
+#[derive(Clone)]
+pub struct RestorePlan {
+    /// What would be restored.
+    pub request: restore::Request,
+    /// What litestream says about it.
+    pub plan: restore::Plan,
+    /// Where the backup lies; no secret.
+    pub source: String,
+}
+
+/// `types.invocation`.
+#[derive(Clone)]
+pub struct Invocation(pub Arc<InvocationData>);
+
+/// How a command was called.
+#[derive(Debug)]
+pub struct InvocationData {
+    /// The command.
+    pub name: String,
+    /// The values by argument name.
+    pub arguments: std::collections::BTreeMap<String, Vec<String>>,
+    /// The flags that were given.
+    pub flags: std::collections::BTreeSet<String>,
+    /// The databases of this call.
+    pub databases: Vec<project::Database>,
+    /// What the call may take.
+    pub timeout: Duration,
+}
+
+/// `litestream.sync-request`.
+pub struct SyncRequest {
+    /// Whose.
+    pub database: project::Database,
+    /// Instead of the invocation's.
+    pub timeout: Option<Duration>,
+    /// Later than this.
+    pub after: Option<Txid>,
+}
+
+/// `litestream.sync-job`.
+pub struct SyncJob(pub Job<sync::Synced>);
+
+/// `litestream.sync-result`.
+pub struct SyncResult(pub sync::Synced);
+
+/// `litestream.restore-request`.
+pub struct RestoreRequest(pub restore::Request);
+
+/// `litestream.restore-job`.
+pub struct RestoreJob(pub Job<restore::Copy>);
+
+/// `litestream.replaced`.
+pub struct Replaced(pub replace::Replaced);
+
+/// `litestream.process`.
+pub struct Process(pub super::process::Process);
+
+/// `sqlite.connection`.
+pub struct Connection(pub crate::sqlite::Connection);
+
+/// `sqlite.rows`.
+pub struct Rows(pub crate::sqlite::Rows);
+
+/// `report.check`.
+pub struct Check(pub super::sink::Started);
+
+/// Work that goes on in the host. Dropped, it is stopped.
+pub struct Job<T>(Option<JoinHandle<Result<T>>>);
+
+impl<T: Send + 'static> Job<T> {
+    /// Starts the work.
+    pub fn start(work: impl Future<Output = Result<T>> + Send + 'static) -> Self {
+        Self(Some(tokio::spawn(work)))
+    }
+
+    /// Its result, once.
+    pub async fn wait(&mut self) -> Result<T> {
+        let Some(handle) = &mut self.0 else {
+            return Err(Error::usage("the job was waited for already").code("invalid"));
+        };
+        let result = handle.await;
+        self.0 = None;
+        result.unwrap_or_else(|error| {
+            Err(Error::new(crate::exit::Exit::Unexpected, "a job broke off").cause(error))
+        })
+    }
+}
+
+impl<T> Drop for Job<T> {
+    fn drop(&mut self) {
+        if let Some(handle) = &self.0 {
+            handle.abort();
+        }
+    }
+}

@@ -1,0 +1,29 @@
+//! `hooks`: a command fires the project's hooks.
+
+use std::sync::Arc;
+
+use wasmtime::component::Resource;
+
+use crate::plugin::bindings::hooks::Host;
+use crate::plugin::failure::Failure;
+use crate::plugin::handles::{Database, RestorePlan, RestoredCopy};
+use crate::plugin::store::State;
+
+impl Host for State {
+    async fn check(
+        &mut self,
+        database: Resource<Database>,
+        copy: Resource<RestoredCopy>,
+    ) -> Result<String, Failure> {
+        let (database, copy) = (self.table.get(&database)?.clone(), self.table.get(&copy)?.clone());
+        let hooks = Arc::clone(&self.call.hooks);
+        let worst = hooks.check(&self.call, &database, &copy).await;
+        Ok(worst.word().to_owned())
+    }
+
+    async fn pre_restore(&mut self, plan: Resource<RestorePlan>) -> Result<(), Failure> {
+        let plan = self.table.get(&plan)?.clone();
+        let hooks = Arc::clone(&self.call.hooks);
+        Ok(hooks.pre_restore(&self.call, &plan).await?)
+    }
+}

@@ -1,0 +1,325 @@
+//! `litestream`: typed verbs, and processes.
+
+use std::ffi::OsString;
+use std::sync::Arc;
+use std::time::Duration;
+
+use wasmtime::component::Resource;
+
+use crate::config::Purpose;
+use crate::error::Error;
+use crate::litestream::restore::{self, Request, Source};
+use crate::litestream::{reach, replace, sync};
+use crate::plugin::bindings::litestream::{
+    Host, HostProcess, HostReplaced, HostRestoreJob, HostRestoreRequest, HostSyncJob,
+    HostSyncRequest, HostSyncResult, OutputLine,
+};
+use crate::plugin::failure::Failure;
+use crate::plugin::handles::{
+    Database, Job, Process, Replaced, RestoreJob, RestorePlan, RestoreRequest, RestoredCopy,
+    SyncJob, SyncRequest, SyncResult,
+};
+use crate::plugin::process;
+use crate::plugin::store::State;
+
+/// What a whole argument of `spawn` starts with when it stands for a database.
+const DATABASE_ARGUMENT: &str = "$database:";
+
+impl Host for State {
+    async fn version(&mut self) -> Result<String, Failure> {
+        let context = Arc::clone(&self.call.context);
+        Ok(context.binary().await?.version.to_string())
+    }
+
+    async fn probe(&mut self, handle: Resource<Database>, timeout: u64) -> Result<(), Failure> {
+        let database = self.table.get(&handle)?.0.clone();
+        let timeout = self.call.patience.min(Duration::from_millis(timeout));
+        Ok(reach::reach(&self.call.context, &database, timeout).await?)
+    }
+
+    async fn replace(
+        &mut self,
+        handle: Resource<RestoredCopy>,
+        force: bool,
+    ) -> Result<Resource<Replaced>, Failure> {
+        self.call.plugin.grants.require("litestream:replace")?;
+        let copy = self.table.delete(handle)?;
+        let Some(copy) = Arc::into_inner(copy.0) else {
+            return Err(Error::inconclusive("the copy is in use by a check").code("busy").into());
+        };
+        let replaced = tokio::task::spawn_blocking(move || replace::replace(copy, force)).await;
+        let replaced = replaced.map_err(|error| Failure::Trap(error.into()))??;
+        Ok(self.table.push(Replaced(replaced))?)
+    }
+
+    async fn spawn(&mut self, arguments: Vec<String>) -> Result<Resource<Process>, Failure> {
+        self.call.plugin.grants.require("litestream:spawn")?;
+        let context = Arc::clone(&self.call.context);
+        let mut resolved: Vec<OsString> = Vec::with_capacity(arguments.len());
+        for argument in arguments {
+            resolved.push(match argument.strip_prefix(DATABASE_ARGUMENT) {
+                Some(name) => context.project.database(name)?.path.into(),
+                None => argument.into(),
+            });
+        }
+        let url = resolved.iter().any(|one| one.to_str().is_some_and(|one| one.contains("://")));
+        let config = if url {
+            None
+        } else {
+            let purpose = Purpose::Read { database: None };
+            Some(context.config()?.for_child(&purpose, &context.environment)?)
+        };
+        let process = process::Process::start(&context, resolved, config).await?;
+        Ok(self.table.push(Process(process))?)
+    }
+}
+
+impl HostSyncRequest for State {
+    async fn new(&mut self, handle: Resource<Database>) -> wasmtime::Result<Resource<SyncRequest>> {
+        let database = self.table.get(&handle)?.0.clone();
+        Ok(self.table.push(SyncRequest { database, timeout: None, after: None })?)
+    }
+
+    async fn set_timeout_ms(
+        &mut self,
+        handle: Resource<SyncRequest>,
+        timeout: u64,
+    ) -> wasmtime::Result<()> {
+        self.table.get_mut(&handle)?.timeout = Some(Duration::from_millis(timeout));
+        Ok(())
+    }
+
+    async fn set_after_txid(
+        &mut self,
+        handle: Resource<SyncRequest>,
+        txid: String,
+    ) -> wasmtime::Result<()> {
+        // One that is no TXID asks for nothing more.
+        self.table.get_mut(&handle)?.after = txid.parse().ok();
+        Ok(())
+    }
+
+    async fn start(&mut self, handle: Resource<SyncRequest>) -> Result<Resource<SyncJob>, Failure> {
+        self.call.plugin.grants.require("litestream:sync")?;
+        let request = self.table.get(&handle)?;
+        let (database, after) = (request.database.clone(), request.after);
+        let deadline = self.call.deadline(request.timeout);
+        let context = Arc::clone(&self.call.context);
+        let job = Job::start(sync::sync(context, database, after, deadline));
+        Ok(self.table.push(SyncJob(job))?)
+    }
+
+    async fn drop(&mut self, handle: Resource<SyncRequest>) -> wasmtime::Result<()> {
+        self.table.delete(handle)?;
+        Ok(())
+    }
+}
+
+impl HostSyncJob for State {
+    async fn wait(&mut self, handle: Resource<SyncJob>) -> Result<Resource<SyncResult>, Failure> {
+        let synced = self.table.get_mut(&handle)?.0.wait().await?;
+        self.call.sink.replicated(synced.method, synced.lag);
+        Ok(self.table.push(SyncResult(synced))?)
+    }
+
+    async fn drop(&mut self, handle: Resource<SyncJob>) -> wasmtime::Result<()> {
+        self.table.delete(handle)?;
+        Ok(())
+    }
+}
+
+impl HostSyncResult for State {
+    async fn method(&mut self, handle: Resource<SyncResult>) -> wasmtime::Result<String> {
+        Ok(self.table.get(&handle)?.0.method.to_owned())
+    }
+
+    async fn certain(&mut self, handle: Resource<SyncResult>) -> wasmtime::Result<bool> {
+        Ok(self.table.get(&handle)?.0.certain)
+    }
+
+    async fn txid(&mut self, handle: Resource<SyncResult>) -> wasmtime::Result<Option<String>> {
+        Ok(self.table.get(&handle)?.0.txid.map(|txid| txid.to_string()))
+    }
+
+    async fn lag_ms(&mut self, handle: Resource<SyncResult>) -> wasmtime::Result<u64> {
+        Ok(super::milliseconds(self.table.get(&handle)?.0.lag))
+    }
+
+    async fn drop(&mut self, handle: Resource<SyncResult>) -> wasmtime::Result<()> {
+        self.table.delete(handle)?;
+        Ok(())
+    }
+}
+
+impl State {
+    fn request(&mut self, source: Source) -> wasmtime::Result<Resource<RestoreRequest>> {
+        let request = Request {
+            source,
+            txid: None,
+            timestamp: None,
+            parallelism: None,
+            target: None,
+            patience: self.call.patience,
+        };
+        Ok(self.table.push(RestoreRequest(request))?)
+    }
+}
+
+impl HostRestoreRequest for State {
+    async fn new(
+        &mut self,
+        handle: Resource<Database>,
+    ) -> wasmtime::Result<Resource<RestoreRequest>> {
+        let database = self.table.get(&handle)?.0.clone();
+        self.request(Source::Database(database))
+    }
+
+    async fn from_url(&mut self, url: String) -> Result<Resource<RestoreRequest>, Failure> {
+        if !url.contains("://") {
+            return Err(Error::usage(format!("{url} is no replica URL")).into());
+        }
+        Ok(self.request(Source::Url(url))?)
+    }
+
+    async fn set_txid(
+        &mut self,
+        handle: Resource<RestoreRequest>,
+        txid: String,
+    ) -> Result<(), Failure> {
+        let txid = txid.parse().map_err(|error| Error::usage(format!("{error}")))?;
+        self.table.get_mut(&handle)?.0.txid = Some(txid);
+        Ok(())
+    }
+
+    async fn set_timestamp(
+        &mut self,
+        handle: Resource<RestoreRequest>,
+        timestamp: String,
+    ) -> Result<(), Failure> {
+        let timestamp = timestamp.parse().map_err(|error| {
+            Error::usage(format!("{timestamp} is no time"))
+                .cause(error)
+                .hint("write it as 2026-01-31T12:00:00Z")
+        })?;
+        self.table.get_mut(&handle)?.0.timestamp = Some(timestamp);
+        Ok(())
+    }
+
+    async fn set_parallelism(
+        &mut self,
+        handle: Resource<RestoreRequest>,
+        files: u32,
+    ) -> wasmtime::Result<()> {
+        self.table.get_mut(&handle)?.0.parallelism = Some(files);
+        Ok(())
+    }
+
+    async fn set_target(
+        &mut self,
+        handle: Resource<RestoreRequest>,
+        path: String,
+    ) -> Result<(), Failure> {
+        self.call.plugin.grants.require("litestream:replace")?;
+        if path.is_empty() {
+            return Err(Error::usage("the target has no name").into());
+        }
+        let target = self.call.context.cwd.join(path);
+        self.table.get_mut(&handle)?.0.target = Some(target);
+        Ok(())
+    }
+
+    async fn set_timeout_ms(
+        &mut self,
+        handle: Resource<RestoreRequest>,
+        timeout: u64,
+    ) -> wasmtime::Result<()> {
+        self.table.get_mut(&handle)?.0.patience = Duration::from_millis(timeout);
+        Ok(())
+    }
+
+    async fn target_exists(&mut self, handle: Resource<RestoreRequest>) -> wasmtime::Result<bool> {
+        Ok(self.table.get(&handle)?.0.target_exists())
+    }
+
+    async fn plan(
+        &mut self,
+        handle: Resource<RestoreRequest>,
+    ) -> Result<Resource<RestorePlan>, Failure> {
+        self.call.plugin.grants.require("litestream:restore")?;
+        let request = self.table.get(&handle)?.0.clone();
+        let context = Arc::clone(&self.call.context);
+        let plan = restore::plan(&context, &request).await?;
+        let source = request.source.describe(&context)?;
+        Ok(self.table.push(RestorePlan { request, plan, source })?)
+    }
+
+    async fn start(
+        &mut self,
+        handle: Resource<RestoreRequest>,
+    ) -> Result<Resource<RestoreJob>, Failure> {
+        self.call.plugin.grants.require("litestream:restore")?;
+        let request = self.table.get(&handle)?.0.clone();
+        let job = Job::start(restore::restore(Arc::clone(&self.call.context), request));
+        Ok(self.table.push(RestoreJob(job))?)
+    }
+
+    async fn drop(&mut self, handle: Resource<RestoreRequest>) -> wasmtime::Result<()> {
+        self.table.delete(handle)?;
+        Ok(())
+    }
+}
+
+impl HostRestoreJob for State {
+    async fn wait(
+        &mut self,
+        handle: Resource<RestoreJob>,
+    ) -> Result<Resource<RestoredCopy>, Failure> {
+        let copy = self.table.get_mut(&handle)?.0.wait().await?;
+        let txid = copy.txid.map(|txid| txid.to_string());
+        self.call.sink.restored(txid, copy.duration, copy.bytes);
+        Ok(self.table.push(RestoredCopy(Arc::new(copy)))?)
+    }
+
+    async fn drop(&mut self, handle: Resource<RestoreJob>) -> wasmtime::Result<()> {
+        self.table.delete(handle)?;
+        Ok(())
+    }
+}
+
+impl HostReplaced for State {
+    async fn path(&mut self, handle: Resource<Replaced>) -> wasmtime::Result<String> {
+        Ok(self.table.get(&handle)?.0.path.display().to_string())
+    }
+
+    async fn kept(&mut self, handle: Resource<Replaced>) -> wasmtime::Result<Option<String>> {
+        let kept = self.table.get(&handle)?.0.kept.as_ref();
+        Ok(kept.map(|path| path.display().to_string()))
+    }
+
+    async fn drop(&mut self, handle: Resource<Replaced>) -> wasmtime::Result<()> {
+        self.table.delete(handle)?;
+        Ok(())
+    }
+}
+
+impl HostProcess for State {
+    async fn next_lines(
+        &mut self,
+        handle: Resource<Process>,
+        max: u32,
+    ) -> Result<Vec<OutputLine>, Failure> {
+        let max = usize::try_from(max).unwrap_or(1);
+        let lines = self.table.get_mut(&handle)?.0.next_lines(max).await?;
+        let output = lines.into_iter();
+        Ok(output.map(|line| OutputLine { is_error: line.is_error, text: line.text }).collect())
+    }
+
+    async fn wait(&mut self, handle: Resource<Process>) -> Result<i32, Failure> {
+        Ok(self.table.get_mut(&handle)?.0.wait().await?)
+    }
+
+    async fn drop(&mut self, handle: Resource<Process>) -> wasmtime::Result<()> {
+        self.table.delete(handle)?;
+        Ok(())
+    }
+}

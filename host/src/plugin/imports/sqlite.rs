@@ -1,0 +1,133 @@
+//! `sqlite`: SQL under a grant.
+
+use std::time::{Duration, Instant};
+
+use wasmtime::component::Resource;
+
+use crate::plugin::bindings::sqlite::{Host, HostConnection, HostRows, Statement, Value};
+use crate::plugin::failure::Failure;
+use crate::plugin::handles::{Connection, Database, RestoredCopy, Rows};
+use crate::plugin::store::State;
+use crate::sqlite::{self, Access};
+
+/// A statement without a deadline of its own: checks of large databases take long.
+const STATEMENT_LIMIT: Duration = Duration::from_secs(24 * 3600);
+/// Rows a guest may ask for at once.
+const MAX_ROWS: usize = 10_000;
+
+impl Host for State {
+    async fn open(&mut self, handle: Resource<Database>) -> Result<Resource<Connection>, Failure> {
+        let database = self.table.get(&handle)?.0.clone();
+        if !self.call.databases.iter().any(|own| own.path == database.path) {
+            self.call.plugin.grants.require_sqlite("read", &database)?;
+        }
+        self.connect(&database.path, Access::Read).await
+    }
+
+    async fn open_for_writing(
+        &mut self,
+        handle: Resource<Database>,
+    ) -> Result<Resource<Connection>, Failure> {
+        let database = self.table.get(&handle)?.0.clone();
+        self.call.plugin.grants.require_sqlite("write", &database)?;
+        self.connect(&database.path, Access::Write).await
+    }
+
+    async fn open_copy(
+        &mut self,
+        handle: Resource<RestoredCopy>,
+    ) -> Result<Resource<Connection>, Failure> {
+        let copy = self.table.get(&handle)?.0.clone();
+        self.connect(&copy.path, Access::Copy).await
+    }
+}
+
+impl State {
+    async fn connect(
+        &mut self,
+        path: &std::path::Path,
+        access: Access,
+    ) -> Result<Resource<Connection>, Failure> {
+        let deadline = Instant::now() + STATEMENT_LIMIT;
+        let stop = self.call.context.stop.clone();
+        let connection = sqlite::Connection::open(path, access, deadline, stop).await?;
+        Ok(self.table.push(Connection(connection))?)
+    }
+}
+
+impl HostConnection for State {
+    async fn query(
+        &mut self,
+        handle: Resource<Connection>,
+        sql: String,
+        parameters: Vec<Value>,
+    ) -> Result<Resource<Rows>, Failure> {
+        let statement = Statement { sql, parameters };
+        let rows = self.table.get(&handle)?.0.query(statement.into())?;
+        Ok(self.table.push(Rows(rows))?)
+    }
+
+    async fn transact(
+        &mut self,
+        handle: Resource<Connection>,
+        statements: Vec<Statement>,
+    ) -> Result<u64, Failure> {
+        let statements = statements.into_iter().map(Into::into).collect();
+        Ok(self.table.get(&handle)?.0.transact(statements).await?)
+    }
+
+    async fn drop(&mut self, handle: Resource<Connection>) -> wasmtime::Result<()> {
+        self.table.delete(handle)?;
+        Ok(())
+    }
+}
+
+impl HostRows for State {
+    async fn columns(&mut self, handle: Resource<Rows>) -> Result<Vec<String>, Failure> {
+        Ok(self.table.get_mut(&handle)?.0.columns().await?)
+    }
+
+    async fn next(&mut self, handle: Resource<Rows>, max: u32) -> Result<Vec<Vec<Value>>, Failure> {
+        let max = usize::try_from(max).unwrap_or(MAX_ROWS).min(MAX_ROWS);
+        let rows = self.table.get_mut(&handle)?.0.next(max).await?;
+        Ok(rows.into_iter().map(|row| row.into_iter().map(Into::into).collect()).collect())
+    }
+
+    async fn drop(&mut self, handle: Resource<Rows>) -> wasmtime::Result<()> {
+        self.table.delete(handle)?;
+        Ok(())
+    }
+}
+
+impl From<Statement> for sqlite::Statement {
+    fn from(statement: Statement) -> Self {
+        Self {
+            sql: statement.sql,
+            parameters: statement.parameters.into_iter().map(Into::into).collect(),
+        }
+    }
+}
+
+impl From<Value> for sqlite::Value {
+    fn from(value: Value) -> Self {
+        match value {
+            Value::Null => Self::Null,
+            Value::Integer(integer) => Self::Integer(integer),
+            Value::Real(real) => Self::Real(real),
+            Value::Text(text) => Self::Text(text),
+            Value::Blob(bytes) => Self::Blob(bytes),
+        }
+    }
+}
+
+impl From<sqlite::Value> for Value {
+    fn from(value: sqlite::Value) -> Self {
+        match value {
+            sqlite::Value::Null => Self::Null,
+            sqlite::Value::Integer(integer) => Self::Integer(integer),
+            sqlite::Value::Real(real) => Self::Real(real),
+            sqlite::Value::Text(text) => Self::Text(text),
+            sqlite::Value::Blob(bytes) => Self::Blob(bytes),
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! `types`: facts about the things that guests hold.
+
+use wasmtime::component::Resource;
+
+use crate::litestream::restore::Source;
+use crate::plugin::bindings::types::{
+    Error, Host, HostDatabase, HostInvocation, HostRestorePlan, HostRestoredCopy,
+};
+use crate::plugin::failure::Failure;
+use crate::plugin::handles::{Database, Invocation, RestorePlan, RestoredCopy};
+use crate::plugin::store::State;
+
+impl Host for State {
+    fn convert_error(&mut self, failure: Failure) -> wasmtime::Result<Error> {
+        match failure {
+            Failure::Guest(error) => Ok(error),
+            Failure::Trap(error) => Err(error),
+        }
+    }
+}
+
+impl HostDatabase for State {
+    async fn name(&mut self, handle: Resource<Database>) -> wasmtime::Result<String> {
+        Ok(self.table.get(&handle)?.0.name())
+    }
+
+    async fn path(&mut self, handle: Resource<Database>) -> wasmtime::Result<String> {
+        Ok(self.table.get(&handle)?.0.path.display().to_string())
+    }
+
+    async fn exists(&mut self, handle: Resource<Database>) -> wasmtime::Result<bool> {
+        Ok(self.table.get(&handle)?.0.path.exists())
+    }
+
+    async fn replica(&mut self, handle: Resource<Database>) -> wasmtime::Result<String> {
+        let database = self.table.get(&handle)?.0.clone();
+        let config = self.call.context.config();
+        let replica = config.and_then(|config| config.replica(&database));
+        Ok(replica.map(|replica| replica.description).unwrap_or_default())
+    }
+
+    async fn drop(&mut self, handle: Resource<Database>) -> wasmtime::Result<()> {
+        self.table.delete(handle)?;
+        Ok(())
+    }
+}
+
+impl HostRestoredCopy for State {
+    async fn txid(&mut self, handle: Resource<RestoredCopy>) -> wasmtime::Result<Option<String>> {
+        Ok(self.table.get(&handle)?.0.txid.map(|txid| txid.to_string()))
+    }
+
+    async fn bytes(&mut self, handle: Resource<RestoredCopy>) -> wasmtime::Result<u64> {
+        Ok(self.table.get(&handle)?.0.bytes)
+    }
+
+    async fn duration_ms(&mut self, handle: Resource<RestoredCopy>) -> wasmtime::Result<u64> {
+        Ok(super::milliseconds(self.table.get(&handle)?.0.duration))
+    }
+
+    async fn drop(&mut self, handle: Resource<RestoredCopy>) -> wasmtime::Result<()> {
+        self.table.delete(handle)?;
+        Ok(())
+    }
+}
+
+impl HostRestorePlan for State {
+    async fn database(
+        &mut self,
+        handle: Resource<RestorePlan>,
+    ) -> wasmtime::Result<Option<Resource<Database>>> {
+        let database = match &self.table.get(&handle)?.request.source {
+            Source::Database(database) => Database(database.clone()),
+            Source::Url(_) => return Ok(None),
+        };
+        Ok(Some(self.table.push(database)?))
+    }
+
+    async fn source(&mut self, handle: Resource<RestorePlan>) -> wasmtime::Result<String> {
+        Ok(self.table.get(&handle)?.source.clone())
+    }
+
+    async fn target(&mut self, handle: Resource<RestorePlan>) -> wasmtime::Result<Option<String>> {
+        let target = self.table.get(&handle)?.request.target.as_ref();
+        Ok(target.map(|path| path.display().to_string()))
+    }
+
+    async fn replaces(&mut self, handle: Resource<RestorePlan>) -> wasmtime::Result<bool> {
+        Ok(self.table.get(&handle)?.request.target_exists())
+    }
+
+    async fn txid(&mut self, handle: Resource<RestorePlan>) -> wasmtime::Result<Option<String>> {
+        Ok(self.table.get(&handle)?.plan.txid.map(|txid| txid.to_string()))
+    }
+
+    async fn timestamp(
+        &mut self,
+        handle: Resource<RestorePlan>,
+    ) -> wasmtime::Result<Option<String>> {
+        Ok(self.table.get(&handle)?.plan.timestamp.clone())
+    }
+
+    async fn bytes(&mut self, handle: Resource<RestorePlan>) -> wasmtime::Result<Option<u64>> {
+        Ok(self.table.get(&handle)?.plan.bytes)
+    }
+
+    async fn drop(&mut self, handle: Resource<RestorePlan>) -> wasmtime::Result<()> {
+        self.table.delete(handle)?;
+        Ok(())
+    }
+}
+
+impl HostInvocation for State {
+    async fn name(&mut self, handle: Resource<Invocation>) -> wasmtime::Result<String> {
+        Ok(self.table.get(&handle)?.0.name.clone())
+    }
+
+    async fn argument(
+        &mut self,
+        handle: Resource<Invocation>,
+        name: String,
+    ) -> wasmtime::Result<Vec<String>> {
+        Ok(self.table.get(&handle)?.0.arguments.get(&name).cloned().unwrap_or_default())
+    }
+
+    async fn flag(&mut self, handle: Resource<Invocation>, name: String) -> wasmtime::Result<bool> {
+        Ok(self.table.get(&handle)?.0.flags.contains(&name))
+    }
+
+    async fn databases(
+        &mut self,
+        handle: Resource<Invocation>,
+    ) -> wasmtime::Result<Vec<Resource<Database>>> {
+        let databases = self.table.get(&handle)?.0.databases.clone();
+        databases.into_iter().map(|one| Ok(self.table.push(Database(one))?)).collect()
+    }
+
+    async fn timeout_ms(&mut self, handle: Resource<Invocation>) -> wasmtime::Result<u64> {
+        Ok(super::milliseconds(self.table.get(&handle)?.0.timeout))
+    }
+
+    async fn drop(&mut self, handle: Resource<Invocation>) -> wasmtime::Result<()> {
+        self.table.delete(handle)?;
+        Ok(())
+    }
+}

@@ -1,0 +1,175 @@
+//! What a plugin says about itself: read from the custom section
+//! `lsrun:manifest` of the component, or from `<name>.yml` beside it, without
+//! running it.
+
+use std::time::Duration;
+
+use serde::Deserialize;
+use wasmparser::{Parser, Payload};
+
+use crate::error::{Error, Result};
+use crate::exit::Exit;
+
+/// The name of the custom section.
+pub const SECTION: &str = "lsrun:manifest";
+
+/// A plugin's manifest.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Manifest {
+    /// The plugin's name; the file's name without one.
+    pub name: Option<String>,
+    /// The plugin's version.
+    #[serde(default)]
+    pub version: String,
+    /// One line for `--help`.
+    #[serde(default)]
+    pub about: String,
+    /// The permissions asked for, such as `litestream:sync`.
+    #[serde(default)]
+    pub permissions: Vec<String>,
+    /// Present when the component is a command.
+    pub command: Option<Command>,
+    /// What the plugin needs beyond the defaults.
+    #[serde(default)]
+    pub limits: Limits,
+}
+
+/// How a command is called.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Command {
+    /// Run once for each selected database, side by side.
+    #[serde(default)]
+    pub per_database: bool,
+    /// Without a database named: all of them, or an error.
+    #[serde(default)]
+    pub requires_selection: bool,
+    /// The databases have to be there: one with `create_from` is created.
+    #[serde(default)]
+    pub needs_databases: bool,
+    /// Replica URLs are taken where a database is.
+    #[serde(default)]
+    pub takes_urls: bool,
+    /// The word for a good outcome, such as `verified`.
+    #[serde(default = "done")]
+    pub success: String,
+    /// Its arguments besides the databases.
+    #[serde(default)]
+    pub arguments: Vec<Argument>,
+    /// Lines for the end of `--help`.
+    #[serde(default)]
+    pub examples: Vec<String>,
+}
+
+/// One argument of a command: an option with a value, unless it is a flag.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Argument {
+    /// `--name`, and the name under which the guest asks for it.
+    pub name: String,
+    /// `-c`.
+    pub short: Option<char>,
+    /// One line for `--help`.
+    #[serde(default)]
+    pub about: String,
+    /// It takes no value.
+    #[serde(default)]
+    pub flag: bool,
+    /// With it exactly one database may be selected.
+    #[serde(default)]
+    pub single: bool,
+    /// It may be given several times.
+    #[serde(default)]
+    pub repeat: bool,
+    /// The value when it is not given.
+    pub default: Option<String>,
+    /// The allowed values; any without.
+    #[serde(default)]
+    pub values: Vec<String>,
+    /// What stands for the value in `--help`.
+    pub placeholder: Option<String>,
+}
+
+/// Limits of one call.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Limits {
+    /// Bytes of memory.
+    pub memory: Option<u64>,
+    /// Milliseconds of computing in the guest itself.
+    pub cpu_ms: Option<u64>,
+}
+
+impl Limits {
+    /// Bytes of memory a guest may take. JavaScript engines need tens of MiB.
+    #[must_use]
+    pub fn memory(&self) -> usize {
+        usize::try_from(self.memory.unwrap_or(256 << 20)).unwrap_or(usize::MAX)
+    }
+
+    /// Time a guest may compute; waiting for the host does not count.
+    #[must_use]
+    pub fn cpu(&self) -> Duration {
+        Duration::from_millis(self.cpu_ms.unwrap_or(10_000))
+    }
+}
+
+fn done() -> String {
+    "done".to_owned()
+}
+
+/// The manifest in a component; none when it has no such section.
+///
+/// The section of a core module inside is taken as well: that is where a Rust
+/// guest's `#[link_section]` ends up.
+pub fn read(component: &[u8], name: &str) -> Result<Option<Manifest>> {
+    for payload in Parser::new(0).parse_all(component) {
+        let payload = payload.map_err(|error| {
+            Error::new(Exit::Plugin, format!("{name} is not WebAssembly")).cause(error)
+        })?;
+        if let Payload::CustomSection(section) = payload
+            && section.name() == SECTION
+        {
+            return parse(&String::from_utf8_lossy(section.data()), name).map(Some);
+        }
+    }
+    Ok(None)
+}
+
+/// A manifest in YAML.
+pub fn parse(yaml: &str, name: &str) -> Result<Manifest> {
+    serde_yaml::from_str(yaml).map_err(|error| {
+        Error::new(Exit::Plugin, format!("the manifest of {name} is wrong")).cause(error)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_manifest_says_what_a_command_takes() {
+        let manifest = parse(
+            "name: x\npermissions: [litestream:sync]\ncommand:\n  per-database: true\n  arguments:\n  - {name: fast, flag: true}\n",
+            "x.wasm",
+        )
+        .unwrap();
+        let command = manifest.command.unwrap();
+        assert!(command.per_database && command.arguments[0].flag);
+        assert_eq!(command.success, "done");
+    }
+
+    #[test]
+    fn an_unknown_key_is_an_error_that_names_the_plugin() {
+        let error = parse("permission: [x]\n", "row-count.wasm").unwrap_err();
+        assert_eq!(error.exit(), Exit::Plugin);
+        assert!(error.one_line().contains("row-count.wasm"), "{error:?}");
+        assert!(error.one_line().contains("permission"), "{error:?}");
+    }
+
+    #[test]
+    fn what_is_not_webassembly_is_an_error() {
+        assert_eq!(read(b"hello", "x.wasm").unwrap_err().exit(), Exit::Plugin);
+    }
+}

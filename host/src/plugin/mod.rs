@@ -1,0 +1,135 @@
+//! Plugins: WebAssembly components that do lsrun's policy work. What a component
+//! exports is what it is; what it imports is the most it can do.
+
+#[allow(unreachable_pub, reason = "what bindgen generates, and what it re-exports, is public")]
+mod bindings;
+mod builtin;
+mod compiled;
+mod engine;
+#[allow(unreachable_pub, reason = "re-exported by the generated bindings")]
+mod failure;
+mod grants;
+#[allow(unreachable_pub, reason = "re-exported by the generated bindings")]
+mod handles;
+mod hooks;
+mod imports;
+pub mod manifest;
+#[allow(unreachable_pub, reason = "re-exported by the generated bindings")]
+mod process;
+pub mod registry;
+mod run;
+mod sink;
+mod store;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use wasmtime::component::{Component, InstancePre};
+
+pub use builtin::{BUILTIN, Builtin};
+pub use handles::InvocationData;
+pub use hooks::Hooks;
+pub use run::run_command;
+pub use sink::Sink;
+pub use store::Call;
+
+use crate::context::Context;
+use crate::error::{Error, Result};
+use crate::exit::Exit;
+use crate::project::PluginSetting;
+use grants::Grants;
+use manifest::Manifest;
+use store::State;
+
+/// The exported interfaces, each with the one function `run`.
+pub(crate) const COMMAND: &str = "lsrun:plugin/command@0.1.0";
+pub(crate) const CHECK: &str = "lsrun:plugin/check@0.1.0";
+pub(crate) const PRE_RESTORE: &str = "lsrun:plugin/pre-restore@0.1.0";
+
+/// Where a plugin comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Origin {
+    /// Part of lsrun.
+    Builtin,
+    /// A file of a plugins folder.
+    File(PathBuf),
+}
+
+/// A component that has been compiled and fits the host.
+pub struct Plugin {
+    /// Its name: the manifest's, else the file's.
+    pub name: String,
+    /// Where it comes from.
+    pub origin: Origin,
+    /// What it says about itself.
+    pub manifest: Manifest,
+    /// What the project file says about it.
+    pub setting: PluginSetting,
+    grants: Grants,
+    component: Component,
+    pre: InstancePre<State>,
+}
+
+impl Plugin {
+    /// Compiles, or finds compiled, and links. Nothing of the guest runs.
+    ///
+    /// Fails with exit 30 for what is no component, and for one whose imports
+    /// nobody offers.
+    pub fn load(
+        context: &Context,
+        name: String,
+        bytes: &[u8],
+        manifest: Manifest,
+        origin: Origin,
+    ) -> Result<Self> {
+        let place = match &origin {
+            Origin::Builtin => format!("the built-in {name}"),
+            Origin::File(path) => path.display().to_string(),
+        };
+        let engine = engine::engine()?;
+        let component = compiled::load(engine, bytes, &place, &context.environment)?;
+        let setting = context.project.plugins().setting(&name);
+        let grants = match origin {
+            Origin::Builtin => Grants::builtin(&name, &manifest.permissions),
+            Origin::File(_) => Grants::new(&name, &manifest.permissions, &setting.grant),
+        };
+        let linker = store::linker(engine, store::wants_wasi(engine, &component))?;
+        let pre = linker.instantiate_pre(&component).map_err(|error| {
+            Error::new(Exit::Plugin, format!("{place} does not fit this lsrun"))
+                .cause(format!("{error:#}"))
+                .hint("it was built against another interface than wit/ of this lsrun offers")
+        })?;
+        Ok(Self { name, origin, manifest, setting, grants, component, pre })
+    }
+
+    /// Whether it exports this interface.
+    #[must_use]
+    pub(crate) fn exports(&self, interface: &str) -> bool {
+        self.component.get_export_index(None, interface).is_some()
+    }
+
+    /// Whether it imports this interface of `lsrun:host`.
+    #[must_use]
+    pub fn imports(&self, interface: &str) -> bool {
+        let prefix = format!("lsrun:host/{interface}@");
+        let engine = self.component.engine();
+        self.component.component_type().imports(engine).any(|(name, _)| name.starts_with(&prefix))
+    }
+
+    /// Whether its setting selects this database.
+    #[must_use]
+    pub fn applies_to(&self, database: &crate::project::Database) -> bool {
+        match &self.setting.databases {
+            None => true,
+            Some(names) => names.iter().any(|name| *name == database.name()),
+        }
+    }
+}
+
+/// A command and the hooks that run around it.
+pub struct Command {
+    /// The command's component.
+    pub plugin: Arc<Plugin>,
+    /// The project's hooks, loaded when the component can fire them.
+    pub hooks: Arc<Hooks>,
+}

@@ -1,0 +1,166 @@
+//! The JSON report, `schema_version: 1`. Fields are added, never renamed or removed.
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::{Check, DatabaseReport, Report};
+
+#[derive(Serialize)]
+struct JsonReport<'a> {
+    schema_version: u32,
+    command: &'a str,
+    started_at: String,
+    duration_ms: u64,
+    outcome: &'a str,
+    databases: Vec<JsonDatabase<'a>>,
+}
+
+#[derive(Serialize)]
+struct JsonDatabase<'a> {
+    alias: &'a str,
+    path: &'a str,
+    outcome: &'a str,
+    duration_ms: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    txid: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    replication: Option<JsonReplication<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    restore: Option<JsonRestore>,
+    checks: Vec<JsonCheck<'a>>,
+    #[serde(skip_serializing_if = "serde_json::Map::is_empty")]
+    facts: &'a serde_json::Map<String, serde_json::Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    skipped: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<JsonError<'a>>,
+}
+
+#[derive(Serialize)]
+struct JsonReplication<'a> {
+    method: &'a str,
+    lag_ms: u64,
+}
+
+#[derive(Serialize)]
+struct JsonRestore {
+    duration_ms: u64,
+    bytes: u64,
+}
+
+#[derive(Serialize)]
+struct JsonCheck<'a> {
+    id: &'a str,
+    outcome: &'a str,
+    duration_ms: u64,
+    message: &'a str,
+    plugin: &'a str,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    optional: bool,
+}
+
+#[derive(Serialize)]
+struct JsonError<'a> {
+    exit_code: u8,
+    code: &'a str,
+    message: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hint: Option<&'a str>,
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    causes: &'a [String],
+}
+
+/// The report as one line of JSON, without a line end.
+#[must_use]
+pub fn render(report: &Report) -> String {
+    let json = JsonReport {
+        schema_version: 1,
+        command: &report.command,
+        started_at: report.started.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+        duration_ms: milliseconds(report.duration),
+        outcome: report.word(report.outcome()),
+        databases: report.databases.iter().map(|database| of_database(report, database)).collect(),
+    };
+    // Maps with string keys and plain values always serialise.
+    serde_json::to_string(&json).unwrap_or_default()
+}
+
+fn of_database<'a>(report: &'a Report, database: &'a DatabaseReport) -> JsonDatabase<'a> {
+    JsonDatabase {
+        alias: &database.name,
+        path: &database.path,
+        outcome: report.word(database.outcome()),
+        duration_ms: milliseconds(database.duration),
+        txid: database.txid.as_deref(),
+        replication: database.replication.as_ref().map(|replication| JsonReplication {
+            method: &replication.method,
+            lag_ms: milliseconds(replication.lag),
+        }),
+        restore: database.restore.as_ref().map(|restore| JsonRestore {
+            duration_ms: milliseconds(restore.duration),
+            bytes: restore.bytes,
+        }),
+        checks: database.checks.iter().map(of_check).collect(),
+        facts: &database.facts,
+        skipped: database.skipped.as_deref(),
+        error: database.error.as_ref().map(|error| JsonError {
+            exit_code: error.exit().code(),
+            code: error.plugin_code(),
+            message: error.message(),
+            hint: error.hint_text(),
+            causes: error.causes(),
+        }),
+    }
+}
+
+fn of_check(check: &Check) -> JsonCheck<'_> {
+    JsonCheck {
+        id: &check.id,
+        outcome: check.outcome.word(),
+        duration_ms: milliseconds(check.duration),
+        message: &check.message,
+        plugin: &check.plugin,
+        optional: check.optional,
+    }
+}
+
+fn milliseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::check;
+    use super::super::{Outcome, Replication, Restore};
+    use super::*;
+
+    #[test]
+    fn the_report_has_the_shape_that_is_promised() {
+        let mut database = DatabaseReport::new("default".into(), "/srv/db.sqlite3".into());
+        database.txid = Some("0000000000000005".into());
+        database.replication =
+            Some(Replication { method: "socket".into(), lag: Duration::from_millis(9) });
+        database.restore = Some(Restore { duration: Duration::from_millis(61), bytes: 20480 });
+        database.checks.push(check("sentinel", Outcome::Passed));
+        database.duration = Duration::from_millis(150);
+        let report = Report {
+            command: "verify".into(),
+            success: "verified".into(),
+            started: jiff::Timestamp::UNIX_EPOCH,
+            duration: Duration::from_millis(153),
+            databases: vec![database],
+        };
+        assert_eq!(
+            render(&report),
+            concat!(
+                r#"{"schema_version":1,"command":"verify","started_at":"1970-01-01T00:00:00Z","#,
+                r#""duration_ms":153,"outcome":"verified","databases":[{"alias":"default","#,
+                r#""path":"/srv/db.sqlite3","outcome":"verified","duration_ms":150,"#,
+                r#""txid":"0000000000000005","replication":{"method":"socket","lag_ms":9},"#,
+                r#""restore":{"duration_ms":61,"bytes":20480},"checks":[{"id":"sentinel","#,
+                r#""outcome":"passed","duration_ms":1,"message":"","plugin":"verify"}]}]}"#
+            )
+        );
+    }
+}

@@ -1,0 +1,218 @@
+//! What a run found out: the model that is rendered for people ([`human`]) and as
+//! JSON ([`json`]), and from which the exit code is derived. The JSON is an
+//! interface (`schema_version`), the text is not.
+
+pub mod human;
+pub mod json;
+
+use std::time::Duration;
+
+use crate::error::Error;
+use crate::exit::Exit;
+
+/// How a check or a database came out, from good to bad.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Outcome {
+    /// Left out.
+    Skipped,
+    /// As it should be.
+    Passed,
+    /// It could not be told.
+    Inconclusive,
+    /// Wrong.
+    Failed,
+}
+
+impl Outcome {
+    /// The word in the report of a check.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Passed => "passed",
+            Self::Failed => "failed",
+            Self::Inconclusive => "inconclusive",
+            Self::Skipped => "skipped",
+        }
+    }
+}
+
+/// One check of one database.
+#[derive(Debug, Clone)]
+pub struct Check {
+    /// Stable and unique within the database.
+    pub id: String,
+    /// The plugin that reported it.
+    pub plugin: String,
+    /// How it came out.
+    pub outcome: Outcome,
+    /// What it has to say; may be empty.
+    pub message: String,
+    /// From its start to its outcome.
+    pub duration: Duration,
+    /// Its plugin is `optional`: it is shown and does not count.
+    pub optional: bool,
+    /// The exit code where the outcome does not say it: a plugin that crashed.
+    pub exit: Option<Exit>,
+}
+
+/// How what was committed came to the replica.
+#[derive(Debug, Clone)]
+pub struct Replication {
+    /// `socket`, `once` or `polling`.
+    pub method: String,
+    /// From the request until the replica had it.
+    pub lag: Duration,
+}
+
+/// A restore that was carried out.
+#[derive(Debug, Clone)]
+pub struct Restore {
+    /// From the start of litestream to its end.
+    pub duration: Duration,
+    /// The size of the restored database.
+    pub bytes: u64,
+}
+
+/// What is known of one database.
+#[derive(Debug, Clone)]
+pub struct DatabaseReport {
+    /// The alias, or the path of a database without one.
+    pub name: String,
+    /// The absolute path.
+    pub path: String,
+    /// The restored transaction, 16 hexadecimal digits.
+    pub txid: Option<String>,
+    /// Set when something was replicated.
+    pub replication: Option<Replication>,
+    /// Set when something was restored.
+    pub restore: Option<Restore>,
+    /// In the order in which they started.
+    pub checks: Vec<Check>,
+    /// What plugins recorded besides.
+    pub facts: serde_json::Map<String, serde_json::Value>,
+    /// Why nothing was to be done.
+    pub skipped: Option<String>,
+    /// Why the work could not be done.
+    pub error: Option<Error>,
+    /// From start to end.
+    pub duration: Duration,
+}
+
+impl DatabaseReport {
+    /// A report with nothing in it.
+    #[must_use]
+    pub fn new(name: String, path: String) -> Self {
+        Self {
+            name,
+            path,
+            txid: None,
+            replication: None,
+            restore: None,
+            checks: Vec::new(),
+            facts: serde_json::Map::new(),
+            skipped: None,
+            error: None,
+            duration: Duration::ZERO,
+        }
+    }
+
+    /// The worst of what was found; an error is at least inconclusive.
+    #[must_use]
+    pub fn outcome(&self) -> Outcome {
+        let worst = self.checks.iter().filter(|check| !check.optional).map(|check| check.outcome);
+        let checks = worst.max().unwrap_or(Outcome::Passed).max(Outcome::Passed);
+        match (&self.error, &self.skipped) {
+            (Some(error), _) if error.exit() == Exit::CheckFailed => Outcome::Failed,
+            (Some(_), _) => checks.max(Outcome::Inconclusive),
+            (None, Some(_)) if checks == Outcome::Passed => Outcome::Skipped,
+            _ => checks,
+        }
+    }
+
+    /// The exit code of this database alone.
+    #[must_use]
+    pub fn exit(&self) -> Exit {
+        let outcome = match self.outcome() {
+            Outcome::Failed => Exit::CheckFailed,
+            Outcome::Inconclusive => Exit::Inconclusive,
+            Outcome::Passed | Outcome::Skipped => Exit::Success,
+        };
+        let counting = self.checks.iter().filter(|check| !check.optional);
+        let checks = counting.filter_map(|check| check.exit).fold(outcome, Exit::worst);
+        match &self.error {
+            Some(error) => checks.worst(error.exit()),
+            None => checks,
+        }
+    }
+}
+
+/// A whole run.
+#[derive(Debug, Clone)]
+pub struct Report {
+    /// The command.
+    pub command: String,
+    /// The word for a good outcome, such as `verified`.
+    pub success: String,
+    /// When it began.
+    pub started: jiff::Timestamp,
+    /// How long it took.
+    pub duration: Duration,
+    /// One for each database, in the order of selection.
+    pub databases: Vec<DatabaseReport>,
+}
+
+impl Report {
+    /// The worst outcome; skipped only when every database was.
+    #[must_use]
+    pub fn outcome(&self) -> Outcome {
+        self.databases.iter().map(DatabaseReport::outcome).max().unwrap_or(Outcome::Skipped)
+    }
+
+    /// The exit code of the run.
+    #[must_use]
+    pub fn exit(&self) -> Exit {
+        self.databases.iter().map(DatabaseReport::exit).fold(Exit::Success, Exit::worst)
+    }
+
+    /// The word of an outcome for a whole database.
+    #[must_use]
+    pub fn word(&self, outcome: Outcome) -> &str {
+        if outcome == Outcome::Passed { &self.success } else { outcome.word() }
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    pub(crate) fn check(id: &str, outcome: Outcome) -> Check {
+        Check {
+            id: id.into(),
+            plugin: "verify".into(),
+            outcome,
+            message: String::new(),
+            duration: Duration::from_millis(1),
+            optional: false,
+            exit: None,
+        }
+    }
+
+    #[test]
+    fn a_failed_check_outranks_an_error_and_an_optional_one_does_not_count() {
+        let mut report = DatabaseReport::new("default".into(), "/x".into());
+        assert_eq!((report.outcome(), report.exit()), (Outcome::Passed, Exit::Success));
+        report.checks.push(Check { optional: true, ..check("a", Outcome::Failed) });
+        assert_eq!(report.exit(), Exit::Success);
+        report.error = Some(Error::inconclusive("no answer"));
+        assert_eq!((report.outcome(), report.exit()), (Outcome::Inconclusive, Exit::Inconclusive));
+        report.checks.push(check("b", Outcome::Failed));
+        assert_eq!((report.outcome(), report.exit()), (Outcome::Failed, Exit::CheckFailed));
+    }
+
+    #[test]
+    fn a_skipped_database_is_skipped_and_exits_with_zero() {
+        let mut report = DatabaseReport::new("default".into(), "/x".into());
+        report.skipped = Some("it exists".into());
+        assert_eq!((report.outcome(), report.exit()), (Outcome::Skipped, Exit::Success));
+    }
+}

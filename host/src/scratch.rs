@@ -1,0 +1,154 @@
+//! Private folders for what must not outlive the process: generated
+//! configurations and restored copies.
+//!
+//! Each folder has mode 0700 and holds a locked file. The kernel drops the lock
+//! with the process, however it ended, so that the next run can tell the folders
+//! of the living from those of the dead and remove the latter.
+
+use std::ffi::OsStr;
+use std::fs::File;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::path::{Path, PathBuf};
+
+use crate::error::{Error, Result};
+use crate::exit::Exit;
+
+/// What every scratch folder's name starts with.
+const PREFIX: &str = "lsrun-";
+const LOCK: &str = ".lock";
+/// What the name starts with until the lock is taken.
+const HALF_MADE: &str = ".new-";
+
+/// A private folder, removed when dropped.
+#[derive(Debug)]
+pub struct Scratch {
+    path: PathBuf,
+    _lock: File,
+}
+
+impl Scratch {
+    /// Creates a folder in the system's temporary folder, after removing what
+    /// dead processes left there.
+    pub fn temporary() -> Result<Self> {
+        Self::within(&std::env::temp_dir(), PREFIX)
+    }
+
+    /// Creates a folder beside `target`, on the same file system, so that a file
+    /// in it can be renamed to `target`. What dead processes left is removed.
+    pub fn beside(target: &Path) -> Result<Self> {
+        let folder = target.parent().unwrap_or_else(|| Path::new("/"));
+        let name = target.file_name().and_then(OsStr::to_str).unwrap_or("database");
+        Self::within(folder, &format!(".{name}.{PREFIX}"))
+    }
+
+    /// Creates a folder in `parent`.
+    pub fn within(parent: &Path, prefix: &str) -> Result<Self> {
+        sweep(parent, prefix);
+        let failed = |error: std::io::Error| {
+            Error::new(
+                Exit::Inconclusive,
+                format!("cannot create a private folder in {}", parent.display()),
+            )
+            .code("io")
+            .cause(error)
+        };
+        // The lock is taken before the folder gets the name that the sweeper
+        // looks for, so that no other process can see it unlocked.
+        let hidden = tempfile::Builder::new()
+            .prefix(&format!("{HALF_MADE}{prefix}"))
+            .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o700))
+            .tempdir_in(parent)
+            .map_err(failed)?;
+        let lock = File::create_new(hidden.path().join(LOCK)).map_err(failed)?;
+        lock.lock().map_err(failed)?;
+        let name = hidden.path().file_name().and_then(OsStr::to_str).unwrap_or_default();
+        let path = parent.join(name.trim_start_matches(HALF_MADE));
+        std::fs::rename(hidden.path(), &path).map_err(failed)?;
+        // The folder has its final name now; the guard has nothing to remove.
+        let _moved = hidden.keep();
+        Ok(Self { path, _lock: lock })
+    }
+
+    /// The folder.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// A new folder of mode 0700 in it.
+    pub fn folder(&self, name: &str) -> Result<PathBuf> {
+        let path = self.path.join(name);
+        std::fs::DirBuilder::new().mode(0o700).create(&path).map_err(|error| {
+            Error::new(Exit::Inconclusive, format!("cannot create {}", path.display()))
+                .code("io")
+                .cause(error)
+        })?;
+        Ok(path)
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        // Nothing can be done about a failure here; the next run sweeps.
+        let _ignored = std::fs::remove_dir_all(&self.path);
+    }
+}
+
+/// Removes the folders in `parent` whose process is dead.
+fn sweep(parent: &Path, prefix: &str) {
+    let Ok(entries) = std::fs::read_dir(parent) else { return };
+    let me = rustix::process::geteuid().as_raw();
+    for entry in entries.flatten() {
+        let name = entry.file_name();
+        let Some(name) = name.to_str() else { continue };
+        let half_made = name.strip_prefix(HALF_MADE).is_some_and(|name| name.starts_with(prefix));
+        if !half_made && !name.starts_with(prefix) {
+            continue;
+        }
+        let path = entry.path();
+        let Ok(metadata) = std::fs::symlink_metadata(&path) else { continue };
+        if !metadata.is_dir() || metadata.uid() != me {
+            continue;
+        }
+        if half_made {
+            // It may be a living process that is about to take the lock.
+            let age = metadata.modified().ok().and_then(|time| time.elapsed().ok());
+            if age.is_some_and(|age| age > std::time::Duration::from_secs(60)) {
+                let _ignored = std::fs::remove_dir_all(&path);
+            }
+        } else if File::open(path.join(LOCK)).is_ok_and(|lock| lock.try_lock().is_ok()) {
+            let _ignored = std::fs::remove_dir_all(&path);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_folders_of_the_dead_are_swept_and_those_of_the_living_stay() {
+        let parent = tempfile::tempdir().unwrap();
+        let alive = Scratch::within(parent.path(), PREFIX).unwrap();
+        let dead = parent.path().join("lsrun-dead");
+        std::fs::create_dir(&dead).unwrap();
+        File::create(dead.join(LOCK)).unwrap();
+        let foreign = parent.path().join("lsrun-foreign");
+        std::fs::create_dir(&foreign).unwrap();
+
+        let second = Scratch::within(parent.path(), PREFIX).unwrap();
+        assert!(!dead.exists(), "a folder whose lock is free belongs to a dead process");
+        assert!(foreign.exists(), "a folder without a lock is not lsrun's");
+        assert!(alive.path().exists() && second.path().exists());
+        let (first, second_path) = (alive.path().to_owned(), second.path().to_owned());
+        drop((alive, second));
+        assert!(!first.exists() && !second_path.exists());
+    }
+
+    #[test]
+    fn a_folder_is_private() {
+        let parent = tempfile::tempdir().unwrap();
+        let scratch = Scratch::within(parent.path(), PREFIX).unwrap();
+        assert_eq!(std::fs::metadata(scratch.path()).unwrap().mode() & 0o777, 0o700);
+    }
+}

@@ -1,0 +1,32 @@
+//! SQL for plugins: each connection lives in a thread of its own and is held to
+//! its grant by SQLite's authorizer.
+
+mod authorizer;
+mod worker;
+
+pub use worker::{Access, Connection, Rows, Statement, Value};
+
+use crate::error::Error;
+
+/// The error of a statement or of opening, with what can be done about it.
+#[must_use]
+pub fn explain(error: &rusqlite::Error, what: &str) -> Error {
+    use rusqlite::ErrorCode;
+    let own = Error::inconclusive(what.to_owned()).cause(error).code("sqlite");
+    match error.sqlite_error_code() {
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
+            own.code("busy").hint("another process holds the database locked")
+        }
+        Some(ErrorCode::NotADatabase) => {
+            own.hint("the file is not a SQLite database, or it is encrypted")
+        }
+        Some(ErrorCode::CannotOpen) => own.hint("look at the path and at the permissions"),
+        Some(ErrorCode::ReadOnly) => own
+            .code("io")
+            .hint("the database, or its folder, cannot be written; --read-only writes nothing"),
+        Some(ErrorCode::DiskFull) => own.code("io").hint("the disk is full"),
+        Some(ErrorCode::AuthorizationForStatementDenied) => own.code("denied"),
+        Some(ErrorCode::OperationInterrupted) => own.code("timeout"),
+        _ => own,
+    }
+}

@@ -1,0 +1,574 @@
+//! One connection, one thread: queries of several connections run side by side,
+//! and a guest that waits for rows blocks nobody else.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use rusqlite::limits::Limit;
+use rusqlite::types::ValueRef;
+use rusqlite::{InterruptHandle, OpenFlags, TransactionBehavior};
+use tokio::sync::{mpsc, oneshot};
+
+use super::authorizer::authorize;
+use super::explain;
+use crate::error::{Error, Result};
+use crate::stop::Stop;
+
+/// How long a statement waits for a lock.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// Rows and bytes that are handed over at once.
+const BATCH_ROWS: usize = 512;
+const BATCH_BYTES: usize = 256 << 10;
+/// Batches that wait for the guest before the query pauses.
+const BATCHES: usize = 4;
+/// The longest string or blob, and the longest SQL text, in bytes.
+const MAX_VALUE: i32 = 64 << 20;
+const MAX_SQL: i32 = 1 << 20;
+/// Virtual machine instructions between two looks at whether to stop.
+const PROGRESS_STEPS: i32 = 10_000;
+
+/// What a connection may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// Read a database that others use.
+    Read,
+    /// Read and write it.
+    Write,
+    /// Read a private copy that nobody changes: no locks, no sidecars.
+    Copy,
+}
+
+/// A value of SQLite's storage classes. Text that is not UTF-8 is a blob.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Value {
+    /// NULL.
+    Null,
+    /// A signed integer of up to 64 bits.
+    Integer(i64),
+    /// A double.
+    Real(f64),
+    /// UTF-8.
+    Text(String),
+    /// Bytes.
+    Blob(Vec<u8>),
+}
+
+/// SQL and its parameters.
+#[derive(Debug, Clone)]
+pub struct Statement {
+    /// One statement.
+    pub sql: String,
+    /// In order.
+    pub parameters: Vec<Value>,
+}
+
+enum Job {
+    Query(Statement, mpsc::Sender<Batch>),
+    Transact(Vec<Statement>, oneshot::Sender<Result<u64>>),
+}
+
+enum Batch {
+    Columns(Vec<String>),
+    Rows(Vec<Vec<Value>>),
+    Failed(Error),
+}
+
+/// A connection in its thread. Dropped, it interrupts what runs and closes.
+pub struct Connection {
+    jobs: std::sync::mpsc::Sender<Job>,
+    interrupt: InterruptHandle,
+    closing: Arc<AtomicBool>,
+    busy: Arc<AtomicBool>,
+}
+
+/// The rows of a running query. Dropped, the query ends.
+pub struct Rows {
+    batches: mpsc::Receiver<Batch>,
+    columns: Option<Vec<String>>,
+    waiting: std::collections::VecDeque<Vec<Value>>,
+    failed: Option<Error>,
+    busy: Arc<AtomicBool>,
+}
+
+impl Connection {
+    /// Opens `path`, which must exist, and looks into it, so that a file that is
+    /// no database fails here. Statements end at `deadline` and when `stop` says so.
+    pub async fn open(path: &Path, access: Access, deadline: Instant, stop: Stop) -> Result<Self> {
+        let path = path.to_owned();
+        let (jobs, receiver) = std::sync::mpsc::channel();
+        let (opened, answer) = oneshot::channel();
+        let closing = Arc::new(AtomicBool::new(false));
+        let ending = Arc::clone(&closing);
+        std::thread::Builder::new()
+            .name("sqlite".into())
+            .spawn(move || {
+                let given_up = move || {
+                    ending.load(Ordering::Relaxed)
+                        || stop.signal().is_some()
+                        || Instant::now() > deadline
+                };
+                match prepare(&path, access, given_up) {
+                    Ok(connection) => {
+                        let handle = connection.get_interrupt_handle();
+                        if opened.send(Ok(handle)).is_ok() {
+                            work(connection, access, &receiver);
+                        }
+                    }
+                    Err(error) => {
+                        let _gone = opened
+                            .send(Err(explain(&error, &format!("cannot open {}", path.display()))));
+                    }
+                }
+            })
+            .map_err(|error| Error::inconclusive("cannot start a thread").cause(error))?;
+        let interrupt = answer.await.map_err(|_gone| Error::inconclusive("SQLite gave up"))??;
+        Ok(Self { jobs, interrupt, closing, busy: Arc::default() })
+    }
+
+    /// Starts a query.
+    pub fn query(&self, statement: Statement) -> Result<Rows> {
+        self.take()?;
+        let (sender, batches) = mpsc::channel(BATCHES);
+        self.jobs
+            .send(Job::Query(statement, sender))
+            .map_err(|_gone| Error::inconclusive("the connection is closed"))?;
+        Ok(Rows {
+            batches,
+            columns: None,
+            waiting: std::collections::VecDeque::new(),
+            failed: None,
+            busy: Arc::clone(&self.busy),
+        })
+    }
+
+    /// Runs all statements in one IMMEDIATE transaction and gives the number of
+    /// changed rows.
+    pub async fn transact(&self, statements: Vec<Statement>) -> Result<u64> {
+        self.take()?;
+        let (sender, answer) = oneshot::channel();
+        let sent = self.jobs.send(Job::Transact(statements, sender));
+        let result = match sent {
+            Ok(()) => {
+                answer.await.unwrap_or_else(|_gone| Err(Error::inconclusive("SQLite gave up")))
+            }
+            Err(_gone) => Err(Error::inconclusive("the connection is closed")),
+        };
+        self.busy.store(false, Ordering::Release);
+        result
+    }
+
+    fn take(&self) -> Result<()> {
+        if self.busy.swap(true, Ordering::AcqRel) {
+            return Err(Error::usage("the last query of this connection is not at its end")
+                .code("busy")
+                .hint("read it to its end, drop it, or open a second connection"));
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.closing.store(true, Ordering::Relaxed);
+        self.interrupt.interrupt();
+    }
+}
+
+impl Rows {
+    /// The names of the columns.
+    pub async fn columns(&mut self) -> Result<Vec<String>> {
+        while self.columns.is_none() && self.failed.is_none() {
+            if !self.receive().await {
+                break;
+            }
+        }
+        match (&self.columns, &self.failed) {
+            (Some(columns), _) => Ok(columns.clone()),
+            (None, Some(error)) => Err(error.clone()),
+            (None, None) => Ok(Vec::new()),
+        }
+    }
+
+    /// The next rows, at most `max` (at least one); empty at the end.
+    pub async fn next(&mut self, max: usize) -> Result<Vec<Vec<Value>>> {
+        while self.waiting.is_empty() {
+            if let Some(error) = &self.failed {
+                return Err(error.clone());
+            }
+            if !self.receive().await {
+                return Ok(Vec::new());
+            }
+        }
+        let count = max.max(1).min(self.waiting.len());
+        Ok(self.waiting.drain(..count).collect())
+    }
+
+    async fn receive(&mut self) -> bool {
+        match self.batches.recv().await {
+            Some(Batch::Columns(columns)) => self.columns = Some(columns),
+            Some(Batch::Rows(rows)) => self.waiting.extend(rows),
+            Some(Batch::Failed(error)) => self.failed = Some(error),
+            None => {
+                self.busy.store(false, Ordering::Release);
+                return false;
+            }
+        }
+        true
+    }
+}
+
+impl Drop for Rows {
+    fn drop(&mut self) {
+        // The thread sees the closed channel at its next batch.
+        self.batches.close();
+        self.busy.store(false, Ordering::Release);
+    }
+}
+
+fn prepare(
+    path: &Path,
+    access: Access,
+    given_up: impl Fn() -> bool + Send + 'static,
+) -> rusqlite::Result<rusqlite::Connection> {
+    let mut connection = match access {
+        Access::Read => rusqlite::Connection::open_with_flags(
+            path,
+            OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX,
+        )?,
+        Access::Write => rusqlite::Connection::open_with_flags(
+            path,
+            OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
+        )?,
+        Access::Copy => rusqlite::Connection::open_with_flags(
+            immutable(path),
+            OpenFlags::SQLITE_OPEN_READ_ONLY
+                | OpenFlags::SQLITE_OPEN_NO_MUTEX
+                | OpenFlags::SQLITE_OPEN_URI,
+        )?,
+    };
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    connection.set_limit(Limit::SQLITE_LIMIT_LENGTH, MAX_VALUE)?;
+    connection.set_limit(Limit::SQLITE_LIMIT_SQL_LENGTH, MAX_SQL)?;
+    connection.set_limit(Limit::SQLITE_LIMIT_ATTACHED, 0)?;
+    // A schema made by an attacker must not run functions with side effects.
+    connection.pragma_update(None, "trusted_schema", false)?;
+    if access == Access::Copy {
+        connection.pragma_update(None, "mmap_size", 1_i64 << 30)?;
+    }
+    connection.query_row("PRAGMA schema_version", [], |_row| Ok(()))?;
+    connection.progress_handler(PROGRESS_STEPS, Some(given_up))?;
+    connection.authorizer(Some(move |context: rusqlite::hooks::AuthContext<'_>| {
+        authorize(access, &context)
+    }))?;
+    Ok(connection)
+}
+
+/// The URI of a file that nobody changes.
+fn immutable(path: &Path) -> String {
+    use std::fmt::Write;
+    use std::os::unix::ffi::OsStrExt;
+    let mut uri = String::from("file:");
+    for byte in path.as_os_str().as_bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'/' | b'.' | b'-' | b'_' => {
+                uri.push(char::from(*byte));
+            }
+            other => {
+                let _infallible = write!(uri, "%{other:02X}");
+            }
+        }
+    }
+    uri.push_str("?immutable=1");
+    uri
+}
+
+fn work(
+    mut connection: rusqlite::Connection,
+    access: Access,
+    jobs: &std::sync::mpsc::Receiver<Job>,
+) {
+    while let Ok(job) = jobs.recv() {
+        match job {
+            Job::Query(statement, batches) => {
+                if let Err(error) = query(&connection, &statement, &batches) {
+                    let error = explain(&error, "the query failed");
+                    let error = error.cause(shorten(&statement.sql));
+                    let _gone = batches.blocking_send(Batch::Failed(error));
+                }
+            }
+            Job::Transact(statements, answer) => {
+                let result = if access == Access::Write {
+                    transact(&mut connection, &statements)
+                        .map_err(|error| explain(&error, "the transaction failed"))
+                } else {
+                    Err(Error::new(
+                        crate::exit::Exit::PluginDenied,
+                        "the connection was opened for reading",
+                    ))
+                };
+                let _gone = answer.send(result);
+            }
+        }
+    }
+}
+
+fn query(
+    connection: &rusqlite::Connection,
+    statement: &Statement,
+    batches: &mpsc::Sender<Batch>,
+) -> rusqlite::Result<()> {
+    let mut prepared = connection.prepare(&statement.sql)?;
+    let columns: Vec<String> = prepared.column_names().map(str::to_owned).collect();
+    let width = columns.len();
+    if batches.blocking_send(Batch::Columns(columns)).is_err() {
+        return Ok(());
+    }
+    let mut rows = prepared.query(rusqlite::params_from_iter(&statement.parameters))?;
+    let mut batch = Vec::new();
+    let mut bytes = 0;
+    while let Some(row) = rows.next()? {
+        let mut values = Vec::with_capacity(width);
+        for column in 0..width {
+            let value = Value::from(row.get_ref(column)?);
+            bytes += value.size();
+            values.push(value);
+        }
+        batch.push(values);
+        // The first row goes at once: many queries have only one.
+        if batch.len() >= BATCH_ROWS || bytes >= BATCH_BYTES {
+            bytes = 0;
+            if batches.blocking_send(Batch::Rows(std::mem::take(&mut batch))).is_err() {
+                return Ok(());
+            }
+        }
+    }
+    if !batch.is_empty() {
+        let _gone = batches.blocking_send(Batch::Rows(batch));
+    }
+    Ok(())
+}
+
+fn transact(
+    connection: &mut rusqlite::Connection,
+    statements: &[Statement],
+) -> rusqlite::Result<u64> {
+    let before = connection.total_changes();
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    for statement in statements {
+        let mut prepared = transaction.prepare(&statement.sql)?;
+        let mut rows = prepared.query(rusqlite::params_from_iter(&statement.parameters))?;
+        while rows.next()?.is_some() {}
+    }
+    transaction.commit()?;
+    Ok(connection.total_changes().saturating_sub(before))
+}
+
+fn shorten(sql: &str) -> String {
+    let line = sql.split_whitespace().collect::<Vec<_>>().join(" ");
+    match line.char_indices().nth(200) {
+        Some((end, _)) => format!("{}…", &line[..end]),
+        None => line,
+    }
+}
+
+impl Value {
+    fn size(&self) -> usize {
+        match self {
+            Self::Null | Self::Integer(_) | Self::Real(_) => 16,
+            Self::Text(text) => text.len() + 16,
+            Self::Blob(bytes) => bytes.len() + 16,
+        }
+    }
+}
+
+impl From<ValueRef<'_>> for Value {
+    fn from(value: ValueRef<'_>) -> Self {
+        match value {
+            ValueRef::Null => Self::Null,
+            ValueRef::Integer(integer) => Self::Integer(integer),
+            ValueRef::Real(real) => Self::Real(real),
+            ValueRef::Text(bytes) => match std::str::from_utf8(bytes) {
+                Ok(text) => Self::Text(text.to_owned()),
+                Err(_) => Self::Blob(bytes.to_owned()),
+            },
+            ValueRef::Blob(bytes) => Self::Blob(bytes.to_owned()),
+        }
+    }
+}
+
+impl rusqlite::ToSql for Value {
+    fn to_sql(&self) -> rusqlite::Result<rusqlite::types::ToSqlOutput<'_>> {
+        use rusqlite::types::ToSqlOutput;
+        Ok(match self {
+            Self::Null => ToSqlOutput::Borrowed(ValueRef::Null),
+            Self::Integer(integer) => ToSqlOutput::Borrowed(ValueRef::Integer(*integer)),
+            Self::Real(real) => ToSqlOutput::Borrowed(ValueRef::Real(*real)),
+            Self::Text(text) => ToSqlOutput::Borrowed(ValueRef::Text(text.as_bytes())),
+            Self::Blob(bytes) => ToSqlOutput::Borrowed(ValueRef::Blob(bytes)),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn database() -> (tempfile::TempDir, std::path::PathBuf) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a database.sqlite3");
+        let connection = rusqlite::Connection::open(&path).unwrap();
+        connection
+            .execute_batch(
+                "PRAGMA journal_mode = wal; CREATE TABLE t (id INTEGER PRIMARY KEY, x);
+                 INSERT INTO t (x) VALUES (1), (2.5), ('a'), (x'00ff'), (NULL), (CAST(x'ff' AS TEXT));",
+            )
+            .unwrap();
+        (folder, path)
+    }
+
+    async fn open(path: &Path, access: Access) -> Result<Connection> {
+        let deadline = Instant::now() + Duration::from_secs(20);
+        Connection::open(path, access, deadline, Stop::default()).await
+    }
+
+    fn statement(sql: &str) -> Statement {
+        Statement { sql: sql.into(), parameters: Vec::new() }
+    }
+
+    async fn all(connection: &Connection, sql: &str) -> Result<Vec<Vec<Value>>> {
+        let mut rows = connection.query(statement(sql))?;
+        let mut found = Vec::new();
+        loop {
+            let some = rows.next(2).await?;
+            if some.is_empty() {
+                return Ok(found);
+            }
+            assert!(some.len() <= 2);
+            found.extend(some);
+        }
+    }
+
+    #[tokio::test]
+    async fn every_storage_class_comes_through() {
+        let (_folder, path) = database();
+        let connection = open(&path, Access::Read).await.unwrap();
+        let values: Vec<Value> = all(&connection, "SELECT x FROM t ORDER BY id")
+            .await
+            .unwrap()
+            .into_iter()
+            .flatten()
+            .collect();
+        assert_eq!(
+            values,
+            [
+                Value::Integer(1),
+                Value::Real(2.5),
+                Value::Text("a".into()),
+                Value::Blob(vec![0, 255]),
+                Value::Null,
+                Value::Blob(vec![255]),
+            ]
+        );
+    }
+
+    #[tokio::test]
+    async fn a_reader_cannot_change_anything() {
+        let (folder, path) = database();
+        let connection = open(&path, Access::Read).await.unwrap();
+        let attach = format!("ATTACH '{}' AS y", folder.path().join("y").display());
+        for sql in [
+            "INSERT INTO t (x) VALUES (1)",
+            "DELETE FROM t",
+            "CREATE TABLE u (x)",
+            "CREATE TEMP TABLE u (x)",
+            "PRAGMA journal_mode = delete",
+            "PRAGMA user_version = 3",
+            "PRAGMA wal_checkpoint(TRUNCATE)",
+            "PRAGMA writable_schema = 1",
+            "PRAGMA temp_store_directory = '/tmp'",
+            "SELECT load_extension('x')",
+            "VACUUM INTO '/tmp/lsrun-must-not-exist'",
+            attach.as_str(),
+        ] {
+            let error = all(&connection, sql).await.expect_err(sql);
+            assert!(["denied", "sqlite"].contains(&error.plugin_code()), "{sql}: {error:?}");
+        }
+        assert!(!folder.path().join("y").exists());
+        let error = connection.transact(vec![statement("SELECT 1")]).await.unwrap_err();
+        assert_eq!(error.plugin_code(), "denied");
+        for sql in ["PRAGMA integrity_check", "PRAGMA table_info(t)", "SELECT count(*) FROM t"] {
+            all(&connection, sql).await.expect(sql);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_transaction_is_all_or_nothing() {
+        let (_folder, path) = database();
+        let connection = open(&path, Access::Write).await.unwrap();
+        let changed = connection
+            .transact(vec![
+                statement("INSERT INTO t (x) VALUES (7)"),
+                statement("DELETE FROM t WHERE id = 1"),
+            ])
+            .await
+            .unwrap();
+        assert_eq!(changed, 2);
+        connection
+            .transact(vec![statement("DELETE FROM t"), statement("SELECT * FROM nowhere")])
+            .await
+            .unwrap_err();
+        let count = all(&connection, "SELECT count(*) FROM t").await.unwrap();
+        assert_eq!(count, [[Value::Integer(6)]]);
+    }
+
+    #[tokio::test]
+    async fn one_query_at_a_time_and_a_dropped_one_ends() {
+        let (_folder, path) = database();
+        let connection = open(&path, Access::Read).await.unwrap();
+        let endless =
+            "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT i FROM n";
+        let mut rows = connection.query(statement(endless)).unwrap();
+        assert_eq!(rows.next(1).await.unwrap(), [[Value::Integer(1)]]);
+        let second = connection.query(statement("SELECT 1")).err().unwrap();
+        assert_eq!(second.plugin_code(), "busy");
+        drop(rows);
+        assert_eq!(all(&connection, "SELECT 1").await.unwrap(), [[Value::Integer(1)]]);
+    }
+
+    #[tokio::test]
+    async fn a_deadline_ends_a_query() {
+        let (_folder, path) = database();
+        let deadline = Instant::now() + Duration::from_millis(50);
+        let connection =
+            Connection::open(&path, Access::Read, deadline, Stop::default()).await.unwrap();
+        let endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n";
+        let error = all(&connection, endless).await.unwrap_err();
+        assert_eq!(error.plugin_code(), "timeout");
+    }
+
+    #[tokio::test]
+    async fn a_copy_is_read_without_touching_its_folder() {
+        let (folder, path) = database();
+        let connection = open(&path, Access::Copy).await.unwrap();
+        assert_eq!(
+            all(&connection, "SELECT count(*) FROM t").await.unwrap(),
+            [[Value::Integer(6)]]
+        );
+        let names: Vec<_> = std::fs::read_dir(folder.path()).unwrap().collect();
+        assert_eq!(names.len(), 1);
+    }
+
+    #[tokio::test]
+    async fn what_is_no_database_is_refused_and_nothing_is_created() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x");
+        assert!(open(&path, Access::Write).await.is_err());
+        assert!(!path.exists());
+        std::fs::write(&path, "this is a text file, longer than the header of SQLite ".repeat(40))
+            .unwrap();
+        let error = open(&path, Access::Read).await.err().unwrap();
+        assert!(error.one_line().contains("not a database"), "{error:?}");
+    }
+}

@@ -1,0 +1,117 @@
+//! Stopping: SIGINT, SIGTERM and SIGHUP, seen once and known everywhere.
+
+use std::sync::Arc;
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+
+use crate::error::{Error, Result};
+use crate::exit::Exit;
+
+/// The signal that stops the run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Signal {
+    /// SIGINT.
+    Interrupt,
+    /// SIGTERM.
+    Terminate,
+    /// SIGHUP.
+    HangUp,
+}
+
+impl Signal {
+    /// The number to forward to children.
+    #[must_use]
+    pub fn number(self) -> i32 {
+        match self {
+            Self::HangUp => 1,
+            Self::Interrupt => 2,
+            Self::Terminate => 15,
+        }
+    }
+
+    /// The code the process ends with.
+    #[must_use]
+    pub fn exit(self) -> Exit {
+        match self {
+            Self::Interrupt => Exit::Interrupted,
+            Self::Terminate | Self::HangUp => Exit::Terminated,
+        }
+    }
+}
+
+/// Whether and by what the run is being stopped. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Stop {
+    sender: Arc<watch::Sender<Option<Signal>>>,
+}
+
+impl Default for Stop {
+    fn default() -> Self {
+        Self { sender: Arc::new(watch::Sender::new(None)) }
+    }
+}
+
+impl Stop {
+    /// Listens for signals from now on; needs a running tokio runtime. A second
+    /// signal sends `again`, for those who do not want to wait.
+    pub fn listen(&self, again: tokio::sync::mpsc::Sender<Signal>) -> Result<()> {
+        for (kind, what) in [
+            (SignalKind::interrupt(), Signal::Interrupt),
+            (SignalKind::terminate(), Signal::Terminate),
+            (SignalKind::hangup(), Signal::HangUp),
+        ] {
+            let mut stream = signal(kind)?;
+            let (stop, again) = (self.clone(), again.clone());
+            tokio::spawn(async move {
+                while stream.recv().await.is_some() {
+                    if stop.signal().is_none() {
+                        stop.request(what);
+                    } else {
+                        let _full = again.try_send(what);
+                    }
+                }
+            });
+        }
+        Ok(())
+    }
+
+    /// Asks everything to stop.
+    pub fn request(&self, signal: Signal) {
+        self.sender.send_if_modified(|now| {
+            let first = now.is_none();
+            if first {
+                *now = Some(signal);
+            }
+            first
+        });
+    }
+
+    /// What stopped the run, if anything did.
+    #[must_use]
+    pub fn signal(&self) -> Option<Signal> {
+        *self.sender.borrow()
+    }
+
+    /// Returns when the run is being stopped.
+    pub async fn stopped(&self) -> Signal {
+        let mut receiver = self.sender.subscribe();
+        loop {
+            let now = *receiver.borrow_and_update();
+            if let Some(signal) = now {
+                return signal;
+            }
+            if receiver.changed().await.is_err() {
+                // The sender lives as long as self.
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+
+    /// The error of whoever was stopped.
+    #[must_use]
+    pub fn error(signal: Signal) -> Error {
+        let word = if signal == Signal::Interrupt { "interrupted" } else { "terminated" };
+        Error::new(signal.exit(), word).code("cancelled")
+    }
+}

@@ -1,0 +1,42 @@
+//! Generated from `wit/`. The imports are generated once; the worlds share them,
+//! so that a plugin that is several things sees one type for each thing.
+
+/// `lsrun:host`.
+pub mod host {
+    wit_bindgen::generate!({
+        path: "../../wit/deps/host",
+        world: "imports",
+        generate_all,
+    });
+    pub use self::lsrun::host::{
+        config, databases, hooks, litestream, report, settings, sqlite, types,
+    };
+}
+
+macro_rules! world {
+    ($module:ident, $world:literal, $macro:literal) => {
+        /// The exports of one world of `lsrun:plugin`.
+        pub mod $module {
+            wit_bindgen::generate!({
+                path: "../../wit",
+                world: $world,
+                pub_export_macro: true,
+                export_macro_name: $macro,
+                with: {
+                    "lsrun:host/types@0.1.0": crate::bindings::host::types,
+                    "lsrun:host/databases@0.1.0": crate::bindings::host::databases,
+                    "lsrun:host/config@0.1.0": crate::bindings::host::config,
+                    "lsrun:host/settings@0.1.0": crate::bindings::host::settings,
+                    "lsrun:host/litestream@0.1.0": crate::bindings::host::litestream,
+                    "lsrun:host/sqlite@0.1.0": crate::bindings::host::sqlite,
+                    "lsrun:host/hooks@0.1.0": crate::bindings::host::hooks,
+                    "lsrun:host/report@0.1.0": crate::bindings::host::report,
+                },
+            });
+        }
+    };
+}
+
+world!(command_world, "command-plugin", "export_command");
+world!(check_world, "check-plugin", "export_check");
+world!(pre_restore_world, "pre-restore-plugin", "export_pre_restore");

@@ -1,0 +1,126 @@
+//! What a plugin of lsrun is written with: the host's interfaces as Rust, and a
+//! macro for each thing that a plugin can be.
+//!
+//! ```ignore
+//! use lsrun_plugin::prelude::*;
+//!
+//! lsrun_plugin::manifest!("../manifest.yml");
+//! lsrun_plugin::check!(run);
+//!
+//! fn run(_database: &Database, copy: &RestoredCopy) -> Result<(), Error> {
+//!     let count = sqlite::open_copy(copy)?.integer("SELECT count(*) FROM users")?;
+//!     if count == 0 { Err(failed("there are no users")) } else { Ok(()) }
+//! }
+//! ```
+
+pub mod bindings;
+mod sql;
+
+pub use bindings::host;
+pub use bindings::{check_world, command_world, pre_restore_world};
+pub use sql::{Query, integer, text};
+
+use host::types::Error;
+
+/// What nearly every plugin uses.
+pub mod prelude {
+    pub use crate::host::types::{RestoredCopy, Database, Error, Invocation, RestorePlan};
+    pub use crate::host::{config, databases, hooks, litestream, report, settings, sqlite};
+    pub use crate::sql::{Query, integer, text};
+    pub use crate::{error, failed, refused};
+}
+
+/// An error of this code; the codes are in `types.wit`.
+#[must_use]
+pub fn error(code: &str, message: impl Into<String>) -> Error {
+    Error { code: code.into(), message: message.into(), hint: None, causes: Vec::new() }
+}
+
+/// The error of a check that found the copy wrong.
+#[must_use]
+pub fn failed(message: impl Into<String>) -> Error {
+    error("failed", message)
+}
+
+/// The error of a hook that does not agree.
+#[must_use]
+pub fn refused(message: impl Into<String>) -> Error {
+    error("refused", message)
+}
+
+/// Called by the macros before a plugin's own code: sends the message of a panic
+/// to the host, which otherwise sees only that the guest crashed.
+#[doc(hidden)]
+pub fn start() {
+    std::panic::set_hook(Box::new(|panic| {
+        host::report::log("error", &panic.to_string());
+    }));
+}
+
+/// Makes the plugin a command that runs `fn(&Invocation) -> Result<(), Error>`.
+#[macro_export]
+macro_rules! command {
+    ($run:path) => {
+        struct CommandPlugin;
+        impl $crate::command_world::exports::lsrun::plugin::command::Guest for CommandPlugin {
+            fn run(
+                invocation: &$crate::host::types::Invocation,
+            ) -> Result<(), $crate::host::types::Error> {
+                $crate::start();
+                $run(invocation)
+            }
+        }
+        $crate::command_world::export_command!(CommandPlugin with_types_in $crate::command_world);
+    };
+}
+
+/// Makes the plugin a check that runs `fn(&Database, &RestoredCopy) -> Result<(), Error>`.
+#[macro_export]
+macro_rules! check {
+    ($run:path) => {
+        struct CheckPlugin;
+        impl $crate::check_world::exports::lsrun::plugin::check::Guest for CheckPlugin {
+            fn run(
+                database: &$crate::host::types::Database,
+                copy: &$crate::host::types::RestoredCopy,
+            ) -> Result<(), $crate::host::types::Error> {
+                $crate::start();
+                $run(database, copy)
+            }
+        }
+        $crate::check_world::export_check!(CheckPlugin with_types_in $crate::check_world);
+    };
+}
+
+/// Makes the plugin a hook that runs `fn(&RestorePlan) -> Result<(), Error>`
+/// before a restore.
+#[macro_export]
+macro_rules! pre_restore {
+    ($run:path) => {
+        struct PreRestorePlugin;
+        impl $crate::pre_restore_world::exports::lsrun::plugin::pre_restore::Guest
+            for PreRestorePlugin
+        {
+            fn run(
+                plan: &$crate::host::types::RestorePlan,
+            ) -> Result<(), $crate::host::types::Error> {
+                $crate::start();
+                $run(plan)
+            }
+        }
+        $crate::pre_restore_world::export_pre_restore!(
+            PreRestorePlugin with_types_in $crate::pre_restore_world
+        );
+    };
+}
+
+/// Puts a manifest file into the component, where lsrun reads it without running
+/// the plugin. The path is relative to the file that the macro stands in.
+#[macro_export]
+macro_rules! manifest {
+    ($path:literal) => {
+        #[used]
+        #[unsafe(link_section = "lsrun:manifest")]
+        static LSRUN_MANIFEST: [u8; include_bytes!($path).len()] = *include_bytes!($path);
+    };
+}

@@ -1,0 +1,72 @@
+//! Short ways to ask SQLite one question.
+
+use crate::error;
+use crate::host::sqlite::{Connection, Value};
+use crate::host::types::Error;
+
+/// How many rows are fetched at once.
+const BATCH: u32 = 512;
+
+/// Questions to a connection.
+pub trait Query {
+    /// The first column of the first row; none when there is no row.
+    fn value(&self, sql: &str, parameters: &[Value]) -> Result<Option<Value>, Error>;
+
+    /// [`Query::value`] as an integer.
+    fn integer(&self, sql: &str) -> Result<i64, Error>;
+
+    /// All rows. For results of a size that is known.
+    fn rows(&self, sql: &str, parameters: &[Value]) -> Result<Vec<Vec<Value>>, Error>;
+}
+
+impl Query for Connection {
+    fn value(&self, sql: &str, parameters: &[Value]) -> Result<Option<Value>, Error> {
+        let rows = self.query(sql, parameters)?;
+        Ok(rows.next(1)?.into_iter().next().and_then(|row| row.into_iter().next()))
+    }
+
+    fn integer(&self, sql: &str) -> Result<i64, Error> {
+        match self.value(sql, &[])? {
+            Some(value) => integer(&value),
+            None => Err(error("invalid", format!("no row came from {sql}"))),
+        }
+    }
+
+    fn rows(&self, sql: &str, parameters: &[Value]) -> Result<Vec<Vec<Value>>, Error> {
+        let rows = self.query(sql, parameters)?;
+        let mut all = Vec::new();
+        loop {
+            let some = rows.next(BATCH)?;
+            if some.is_empty() {
+                return Ok(all);
+            }
+            all.extend(some);
+        }
+    }
+}
+
+/// The integer in a value.
+pub fn integer(value: &Value) -> Result<i64, Error> {
+    match value {
+        Value::Integer(integer) => Ok(*integer),
+        other => Err(error("invalid", format!("{} is no integer", kind(other)))),
+    }
+}
+
+/// The text in a value.
+pub fn text(value: &Value) -> Result<&str, Error> {
+    match value {
+        Value::Text(text) => Ok(text),
+        other => Err(error("invalid", format!("{} is no text", kind(other)))),
+    }
+}
+
+fn kind(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Integer(_) => "an integer",
+        Value::Real(_) => "a real",
+        Value::Text(_) => "a text",
+        Value::Blob(_) => "a blob",
+    }
+}
