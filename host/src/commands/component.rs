@@ -47,6 +47,7 @@ pub(super) async fn run(
     let whole = matches!(targets.as_slice(), [Target::Whole]);
     let jobs = base.parsed.jobs.unwrap_or_else(parallelism).max(1);
     let done = all(&mut base, targets, jobs).await?;
+    crate::sqlite::settle(Duration::from_secs(2));
     context.terminal.clear();
     let (databases, data): (Vec<_>, Vec<_>) = done.into_iter().unzip();
     let data = data.concat();

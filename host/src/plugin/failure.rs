@@ -49,6 +49,7 @@ pub fn from_guest(error: types::Error) -> Error {
         "busy" => (Exit::Inconclusive, "busy"),
         "timeout" => (Exit::Inconclusive, "timeout"),
         "unreachable" => (Exit::Inconclusive, "unreachable"),
+        "no-litestream" => (Exit::LitestreamMissing, "no-litestream"),
         "litestream" => (Exit::Litestream, "litestream"),
         "sqlite" => (Exit::Inconclusive, "sqlite"),
         "io" => (Exit::Inconclusive, "io"),

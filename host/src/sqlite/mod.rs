@@ -4,7 +4,7 @@
 mod authorizer;
 mod worker;
 
-pub use worker::{Access, Connection, Rows, Statement, Value};
+pub use worker::{Access, Connection, Rows, Statement, Value, settle};
 
 use crate::error::Error;
 

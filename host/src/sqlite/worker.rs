@@ -2,8 +2,8 @@
 //! and a guest that waits for rows blocks nobody else.
 
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use rusqlite::limits::Limit;
@@ -101,9 +101,11 @@ impl Connection {
         let (opened, answer) = oneshot::channel();
         let closing = Arc::new(AtomicBool::new(false));
         let ending = Arc::clone(&closing);
+        let open = Open::count();
         std::thread::Builder::new()
             .name("sqlite".into())
             .spawn(move || {
+                let _open = open;
                 let given_up = move || {
                     ending.load(Ordering::Relaxed)
                         || stop.signal().is_some()
@@ -227,17 +229,44 @@ impl Drop for Rows {
     }
 }
 
+/// How many connections have a thread.
+static OPEN: (Mutex<usize>, Condvar) = (Mutex::new(0), Condvar::new());
+
+/// Counts a connection from its start until it is closed.
+struct Open;
+
+impl Open {
+    fn count() -> Self {
+        *OPEN.0.lock().unwrap_or_else(PoisonError::into_inner) += 1;
+        Self
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        *OPEN.0.lock().unwrap_or_else(PoisonError::into_inner) -= 1;
+        OPEN.1.notify_all();
+    }
+}
+
+/// Waits until every dropped connection is closed, at most for `patience`: a
+/// process that ends before leaves the log and its index beside the database.
+pub fn settle(patience: Duration) {
+    let open = OPEN.0.lock().unwrap_or_else(PoisonError::into_inner);
+    let _late = OPEN.1.wait_timeout_while(open, patience, |open| *open > 0);
+}
+
 fn prepare(
     path: &Path,
     access: Access,
     given_up: impl Fn() -> bool + Send + 'static,
 ) -> rusqlite::Result<rusqlite::Connection> {
     let mut connection = match access {
-        Access::Read => rusqlite::Connection::open_with_flags(
-            path,
-            OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX,
-        )?,
-        Access::Write => rusqlite::Connection::open_with_flags(
+        // Reading too: the last connection that may write takes the log and its
+        // index away when it closes, one that may not leaves them behind. Writing
+        // is the authorizer's to forbid. SQLite opens what cannot be written for
+        // reading.
+        Access::Read | Access::Write => rusqlite::Connection::open_with_flags(
             path,
             OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
         )?,

@@ -24,7 +24,7 @@ use host::types::Error;
 
 /// What nearly every plugin uses.
 pub mod prelude {
-    pub use crate::host::types::{RestoredCopy, Database, Error, Invocation, RestorePlan};
+    pub use crate::host::types::{Database, Error, Invocation, RestorePlan, RestoredCopy};
     pub use crate::host::{config, databases, hooks, litestream, report, settings, sqlite};
     pub use crate::sql::{Query, integer, text};
     pub use crate::{error, failed, refused};

@@ -25,6 +25,8 @@ fn run(invocation: &Invocation) -> Result<(), Error> {
     let Some(database) = databases.first() else {
         return Err(error("invalid", "no database was given"));
     };
+    // Found, or fetched on first use, before anything is written.
+    litestream::version()?;
     // What happened is in the checks; the host makes the outcome of them.
     let _ended = prove(database);
     Ok(())
@@ -47,12 +49,16 @@ fn preflight(database: &Database) -> Result<(), Ended> {
     let looked = || -> Result<String, Error> {
         if !database.exists() {
             let mut error = error("not-found", format!("there is no file {}", database.path()));
-            error.hint = Some("check the path in lsrun.yml; lsrun restore brings a backup back".into());
+            error.hint =
+                Some("check the path in lsrun.yml; lsrun restore brings a backup back".into());
             return Err(error);
         }
         let connection = sqlite::open(database)?;
         if connection.integer("PRAGMA page_count")? == 0 {
-            return Err(error("not-found", format!("{} is empty: no database yet", database.path())));
+            return Err(error(
+                "not-found",
+                format!("{} is empty: no database yet", database.path()),
+            ));
         }
         litestream::probe(database, PROBE_MS)?;
         Ok(database.replica())

@@ -1,0 +1,239 @@
+//! `cargo bench`: whole processes against each other, in turns, as ratios of their
+//! medians, so that the figures mean something on a machine that does other things.
+
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a benchmark prints and may panic")]
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use lsrun::environment::Environment;
+use lsrun::litestream::binary::{self, Progress, Wanted};
+
+/// Turns of each comparison, after one that is not counted.
+const TURNS: usize = 21;
+
+fn main() {
+    // `cargo test --benches` only wants to know that it builds.
+    if !std::env::args().any(|argument| argument == "--bench") {
+        return;
+    }
+    let bench = Bench::new();
+    bench.start();
+    bench.verify_without_daemon();
+    bench.verify_with_daemon();
+    let size = std::fs::metadata(env!("CARGO_BIN_EXE_lsrun")).unwrap().len();
+    println!("\nthe binary: {:.1} MB (at most 25)", size as f64 / 1e6);
+}
+
+struct Bench {
+    folder: tempfile::TempDir,
+    cache: PathBuf,
+    litestream: PathBuf,
+}
+
+/// One thing to time: its name and what to run.
+type Contender<'a> = (&'a str, Box<dyn FnMut() + 'a>);
+
+impl Bench {
+    fn new() -> Self {
+        let cache = Path::new(env!("CARGO_TARGET_TMPDIR")).join("cache");
+        let environment = std::env::vars()
+            .chain([("LSRUN_CACHE_DIR".into(), cache.to_string_lossy().into_owned())])
+            .collect::<Environment>();
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        let found = runtime.block_on(binary::find(&Wanted::default(), &environment, &Silent));
+        let folder = tempfile::tempdir().unwrap();
+        let bench = Self { folder, cache, litestream: found.unwrap().path };
+        let connection = rusqlite::Connection::open(bench.path("db.sqlite3")).unwrap();
+        connection.execute_batch(include_str!("../../examples/quickstart/shop.sql")).unwrap();
+        connection.execute_batch("CREATE TABLE sentinel (code TEXT)").unwrap();
+        bench.write("lsrun.yml", PROJECT);
+        bench.write(
+            "bare.yml",
+            &format!(
+                "logging: {{stderr: true}}\ndbs: [{{path: {}, replica: {{type: file, path: {}}}}}]\n",
+                bench.path("db.sqlite3").display(),
+                bench.path("replica").display()
+            ),
+        );
+        bench
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn write(&self, name: &str, content: &str) {
+        std::fs::write(self.path(name), content).unwrap();
+    }
+
+    fn lsrun(&self, arguments: &[&str], cache: &Path) {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_lsrun"));
+        command.args(arguments).current_dir(self.folder.path());
+        command.env("LSRUN_CACHE_DIR", cache).env("LSRUN_LITESTREAM", &self.litestream);
+        run(&mut command);
+    }
+
+    fn bare(&self, arguments: &[&str]) {
+        let mut command = Command::new(&self.litestream);
+        command.args(arguments).current_dir(self.folder.path()).env_remove("AWS_CA_BUNDLE");
+        run(&mut command);
+    }
+
+    fn start(&self) {
+        let cold = self.path("cold");
+        compare(
+            "a start",
+            vec![
+                ("an empty process", Box::new(|| run(&mut Command::new("/bin/true")))),
+                ("litestream version", Box::new(|| self.bare(&["version"]))),
+                (
+                    "lsrun config, compiled before (at most 10 ms)",
+                    Box::new(|| self.lsrun(&["config"], &self.cache)),
+                ),
+                (
+                    "lsrun config, empty cache (at most 60 ms)",
+                    Box::new(|| {
+                        let _missing = std::fs::remove_dir_all(&cold);
+                        self.lsrun(&["config"], &cold);
+                    }),
+                ),
+            ],
+        );
+    }
+
+    /// The bare steps: a row, to the replica, restore with a full check, the row.
+    fn steps(&self, replicate: &[&str]) {
+        let connection = rusqlite::Connection::open(self.path("db.sqlite3")).unwrap();
+        connection.busy_timeout(Duration::from_secs(5)).unwrap();
+        let code: String = connection
+            .query_row(
+                "INSERT INTO sentinel VALUES (hex(randomblob(16))) RETURNING code",
+                [],
+                |row| row.get(0),
+            )
+            .unwrap();
+        drop(connection);
+        self.bare(replicate);
+        let restored = self.path("restored.sqlite3");
+        let database = self.path("db.sqlite3");
+        self.bare(&[
+            "restore",
+            "-config",
+            "bare.yml",
+            "-integrity-check",
+            "full",
+            "-o",
+            restored.to_str().unwrap(),
+            database.to_str().unwrap(),
+        ]);
+        let connection = rusqlite::Connection::open(&restored).unwrap();
+        let found = "SELECT count(*) FROM sentinel WHERE code = ?";
+        let count: i64 = connection.query_row(found, [code], |row| row.get(0)).unwrap();
+        assert_eq!(count, 1);
+        drop(connection);
+        for suffix in ["", "-wal", "-shm"] {
+            let _missing = std::fs::remove_file(format!("{}{suffix}", restored.display()));
+        }
+    }
+
+    fn verify_without_daemon(&self) {
+        compare(
+            "verify, no daemon (at most 1.6)",
+            vec![
+                (
+                    "bare: row, replicate -once, restore, check",
+                    Box::new(|| self.steps(&["replicate", "-once", "-config", "bare.yml"])),
+                ),
+                ("lsrun verify default", Box::new(|| self.lsrun(&["verify"], &self.cache))),
+            ],
+        );
+    }
+
+    fn verify_with_daemon(&self) {
+        let socket = self.path("control.sock");
+        let line = format!("socket: {{enabled: true, path: {}}}\n", socket.display());
+        self.write(
+            "daemon.yml",
+            &format!("{line}{}", std::fs::read_to_string(self.path("bare.yml")).unwrap()),
+        );
+        self.write("lsrun.yml", &format!("{PROJECT}  {line}"));
+        let mut daemon = Daemon(
+            Command::new(&self.litestream)
+                .args(["replicate", "-config", "daemon.yml"])
+                .current_dir(self.folder.path())
+                .env_remove("AWS_CA_BUNDLE")
+                .stdout(Stdio::null())
+                .stderr(Stdio::null())
+                .spawn()
+                .unwrap(),
+        );
+        while !socket.exists() {
+            assert!(daemon.0.try_wait().unwrap().is_none(), "the daemon ended");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        let (socket, database) = (socket.to_str().unwrap(), self.path("db.sqlite3"));
+        let sync = ["sync", "-wait", "-socket", socket, database.to_str().unwrap()];
+        compare(
+            "verify, a daemon with a control socket (at most 1.6)",
+            vec![
+                ("bare: row, sync -wait, restore, check", Box::new(|| self.steps(&sync))),
+                ("lsrun verify default", Box::new(|| self.lsrun(&["verify"], &self.cache))),
+            ],
+        );
+    }
+}
+
+const PROJECT: &str = "databases: {default: db.sqlite3}
+litestream:
+  dbs:
+  - {path: default, replica: {type: file, path: replica}}
+";
+
+struct Daemon(Child);
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        let _gone = self.0.kill();
+        let _reaped = self.0.wait();
+    }
+}
+
+struct Silent;
+
+impl Progress for Silent {
+    fn note(&self, _text: &str) {}
+    fn bytes(&self, _done: u64, _total: Option<u64>) {}
+    fn finished(&self) {}
+}
+
+fn run(command: &mut Command) {
+    let output = command.stdin(Stdio::null()).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// Runs all contenders in turns; prints each one's median and its ratio to the first.
+fn compare(title: &str, mut contenders: Vec<Contender<'_>>) {
+    let mut times: Vec<Vec<Duration>> = vec![Vec::new(); contenders.len()];
+    for turn in 0..=TURNS {
+        for ((_, work), times) in contenders.iter_mut().zip(&mut times) {
+            let started = Instant::now();
+            work();
+            if turn > 0 {
+                times.push(started.elapsed());
+            }
+        }
+    }
+    println!("\n{title}");
+    let medians: Vec<f64> = times
+        .iter_mut()
+        .map(|times| {
+            times.sort();
+            times[times.len() / 2].as_secs_f64() * 1000.0
+        })
+        .collect();
+    for ((name, _), median) in contenders.iter().zip(&medians) {
+        println!("  {name:<50} {median:>8.1} ms   {:>6.2} x", median / medians[0]);
+    }
+}

@@ -1,0 +1,12 @@
+//! Tests of the whole: the built binary, the real litestream, real SQLite files,
+//! real components. Each test has a folder of its own.
+
+mod bad_input;
+mod builtin;
+mod config;
+mod plugins;
+mod quickstart;
+mod restore;
+mod signals;
+mod support;
+mod verify;

@@ -1,0 +1,57 @@
+//! A real litestream daemon of a test.
+
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+
+use super::{Sandbox, litestream, wait_until};
+
+/// A running `litestream replicate`. Dropped, it is killed.
+pub(crate) struct Daemon {
+    child: Child,
+}
+
+impl Daemon {
+    /// Replicates `db.sqlite3` of the sandbox to `replica`; `more` is added to the
+    /// configuration. Returns when the database has been replicated once.
+    pub(crate) fn start(sandbox: &Sandbox, more: &str) -> Self {
+        let (database, replica) = (sandbox.path("db.sqlite3"), sandbox.path("replica"));
+        let config = format!(
+            "{more}\ndbs:\n- path: {}\n  replica: {{type: file, path: {}, sync-interval: 100ms}}\n  monitor-interval: 100ms\n",
+            database.display(),
+            replica.display()
+        );
+        sandbox.write("daemon.yml", &config);
+        let log = std::fs::File::create(sandbox.path("daemon.log")).unwrap();
+        let child = Command::new(litestream())
+            .args(["replicate", "-config"])
+            .arg(sandbox.path("daemon.yml"))
+            .env_remove("AWS_CA_BUNDLE")
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().unwrap())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        wait_until("the daemon replicates", || replica.join("ltx/0").is_dir());
+        Self { child }
+    }
+
+    /// The lines of `lsrun.yml` and of the daemon's configuration for a socket.
+    pub(crate) fn socket(sandbox: &Sandbox) -> (PathBuf, String) {
+        let socket = sandbox.path("control.sock");
+        let lines = format!("socket: {{enabled: true, path: {}}}", socket.display());
+        (socket, lines)
+    }
+
+    /// Sends a signal.
+    pub(crate) fn signal(&self, signal: rustix::process::Signal) {
+        let pid = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(pid, signal).unwrap();
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        let _gone = self.child.kill();
+        let _reaped = self.child.wait();
+    }
+}

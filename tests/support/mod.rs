@@ -1,0 +1,218 @@
+//! A folder with a project in it, and lsrun run in it.
+
+pub(crate) mod daemon;
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+use lsrun::environment::Environment;
+use lsrun::litestream::binary::{self, Progress, Wanted};
+
+/// One database with some content and a file replica.
+pub(crate) const PROJECT: &str = "
+databases:
+  default: db.sqlite3
+litestream:
+  dbs:
+  - path: default
+    replica: {type: file, path: replica}
+";
+
+const CONTENT: &str = "
+PRAGMA journal_mode = wal;
+CREATE TABLE users (id INTEGER PRIMARY KEY, name TEXT);
+INSERT INTO users (name) VALUES ('ann'), ('bob'), ('eve');
+";
+
+/// What is downloaded and compiled once for all tests.
+pub(crate) fn cache() -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join("cache")
+}
+
+/// The real litestream, fetched as a user's first run fetches it.
+pub(crate) fn litestream() -> &'static Path {
+    static BINARY: OnceLock<PathBuf> = OnceLock::new();
+    BINARY.get_or_init(|| {
+        let environment: Environment =
+            std::env::vars()
+                .filter(|(name, _)| !name.starts_with("LSRUN_"))
+                .chain([("LSRUN_CACHE_DIR".into(), cache().to_string_lossy().into_owned())])
+                // The pinned one, not one that this machine has.
+                .map(|(name, value)| {
+                    if name == "PATH" { (name, without_litestream(&value)) } else { (name, value) }
+                })
+                .collect();
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        let found = runtime.block_on(binary::find(&Wanted::default(), &environment, &Silent));
+        found.expect("litestream can be fetched").path
+    })
+}
+
+fn without_litestream(path: &str) -> String {
+    let kept = std::env::split_paths(path).filter(|folder| !folder.join("litestream").exists());
+    std::env::join_paths(kept).unwrap().into_string().unwrap()
+}
+
+struct Silent;
+
+impl Progress for Silent {
+    fn note(&self, _text: &str) {}
+    fn bytes(&self, _done: u64, _total: Option<u64>) {}
+    fn finished(&self) {}
+}
+
+/// What a run of lsrun left.
+#[derive(Debug)]
+pub(crate) struct Run {
+    pub(crate) code: i32,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl Run {
+    /// Fails with everything that was said when the code is another one.
+    #[track_caller]
+    pub(crate) fn expect(self, code: i32) -> Self {
+        assert_eq!(self.code, code, "stdout:\n{}\nstderr:\n{}", self.stdout, self.stderr);
+        self
+    }
+
+    #[track_caller]
+    pub(crate) fn says(self, words: &[&str]) -> Self {
+        let all = format!("{}{}", self.stdout, self.stderr);
+        for word in words {
+            assert!(all.contains(word), "{word:?} is not said:\n{all}");
+        }
+        self
+    }
+
+    #[track_caller]
+    pub(crate) fn json(&self) -> serde_json::Value {
+        serde_json::from_str(&self.stdout)
+            .unwrap_or_else(|error| panic!("{error}:\n{}\n{}", self.stdout, self.stderr))
+    }
+}
+
+impl From<Output> for Run {
+    fn from(output: Output) -> Self {
+        let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
+        Self {
+            code: output.status.code().unwrap_or(-1),
+            stdout: text(&output.stdout),
+            stderr: text(&output.stderr),
+        }
+    }
+}
+
+/// A folder with a project.
+pub(crate) struct Sandbox {
+    folder: tempfile::TempDir,
+}
+
+impl Sandbox {
+    /// With [`PROJECT`] and its database.
+    pub(crate) fn new() -> Self {
+        let sandbox = Self::empty();
+        sandbox.write("lsrun.yml", PROJECT);
+        sandbox.sql("db.sqlite3", CONTENT);
+        sandbox
+    }
+
+    /// Without anything.
+    pub(crate) fn empty() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join("tmp")).unwrap();
+        Self { folder }
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    pub(crate) fn write(&self, name: &str, content: &str) {
+        let path = self.path(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, content).unwrap();
+    }
+
+    /// Runs SQL on a database, which is created when it is missing.
+    pub(crate) fn sql(&self, name: &str, sql: &str) {
+        let connection = rusqlite::Connection::open(self.path(name)).unwrap();
+        connection.busy_timeout(Duration::from_secs(10)).unwrap();
+        connection.execute_batch(sql).unwrap();
+    }
+
+    /// One integer from a database, without creating it.
+    pub(crate) fn integer(&self, name: &str, sql: &str) -> i64 {
+        let flags = rusqlite::OpenFlags::SQLITE_OPEN_READ_WRITE;
+        let connection = rusqlite::Connection::open_with_flags(self.path(name), flags).unwrap();
+        connection.busy_timeout(Duration::from_secs(10)).unwrap();
+        connection.query_row(sql, [], |row| row.get(0)).unwrap()
+    }
+
+    /// Puts a component built for the tests into `plugins/`.
+    pub(crate) fn plugin(&self, name: &str) {
+        let built = repository().join("tests/compat/0.1.0").join(format!("{name}.wasm"));
+        std::fs::create_dir_all(self.path("plugins")).unwrap();
+        std::fs::copy(&built, self.path("plugins").join(format!("{name}.wasm"))).unwrap();
+    }
+
+    /// The command, not started.
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_lsrun"));
+        for (name, _) in std::env::vars_os() {
+            let name = name.to_string_lossy().into_owned();
+            if ["LSRUN_", "LITESTREAM_", "AWS_"].iter().any(|it| name.starts_with(it))
+                && name != "LSRUN_BUILTIN_DIR"
+            {
+                command.env_remove(name);
+            }
+        }
+        command
+            .args(arguments)
+            .current_dir(self.folder.path())
+            .env("TMPDIR", self.path("tmp"))
+            .env("LSRUN_CACHE_DIR", cache())
+            .env("LSRUN_LITESTREAM", litestream())
+            .stdin(Stdio::null());
+        command
+    }
+
+    /// Runs lsrun to its end.
+    pub(crate) fn lsrun(&self, arguments: &[&str]) -> Run {
+        self.command(arguments).output().unwrap().into()
+    }
+
+    /// Fails when lsrun has left something in its temporary folder.
+    #[track_caller]
+    pub(crate) fn assert_clean(&self) {
+        let left: Vec<_> = std::fs::read_dir(self.path("tmp")).unwrap().flatten().collect();
+        assert!(left.is_empty(), "left behind: {left:?}");
+    }
+
+    /// The names in a folder of the sandbox, sorted.
+    pub(crate) fn names(&self, folder: &str) -> Vec<String> {
+        let Ok(entries) = std::fs::read_dir(self.path(folder)) else { return Vec::new() };
+        let mut names: Vec<String> =
+            entries.flatten().map(|it| it.file_name().to_string_lossy().into_owned()).collect();
+        names.sort();
+        names
+    }
+}
+
+/// The root of the repository.
+pub(crate) fn repository() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
+}
+
+/// Waits until `ready` says so, and fails when that takes too long.
+#[track_caller]
+pub(crate) fn wait_until(what: &str, mut ready: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while !ready() {
+        assert!(Instant::now() < deadline, "waited too long: {what}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
