@@ -1,6 +1,8 @@
 //! Tests of the whole: the built binary, the real litestream, real SQLite files,
 //! real components. Each test has a folder of its own.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "these are tests")]
+
 mod bad_input;
 mod builtin;
 mod config;
