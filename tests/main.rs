@@ -6,8 +6,10 @@
 mod bad_input;
 mod builtin;
 mod config;
+mod passthrough;
 mod plugins;
 mod quickstart;
+mod replicate;
 mod restore;
 mod signals;
 mod support;

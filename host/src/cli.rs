@@ -6,27 +6,10 @@ use std::path::PathBuf;
 use clap::{CommandFactory, Parser};
 
 use crate::error::{Error, Result};
+use crate::litestream::line::{VERBS, Verb};
 use crate::plugin::BUILTIN;
 use crate::project::nearest;
 use crate::terminal::{Color, Format};
-
-/// Litestream's commands, which lsrun hands over.
-pub const LITESTREAM: &[&str] = &[
-    "databases",
-    "info",
-    "list",
-    "ltx",
-    "register",
-    "replicate",
-    "reset",
-    "start",
-    "status",
-    "stop",
-    "sync",
-    "unregister",
-    "version",
-    "wal",
-];
 
 /// Proves that SQLite backups restore.
 #[derive(Debug, Parser)]
@@ -81,7 +64,11 @@ pub fn command() -> clap::Command {
     let mut help = String::from("Commands:\n");
     for builtin in BUILTIN {
         let about = builtin.manifest().map(|manifest| manifest.about).unwrap_or_default();
-        help.push_str(&format!("  {:<10} {about}\n", builtin.name));
+        help.push_str(&format!("  {:<12} {about}\n", builtin.name));
+    }
+    help.push_str("\nLitestream's commands, with aliases where a database is wanted:\n");
+    for verb in VERBS {
+        help.push_str(&format!("  {:<12} {}\n", verb.name, verb.about));
     }
     help.push_str("\nA plugin that is a command is called by its name, like these.\n");
     help.push_str("`lsrun COMMAND --help` says more about one.\n");
@@ -91,19 +78,17 @@ pub fn command() -> clap::Command {
 /// Whether lsrun has a command of this name without any plugin.
 #[must_use]
 pub fn is_own(name: &str) -> bool {
-    name == "help" || name == "plugin" || LITESTREAM.contains(&name)
+    name == "help" || name == "plugin" || Verb::named(name).is_some()
 }
 
-/// The error for a command that nobody has, with the nearest one that somebody has.
+/// The error for a command that is most likely a mistyped one; none for a word
+/// that is like no command, which a newer litestream may have.
 #[must_use]
-pub fn unknown(name: &str, plugins: &[String]) -> Error {
+pub fn mistyped(name: &str, plugins: &[String]) -> Option<Error> {
     let known = BUILTIN.iter().map(|builtin| builtin.name);
-    let known: Vec<&str> = known.chain(plugins.iter().map(String::as_str)).collect();
-    let error = Error::usage(format!("no such command: {name}"));
-    match nearest(name, known.iter().copied()) {
-        Some(near) => error.hint(format!("did you mean {near}?")),
-        None => error.hint(format!("there are {}", known.join(", "))),
-    }
+    let known = known.chain(VERBS.iter().map(|verb| verb.name));
+    let near = nearest(name, known.chain(plugins.iter().map(String::as_str)))?;
+    Some(Error::usage(format!("no such command: {name}")).hint(format!("did you mean {near}?")))
 }
 
 /// What a word of a command line is read as: Litestream's single-dash options

@@ -54,6 +54,15 @@ impl Context {
         }
     }
 
+    /// The same run with every `$` of the configuration taken literally
+    /// (`-no-expand-env`).
+    #[must_use]
+    pub fn without_expansion(mut self) -> Self {
+        self.project = self.project.without_expansion();
+        self.config = OnceLock::new();
+        self
+    }
+
     /// The Litestream configuration, checked. Its warnings are printed once.
     pub fn config(&self) -> Result<&Config> {
         self.config

@@ -1,7 +1,6 @@
 //! The process: arguments, runtime, signals, exit code.
 
 use std::process::ExitCode;
-use std::time::Duration;
 
 use clap::FromArgMatches;
 use lsrun::cli::{self, Cli};
@@ -12,15 +11,12 @@ use lsrun::exit::Exit;
 use lsrun::stop::Stop;
 use lsrun::terminal::{Color, Format, Terminal};
 
-/// How long everything may take to end after a signal before it is cut off.
-const GRACE: Duration = Duration::from_secs(40);
-
 fn main() -> ExitCode {
     let exit = match parse() {
         Ok((cli, name)) => run(cli, &name),
-        Err(exit) => exit,
+        Err(exit) => exit.code(),
     };
-    ExitCode::from(exit.code())
+    ExitCode::from(exit)
 }
 
 /// Reads the global options; prints help, version and usage errors.
@@ -32,6 +28,12 @@ fn parse() -> Result<(Cli, String), Exit> {
     })?;
     let name = cli.command.first().map(|name| name.to_string_lossy().into_owned());
     match name {
+        Some(option) if option.starts_with('-') => {
+            let error = Error::usage(format!("no such option: {option}"))
+                .hint("lsrun --help lists the options that stand before a command");
+            Terminal::new(Format::Human, false, Color::Auto, false).error(&error);
+            Err(Exit::Usage)
+        }
         Some(name) if name != "help" => Ok((cli, name)),
         _ => {
             let _closed = cli::command().print_help();
@@ -40,10 +42,11 @@ fn parse() -> Result<(Cli, String), Exit> {
     }
 }
 
-fn run(cli: Cli, name: &str) -> Exit {
+/// The code of the process: one of [`Exit`], or that of the program it stood for.
+fn run(cli: Cli, name: &str) -> u8 {
     let failed = |error: &Error| {
         Terminal::new(Format::Human, false, Color::Auto, false).error(error);
-        error.exit()
+        error.exit().code()
     };
     let cwd = match std::env::current_dir() {
         Ok(cwd) => cwd,
@@ -72,12 +75,8 @@ fn run(cli: Cli, name: &str) -> Exit {
         }
         tokio::select! {
             exit = commands::run(name, start) => exit,
-            Some(signal) = impatient.recv() => signal.exit(),
-            signal = async {
-                let signal = stop.stopped().await;
-                tokio::time::sleep(GRACE).await;
-                signal
-            } => signal.exit(),
+            Some(signal) = impatient.recv() => signal.exit().code(),
+            signal = stop.overdue() => signal.exit().code(),
         }
     });
     // A look-up of a name in the network must not hold up the end.

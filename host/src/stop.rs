@@ -1,6 +1,7 @@
 //! Stopping: SIGINT, SIGTERM and SIGHUP, seen once and known everywhere.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -40,15 +41,19 @@ impl Signal {
     }
 }
 
+/// How long everything may take to end after a signal before it is cut off.
+const GRACE: Duration = Duration::from_secs(40);
+
 /// Whether and by what the run is being stopped. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Stop {
     sender: Arc<watch::Sender<Option<Signal>>>,
+    grace: Arc<Mutex<Duration>>,
 }
 
 impl Default for Stop {
     fn default() -> Self {
-        Self { sender: Arc::new(watch::Sender::new(None)) }
+        Self { sender: Arc::new(watch::Sender::new(None)), grace: Arc::new(Mutex::new(GRACE)) }
     }
 }
 
@@ -85,6 +90,19 @@ impl Stop {
             }
             first
         });
+    }
+
+    /// What runs now may take longer to end than the rest.
+    pub fn allow(&self, grace: Duration) {
+        *self.grace.lock().unwrap_or_else(PoisonError::into_inner) = grace;
+    }
+
+    /// Returns when the run was stopped and has used up its time to end.
+    pub async fn overdue(&self) -> Signal {
+        let signal = self.stopped().await;
+        let grace = *self.grace.lock().unwrap_or_else(PoisonError::into_inner);
+        tokio::time::sleep(grace).await;
+        signal
     }
 
     /// What stopped the run, if anything did.

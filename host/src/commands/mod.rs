@@ -2,6 +2,8 @@
 
 mod arguments;
 mod component;
+mod passthrough;
+mod replicate;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -12,6 +14,7 @@ use crate::context::Context;
 use crate::environment::Environment;
 use crate::error::{Error, Result};
 use crate::exit::Exit;
+use crate::litestream::line::{RESTORE_OF_03, Reaches, Verb, is_url};
 use crate::plugin::{Builtin, registry};
 use crate::project::Project;
 use crate::stop::Stop;
@@ -33,21 +36,25 @@ pub struct Start {
 
 /// Runs the command and gives the code that the process ends with. Errors have
 /// been printed.
-pub async fn run(name: &str, start: Start) -> Exit {
+pub async fn run(name: &str, start: Start) -> u8 {
     match find(name, start).await {
-        Ok(exit) => exit,
+        Ok(code) => code,
         Err((terminal, error)) => {
             terminal.clear();
             terminal.error(&error);
-            error.exit()
+            error.exit().code()
         }
     }
 }
 
 type Failed = (Box<Terminal>, Error);
 
-async fn find(name: &str, start: Start) -> std::result::Result<Exit, Failed> {
+async fn find(name: &str, start: Start) -> std::result::Result<u8, Failed> {
     let failed = |error: Error, global: &Global| (Box::new(terminal(global, &start)), error);
+    if name == "restore" && RESTORE_OF_03.read(&start.arguments).is_of_03() {
+        let global = start.global.clone();
+        return litestream(&RESTORE_OF_03, &start).await.map_err(|error| failed(error, &global));
+    }
     if let Some(builtin) = Builtin::named(name) {
         let manifest = builtin.manifest().map_err(|error| failed(error, &start.global))?;
         let parsed = arguments::parse(name, &manifest, &start.arguments)
@@ -56,7 +63,7 @@ async fn find(name: &str, start: Start) -> std::result::Result<Exit, Failed> {
         let parsed = match parsed.help {
             Some(help) => {
                 terminal(&global, &start).data(help.as_bytes());
-                return Ok(Exit::Success);
+                return Ok(Exit::Success.code());
             }
             None => parsed,
         };
@@ -64,10 +71,18 @@ async fn find(name: &str, start: Start) -> std::result::Result<Exit, Failed> {
             context(&global, &start, parsed.urls_only()).map_err(|error| failed(error, &global))?;
         return component::run(&context, |context| builtin.load(context), parsed)
             .await
+            .map(Exit::code)
             .map_err(|error| failed(error, &global));
     }
     let global = start.global.clone();
-    let context = context(&global, &start, false).map_err(|error| failed(error, &global))?;
+    if let Some(verb) = Verb::named(name) {
+        return litestream(verb, &start).await.map_err(|error| failed(error, &global));
+    }
+    let context = match context(&global, &start, false) {
+        Ok(context) => context,
+        // Without a project there are no plugins; the word may be mistyped.
+        Err(error) => return Err(failed(cli::mistyped(name, &[]).unwrap_or(error), &global)),
+    };
     let mut names = Vec::new();
     for found in registry::scan(&context) {
         let found = match found {
@@ -87,13 +102,39 @@ async fn find(name: &str, start: Start) -> std::result::Result<Exit, Failed> {
             .map_err(|error| failed(error, &global))?;
         if let Some(help) = parsed.help {
             context.terminal.data(help.as_bytes());
-            return Ok(Exit::Success);
+            return Ok(Exit::Success.code());
         }
         return component::run(&context, |context| found.load(context), parsed)
             .await
+            .map(Exit::code)
             .map_err(|error| failed(error, &global));
     }
-    Err(failed(cli::unknown(name, &names), &global))
+    if let Some(error) = cli::mistyped(name, &names) {
+        return Err(failed(error, &global));
+    }
+    let mut words: Vec<OsString> = vec![name.into()];
+    words.extend(start.arguments.iter().cloned());
+    passthrough::unknown(&context, &words).await.map_err(|error| failed(error, &global))
+}
+
+/// A command of litestream. Those that need no project run without one.
+async fn litestream(verb: &Verb, start: &Start) -> Result<u8> {
+    let line = verb.read(&start.arguments);
+    let needless = verb.reaches != Reaches::Configuration
+        || line.has("config")
+        || line.has("h")
+        || line.has("help")
+        || line.positionals.iter().any(|word| is_url(word));
+    let context = context(&start.global, start, needless)?;
+    let context = match (line.has("no-expand-env"), Arc::into_inner(context)) {
+        (true, Some(context)) => Arc::new(context.without_expansion()),
+        (_, Some(context)) => Arc::new(context),
+        (_, None) => return Err(Error::new(Exit::Unexpected, "the context is shared")),
+    };
+    if verb.name == "replicate" {
+        return replicate::run(&context, verb, &start.arguments).await;
+    }
+    passthrough::verb(&context, verb, &start.arguments).await
 }
 
 fn terminal(global: &Global, start: &Start) -> Terminal {

@@ -489,6 +489,7 @@ impl Config {
         let mut top = self.top.clone();
         match purpose {
             Purpose::Replicate { socket } => {
+                top.remove("exec");
                 if let (Some(socket), None) = (socket, top.get("socket")) {
                     let path = Text::literal(socket.display().to_string(), Role::Path);
                     let keys = [
@@ -639,6 +640,33 @@ impl Config {
             Some(path) => self.local(path),
             None => PathBuf::from(DEFAULT_SOCKET),
         })
+    }
+
+    /// The command that runs beside the daemon (`exec`). It is not in the
+    /// configuration of a child: lsrun runs it.
+    #[must_use]
+    pub fn exec(&self) -> Option<String> {
+        self.top.text("exec").map(|text| self.lookup_text()(text)).filter(|it| !it.is_empty())
+    }
+
+    /// The addresses that a daemon listens on: the key and `[host]:port`.
+    #[must_use]
+    pub fn addresses(&self) -> Vec<(&'static str, String)> {
+        ["addr", "mcp-addr"]
+            .into_iter()
+            .filter_map(|key| Some((key, self.lookup_text()(self.top.text(key)?))))
+            .filter(|(_, address)| !address.is_empty())
+            .collect()
+    }
+
+    /// How long a daemon tries to bring the last changes to the replica at its end
+    /// (`shutdown-sync-timeout`; Litestream's default is 30 s).
+    #[must_use]
+    pub fn shutdown_timeout(&self) -> Duration {
+        match self.top.get("shutdown-sync-timeout") {
+            None => Duration::from_secs(30),
+            given => self.interval(given),
+        }
     }
 
     /// The folder where Litestream keeps its state of `database`.

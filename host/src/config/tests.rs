@@ -296,7 +296,7 @@ fn every_character_reaches_litestream() {
         "litestream": {
             "access-key-id": "$KEY",
             "secret-access-key": format!("{NASTY}$"),
-            "exec": "echo ${GREETING:-hi} $KEY $ $1 ${PID}x",
+            "heartbeat-url": "echo ${GREETING:-hi} $KEY $ $1 ${PID}x",
             "dbs": [{"path": "a", "replica": {"type": "s3", "bucket": "yes", "path": "1:30", "region": "0x1", "endpoint": "${E}/x"}}],
         },
     }))
@@ -306,7 +306,7 @@ fn every_character_reaches_litestream() {
     let value = received(&child);
     assert_eq!(value["access-key-id"], NASTY);
     assert_eq!(value["secret-access-key"], format!("{NASTY}$"));
-    assert_eq!(value["exec"], format!("echo hi {NASTY} $ $1 4711x"));
+    assert_eq!(value["heartbeat-url"], format!("echo hi {NASTY} $ $1 4711x"));
     let database = case.project().database("a").unwrap().path;
     assert_eq!(value["dbs"][0]["path"], database.to_str().unwrap());
     let replica = json!({"type": "s3", "bucket": "yes", "path": "1:30", "region": "0x1", "endpoint": "http://h/x"});
@@ -340,11 +340,11 @@ fn numbers_and_truth_values_stay_what_they_are() {
 #[test]
 fn without_expansion_a_dollar_is_a_dollar() {
     let case = Case::new(
-        "databases: {a: a.db}\nlitestream: {exec: 'echo $HOME', dbs: [{path: a, replica: {path: /b/$X}}]}\n",
+        "databases: {a: a.db}\nlitestream: {heartbeat-url: 'echo $HOME', dbs: [{path: a, replica: {path: /b/$X}}]}\n",
     );
     let config = Config::of(&case.project().without_expansion(), &case.environment).unwrap();
     let child = config.for_child(&Purpose::Replicate { socket: None }, &case.environment).unwrap();
-    assert_eq!(received(&child)["exec"], "echo $HOME");
+    assert_eq!(received(&child)["heartbeat-url"], "echo $HOME");
     assert_eq!(received(&child)["dbs"][0]["replica"]["path"], "/b/$X");
 }
 
@@ -405,8 +405,8 @@ fn a_file_replica_needs_no_credentials_of_another_entry() {
 #[test]
 fn only_a_daemon_gets_what_belongs_to_a_daemon() {
     let case = Case::new(
-        "databases: {a: a.db}\nlitestream:\n  addr: ':1'\n  mcp-addr: ':2'\n  exec: $NOT_SET\n  \
-         heartbeat-url: http://h\n  heartbeat-interval: 5m\n  socket: {enabled: false}\n  \
+        "databases: {a: a.db}\nlitestream:\n  addr: ':1'\n  mcp-addr: ':2'\n  heartbeat-url: $NOT_SET\n  \
+         heartbeat-interval: 5m\n  socket: {enabled: false}\n  \
          logging: {level: debug, stderr: false}\n  dbs: [{path: a, replica: {path: /q}}]\n",
     );
     let value = received(&case.child(&Purpose::Read { database: None }).unwrap());

@@ -262,7 +262,7 @@ async fn read(stream: Option<impl AsyncRead + Unpin>) -> String {
 /// own threads, which live as long as the process.
 #[cfg(target_os = "linux")]
 #[expect(unsafe_code, reason = "the hook runs between fork and exec and makes one system call")]
-fn die_with_parent(command: &mut tokio::process::Command) {
+pub fn die_with_parent(command: &mut tokio::process::Command) {
     use rustix::process::{Signal, getppid, set_parent_process_death_signal};
     let parent = rustix::process::getpid();
     // SAFETY: prctl and getppid are async-signal-safe and touch no memory of the parent.
@@ -278,8 +278,9 @@ fn die_with_parent(command: &mut tokio::process::Command) {
     }
 }
 
+/// Elsewhere there is no such thing.
 #[cfg(not(target_os = "linux"))]
-fn die_with_parent(_command: &mut tokio::process::Command) {}
+pub fn die_with_parent(_command: &mut tokio::process::Command) {}
 
 #[cfg(test)]
 mod tests {

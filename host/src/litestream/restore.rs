@@ -10,6 +10,7 @@ use crate::config::Purpose;
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::litestream::child;
+use crate::litestream::feature::{self, Feature};
 use crate::litestream::sync::explain;
 use crate::litestream::txid::Txid;
 use crate::project::Database;
@@ -119,8 +120,12 @@ pub fn redact(url: &str) -> String {
 
 /// Asks litestream what it would restore (`restore -dry-run`).
 ///
-/// A backup of litestream 0.3 cannot be planned: it gives an empty plan.
+/// A backup of litestream 0.3 cannot be planned, and a binary that is older than
+/// `-dry-run` plans nothing: both give an empty plan.
 pub async fn plan(context: &Context, request: &Request) -> Result<Plan> {
+    if feature::require(&context.binary().await?.version, Feature::DryRun).is_err() {
+        return Ok(Plan { txid: None, timestamp: None, bytes: None });
+    }
     // litestream checks the output path also when it writes nothing.
     let folder = tempfile::Builder::new().prefix("plan-").tempdir_in(context.scratch()?.path())?;
     let output = folder.path().join("planned.sqlite3");
@@ -179,8 +184,10 @@ async fn run(
     output: &Path,
     more: &[&str],
 ) -> Result<child::Output> {
-    let mut arguments: Vec<OsString> =
-        vec!["restore".into(), "-json".into(), "-o".into(), output.into()];
+    let mut arguments: Vec<OsString> = vec!["restore".into(), "-o".into(), output.into()];
+    if feature::require(&context.binary().await?.version, Feature::Json).is_ok() {
+        arguments.push("-json".into());
+    }
     arguments.extend(more.iter().map(Into::into));
     if let Some(txid) = request.txid {
         arguments.extend(["-txid".into(), txid.to_string().into()]);

@@ -12,6 +12,8 @@ use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::litestream::child::{self, Limit, Output};
 use crate::litestream::daemon::{self, Control, ControlError};
+use crate::litestream::feature::{self, Feature};
+use crate::litestream::runtime;
 use crate::litestream::txid::Txid;
 use crate::project::Database;
 use crate::stop::Stop;
@@ -41,7 +43,8 @@ pub async fn sync(
 ) -> Result<Synced> {
     let started = Instant::now();
     let config = context.config()?;
-    if let Some(control) = config.socket().as_deref().and_then(Control::at) {
+    let sockets = config.socket().into_iter().chain(runtime::sockets(&context));
+    for control in sockets.filter_map(|socket| Control::at(&socket)) {
         let left = deadline.saturating_duration_since(Instant::now());
         let answer = tokio::select! {
             answer = control.sync(&database.path, left) => answer,
@@ -73,6 +76,7 @@ async fn once(
     started: Instant,
     deadline: Instant,
 ) -> Result<Synced> {
+    feature::require(&context.binary().await?.version, Feature::Once)?;
     let purpose = Purpose::Once { database: database.path.clone() };
     let config = context.config()?;
     let private = config.for_child(&purpose, &context.environment)?;

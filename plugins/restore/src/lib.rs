@@ -158,7 +158,11 @@ fn follow(invocation: &Invocation, database: Option<&Database>) -> Result<(), Er
         (None, Some(url)) => url,
         (None, None) => return Err(error("invalid", "no database was given")),
     };
-    let arguments = ["restore", "-f", "-o", &output, &source].map(str::to_owned);
+    let mut arguments = ["restore", "-f", "-o", &output].map(str::to_owned).to_vec();
+    if let Some(interval) = one(invocation, "follow-interval") {
+        arguments.extend(["-follow-interval".to_owned(), interval]);
+    }
+    arguments.push(source);
     let process = litestream::spawn(&arguments)?;
     loop {
         let lines = process.next_lines(100)?;

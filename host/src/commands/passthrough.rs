@@ -1,0 +1,171 @@
+//! Litestream's own commands: aliases become paths, the configuration or the
+//! control socket is supplied, and the streams and the code are litestream's.
+
+use std::ffi::{OsStr, OsString};
+use std::os::unix::process::ExitStatusExt;
+use std::process::Stdio;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::config::Purpose;
+use crate::context::Context;
+use crate::error::{Error, Result};
+use crate::exit::Exit;
+use crate::litestream::child::{self, ConfigFile};
+use crate::litestream::feature;
+use crate::litestream::line::{Line, Reaches, Verb, is_url};
+use crate::litestream::runtime;
+use crate::stop::Stop;
+
+/// A command lsrun does not know, for a litestream that may: nothing is supplied.
+pub(super) async fn unknown(context: &Arc<Context>, words: &[OsString]) -> Result<u8> {
+    run(context, words, None).await
+}
+
+/// Runs a command of litestream.
+pub(super) async fn verb(context: &Arc<Context>, verb: &Verb, words: &[OsString]) -> Result<u8> {
+    if verb.name == "version" && words.is_empty() {
+        return versions(context).await;
+    }
+    let mut line = verb.read(words);
+    let help = line.has("h") || line.has("help");
+    if !help {
+        check_version(context, verb.name, verb.since, &line).await?;
+        resolve(context, verb, &mut line)?;
+    }
+    let config = if help { None } else { supply(context, verb, &mut line)? };
+    let mut arguments: Vec<OsString> = vec![verb.name.into()];
+    arguments.extend(line.words().cloned());
+    run(context, &arguments, config).await
+}
+
+/// Fails when the binary is too old for the command, or too new for a word of the
+/// 0.3 line; warns about what an old binary lacks.
+pub(super) async fn check_version(
+    context: &Context,
+    name: &str,
+    since: Option<feature::Feature>,
+    line: &Line,
+) -> Result<()> {
+    let version = &context.binary().await?.version;
+    if let Some(lacks) = feature::missing_notes(version) {
+        context.terminal.warning(&lacks);
+    }
+    if !version.is_before_05() {
+        let flags = line.flags.iter().filter(|_| name != "register");
+        let words = std::iter::once(OsStr::new(name)).chain(flags.map(OsString::as_os_str));
+        for word in words {
+            if let Some(today) = feature::equivalent_of_03(&word.to_string_lossy()) {
+                let word = word.to_string_lossy();
+                return Err(Error::usage(format!("litestream {version} has no `{word}`"))
+                    .hint(today.to_owned()));
+            }
+        }
+    }
+    since.map_or(Ok(()), |feature| feature::require(version, feature))
+}
+
+/// Aliases and paths of the project become the paths that litestream knows.
+fn resolve(context: &Context, verb: &Verb, line: &mut Line) -> Result<()> {
+    for word in &mut line.positionals {
+        if is_url(word) {
+            continue;
+        }
+        let Some(text) = word.to_str().map(str::to_owned) else { continue };
+        match context.project.database(&text) {
+            Ok(database) => *word = database.path.into(),
+            // A daemon expands a relative path against its own folder.
+            Err(_) if text.contains('/') || context.cwd.join(&text).exists() => {
+                if verb.reaches == Reaches::Daemon {
+                    *word = context.cwd.join(&text).into();
+                }
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// `-config` with the generated configuration, or `-socket`.
+fn supply(context: &Context, verb: &Verb, line: &mut Line) -> Result<Option<ConfigFile>> {
+    match verb.reaches {
+        Reaches::Nothing => Ok(None),
+        Reaches::Daemon => {
+            if !line.has("socket")
+                && let Some(socket) = control_socket(context)
+            {
+                line.flags.extend(["-socket".into(), socket.into_os_string()]);
+            }
+            Ok(None)
+        }
+        Reaches::Configuration => {
+            // A URL and `-config` exclude each other.
+            if line.has("config") || line.positionals.iter().any(|word| is_url(word)) {
+                return Ok(None);
+            }
+            // lsrun's own references have to be expanded; the project was read
+            // with the user's taken literally.
+            line.remove("no-expand-env", false);
+            let database = match line.positionals.as_slice() {
+                [one] => Some(one.into()),
+                _ => None,
+            };
+            let known = |path: &std::path::PathBuf| {
+                context.project.database(&path.to_string_lossy()).is_ok()
+            };
+            let purpose = Purpose::Read { database: database.filter(known) };
+            let child = context.config()?.for_child(&purpose, &context.environment)?;
+            let config = ConfigFile::write(context, child)?;
+            line.flags.extend(["-config".into(), config.path().into()]);
+            Ok(Some(config))
+        }
+    }
+}
+
+/// The socket of the daemon: the configured one, else that of `lsrun replicate`.
+fn control_socket(context: &Context) -> Option<std::path::PathBuf> {
+    let configured = context.config().ok().and_then(crate::config::Config::socket);
+    configured.or_else(|| runtime::sockets(context).into_iter().next())
+}
+
+/// Runs litestream with the streams of this process and gives its code.
+async fn run(context: &Context, arguments: &[OsString], config: Option<ConfigFile>) -> Result<u8> {
+    let binary = context.binary().await?;
+    let mut command = child::command(binary, context, arguments, config.as_ref());
+    command.stdin(Stdio::inherit()).stdout(Stdio::inherit()).stderr(Stdio::inherit());
+    let mut child = child::spawn(command, binary)?;
+    // It ends in its own time: it may be bringing something to an end.
+    context.stop.allow(Duration::from_secs(300));
+    let status = tokio::select! {
+        status = child.wait() => status?,
+        signal = context.stop.stopped() => {
+            let _gone = child.signal(signal.number());
+            child.wait().await?
+        }
+    };
+    drop(config);
+    Ok(code(status))
+}
+
+/// The code of a process as a shell gives it: 128 and the signal that ended it.
+pub(super) fn code(status: std::process::ExitStatus) -> u8 {
+    let code = status.code().or_else(|| status.signal().map(|signal| 128 + signal));
+    code.and_then(|code| u8::try_from(code).ok()).unwrap_or(Exit::Unexpected.code())
+}
+
+/// lsrun's version, litestream's, and where it came from.
+async fn versions(context: &Context) -> Result<u8> {
+    let binary = tokio::select! {
+        binary = context.binary() => binary?,
+        signal = context.stop.stopped() => return Err(Stop::error(signal)),
+    };
+    let text = format!(
+        "lsrun {}\nlitestream {}\n{} ({})\n",
+        env!("CARGO_PKG_VERSION"),
+        binary.version,
+        binary.path.display(),
+        binary.origin,
+    );
+    context.terminal.data(text.as_bytes());
+    Ok(Exit::Success.code())
+}

@@ -1,0 +1,104 @@
+//! Where the control socket of a daemon is that `lsrun replicate` runs, so that
+//! `verify` and `sync` find it. A socket's path has at most about 100 bytes, so it
+//! cannot lie beside the project.
+
+use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
+
+use sha2::{Digest, Sha256};
+
+use crate::cache;
+use crate::context::Context;
+use crate::error::{Error, Result};
+use crate::exit::Exit;
+
+const SOCKET: &str = "litestream.sock";
+
+/// The folders in which a daemon's folder may lie, best first. A service and a
+/// shell have different variables: who looks, looks in all of them.
+fn bases(context: &Context) -> Vec<PathBuf> {
+    let user = rustix::process::geteuid().as_raw();
+    let mut bases = Vec::new();
+    if let Some(folder) = context.environment.get("XDG_RUNTIME_DIR") {
+        bases.push(PathBuf::from(folder).join("lsrun"));
+    }
+    bases.push(PathBuf::from(format!("/run/user/{user}")).join("lsrun"));
+    bases.push(std::env::temp_dir().join(format!("lsrun-{user}.run")));
+    bases.push(PathBuf::from("/tmp").join(format!("lsrun-{user}.run")));
+    bases
+}
+
+/// One name for each project.
+fn name(context: &Context) -> String {
+    let project = context.project.file.as_ref().unwrap_or(&context.project.root);
+    let project = std::fs::canonicalize(project).unwrap_or_else(|_gone| project.clone());
+    let digest = Sha256::digest(project.as_os_str().as_encoded_bytes());
+    digest.iter().take(8).fold(String::new(), |mut name, byte| {
+        use std::fmt::Write;
+        let _infallible = write!(name, "{byte:02x}");
+        name
+    })
+}
+
+/// The sockets of daemons of this project that may be running.
+#[must_use]
+pub fn sockets(context: &Context) -> Vec<PathBuf> {
+    let name = name(context);
+    let me = rustix::process::geteuid().as_raw();
+    let mut sockets: Vec<PathBuf> = bases(context)
+        .into_iter()
+        .map(|base| base.join(&name).join(SOCKET))
+        // Somebody else's socket could say anything.
+        .filter(|socket| std::fs::metadata(socket).is_ok_and(|it| it.uid() == me || it.uid() == 0))
+        .collect();
+    sockets.dedup();
+    sockets
+}
+
+/// A private folder for the socket of a daemon that is about to start. Dropped, it
+/// is removed.
+#[derive(Debug)]
+pub struct Runtime {
+    folder: PathBuf,
+}
+
+impl Runtime {
+    /// Makes the folder in the first place that allows it.
+    pub fn create(context: &Context) -> Result<Self> {
+        let name = name(context);
+        let mut last = None;
+        for base in bases(context) {
+            // `/run/user/…` is the system's to make.
+            if base.parent().is_none_or(|parent| !parent.is_dir()) {
+                continue;
+            }
+            let folder = base.join(&name);
+            match cache::ensure_private(&base).and_then(|()| cache::ensure_private(&folder)) {
+                Ok(()) => return Ok(Self { folder }),
+                Err(error) => last = Some(error),
+            }
+        }
+        let error = Error::new(Exit::Unexpected, "there is no folder for the control socket");
+        Err(match last {
+            Some(cause) => error.cause(cause.one_line()),
+            None => error,
+        }
+        .hint("set XDG_RUNTIME_DIR, or configure litestream.socket"))
+    }
+
+    /// The path of the socket.
+    #[must_use]
+    pub fn socket(&self) -> PathBuf {
+        self.folder.join(SOCKET)
+    }
+}
+
+impl Drop for Runtime {
+    fn drop(&mut self) {
+        let _gone = std::fs::remove_file(self.socket());
+        let _not_empty = std::fs::remove_dir(&self.folder);
+        if let Some(base) = self.folder.parent() {
+            let _not_empty = std::fs::remove_dir(base);
+        }
+    }
+}
