@@ -178,6 +178,28 @@ pub async fn restore(context: Arc<Context>, request: Request) -> Result<Copy> {
     })
 }
 
+/// Gives a copy a second life in the temporary folder, readable by this user.
+pub fn keep(copy: &Copy) -> Result<PathBuf> {
+    let kept = tempfile::Builder::new()
+        .prefix("kept-by-lsrun-")
+        .suffix(".sqlite3")
+        .tempfile()
+        .and_then(|file| Ok(file.keep()?.1))?;
+    // A second name costs nothing; another file system needs a second file.
+    let link = std::fs::remove_file(&kept).and_then(|()| std::fs::hard_link(&copy.path, &kept));
+    let done = link.or_else(|_apart| std::fs::copy(&copy.path, &kept).map(|_bytes| ()));
+    done.and_then(|()| {
+        use std::os::unix::fs::PermissionsExt;
+        std::fs::set_permissions(&kept, std::fs::Permissions::from_mode(0o600))
+    })
+    .map_err(|error| {
+        Error::inconclusive(format!("cannot keep the copy as {}", kept.display()))
+            .code("io")
+            .cause(error)
+    })?;
+    Ok(kept)
+}
+
 async fn run(
     context: &Context,
     request: &Request,

@@ -18,10 +18,24 @@ use crate::litestream::txid::Txid;
 use crate::project::Database;
 use crate::stop::Stop;
 
+/// The method of a sync that had nobody to ask.
+pub const NONE: &str = "none";
+
+/// What is asked for.
+#[derive(Debug, Clone)]
+pub struct Wanted {
+    /// Whose.
+    pub database: Database,
+    /// A replica that has only reached this is not enough.
+    pub after: Option<Txid>,
+    /// Ask a daemon or nobody: `replicate -once` writes to the database.
+    pub read_only: bool,
+}
+
 /// What a sync reached.
 #[derive(Debug, Clone)]
 pub struct Synced {
-    /// `socket`, `once` or `polling`.
+    /// `socket`, `once`, `polling` or [`NONE`].
     pub method: &'static str,
     /// The replica is known to hold all that was committed before the request.
     pub certain: bool,
@@ -31,16 +45,15 @@ pub struct Synced {
     pub lag: Duration,
 }
 
-/// Waits until the replica holds what is committed in `database`.
+/// Waits until the replica holds what is committed in the database.
 ///
-/// With `after`, a replica that has only reached that transaction is not enough.
 /// Fails with the code `timeout` at the deadline.
 pub async fn sync(
     context: Arc<Context>,
-    database: Database,
-    after: Option<Txid>,
+    wanted: Wanted,
     deadline: Instant,
 ) -> Result<Synced> {
+    let Wanted { database, after, read_only } = wanted;
     let started = Instant::now();
     let config = context.config()?;
     let sockets = config.socket().into_iter().chain(runtime::sockets(&context));
@@ -63,10 +76,12 @@ pub async fn sync(
             Err(ControlError::Refused(error)) => return Err(error),
         }
     }
-    if daemon::running(&database.path).is_empty() {
-        once(&context, &database, started, deadline).await
-    } else {
+    if !daemon::running(&database.path).is_empty() {
         poll(&context, &database, after, started, deadline).await
+    } else if read_only {
+        Ok(Synced { method: NONE, certain: false, txid: None, lag: Duration::ZERO })
+    } else {
+        once(&context, &database, started, deadline).await
     }
 }
 

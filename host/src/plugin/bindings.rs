@@ -23,6 +23,8 @@ wasmtime::component::bindgen!({
         "lsrun:host/litestream.process": handles::Process,
         "lsrun:host/sqlite.connection": handles::Connection,
         "lsrun:host/sqlite.rows": handles::Rows,
+        "lsrun:host/sqlite.content-job": handles::ContentJob,
+        "lsrun:host/sqlite.table-content": handles::TableContent,
         "lsrun:host/report.check": handles::Check,
     },
 });

@@ -56,6 +56,8 @@ pub struct SyncRequest {
     pub timeout: Option<Duration>,
     /// Later than this.
     pub after: Option<Txid>,
+    /// Ask a daemon or nobody.
+    pub read_only: bool,
 }
 
 /// `litestream.sync-job`.
@@ -81,6 +83,12 @@ pub struct Connection(pub crate::sqlite::Connection);
 
 /// `sqlite.rows`.
 pub struct Rows(pub crate::sqlite::Rows);
+
+/// `sqlite.content-job`.
+pub struct ContentJob(pub crate::sqlite::Contents);
+
+/// `sqlite.table-content`.
+pub struct TableContent(pub crate::sqlite::TableContent);
 
 /// `report.check`.
 pub struct Check(pub super::sink::Started);

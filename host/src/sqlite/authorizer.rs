@@ -59,7 +59,12 @@ pub(super) fn authorize(access: Access, context: &AuthContext<'_>) -> Authorizat
         AuthAction::Pragma { pragma_name, pragma_value } => {
             let listed =
                 |list: &[&str]| list.iter().any(|one| pragma_name.eq_ignore_ascii_case(one));
-            listed(READING_PRAGMAS) && (pragma_value.is_none() || listed(TAKING_AN_ARGUMENT))
+            let reads = listed(READING_PRAGMAS);
+            // Litestream needs the database in this mode, and would set it itself.
+            let to_wal = access == Access::Write
+                && pragma_name.eq_ignore_ascii_case("journal_mode")
+                && pragma_value.is_some_and(|value| value.eq_ignore_ascii_case("wal"));
+            reads && (pragma_value.is_none() || listed(TAKING_AN_ARGUMENT) || to_wal)
         }
         AuthAction::Attach { .. } | AuthAction::Detach { .. } | AuthAction::Unknown { .. } => false,
         // Everything else changes something.

@@ -2,9 +2,11 @@
 //! its grant by SQLite's authorizer.
 
 mod authorizer;
+mod content;
 mod worker;
 
-pub use worker::{Access, Connection, Rows, Statement, Value, settle};
+pub use content::TableContent;
+pub use worker::{Access, Connection, Contents, Rows, Statement, Value, settle};
 
 use crate::error::Error;
 

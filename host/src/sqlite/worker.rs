@@ -12,6 +12,7 @@ use rusqlite::{InterruptHandle, OpenFlags, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot};
 
 use super::authorizer::authorize;
+use super::content::{self, TableContent};
 use super::explain;
 use crate::error::{Error, Result};
 use crate::stop::Stop;
@@ -67,6 +68,7 @@ pub struct Statement {
 enum Job {
     Query(Statement, mpsc::Sender<Batch>),
     Transact(Vec<Statement>, oneshot::Sender<Result<u64>>),
+    Content(Vec<String>, bool, mpsc::Sender<Result<TableContent>>),
 }
 
 enum Batch {
@@ -80,6 +82,12 @@ pub struct Connection {
     jobs: std::sync::mpsc::Sender<Job>,
     interrupt: InterruptHandle,
     closing: Arc<AtomicBool>,
+    busy: Arc<AtomicBool>,
+}
+
+/// Tables being read. Dropped, the reading ends.
+pub struct Contents {
+    tables: mpsc::Receiver<Result<TableContent>>,
     busy: Arc<AtomicBool>,
 }
 
@@ -161,6 +169,19 @@ impl Connection {
         result
     }
 
+    /// Starts reading the content of tables, in this order.
+    pub fn content(&self, tables: Vec<String>, with_digest: bool) -> Result<Contents> {
+        self.take()?;
+        let (sender, receiver) = mpsc::channel(tables.len().max(1));
+        self.jobs
+            .send(Job::Content(tables, with_digest, sender))
+            .map_err(|_gone| Error::inconclusive("the connection is closed"))?;
+        Ok(Contents {
+            tables: receiver,
+            busy: Arc::clone(&self.busy),
+        })
+    }
+
     fn take(&self) -> Result<()> {
         if self.busy.swap(true, Ordering::AcqRel) {
             return Err(Error::usage("the last query of this connection is not at its end")
@@ -175,6 +196,26 @@ impl Drop for Connection {
     fn drop(&mut self) {
         self.closing.store(true, Ordering::Relaxed);
         self.interrupt.interrupt();
+    }
+}
+
+impl Contents {
+    /// The next table; none at the end.
+    pub async fn next(&mut self) -> Result<Option<TableContent>> {
+        match self.tables.recv().await {
+            Some(content) => content.map(Some),
+            None => {
+                self.busy.store(false, Ordering::Release);
+                Ok(None)
+            }
+        }
+    }
+}
+
+impl Drop for Contents {
+    fn drop(&mut self) {
+        self.tables.close();
+        self.busy.store(false, Ordering::Release);
     }
 }
 
@@ -338,6 +379,19 @@ fn work(
                     ))
                 };
                 let _gone = answer.send(result);
+            }
+            Job::Content(tables, with_digest, answers) => {
+                for table in tables {
+                    if answers.is_closed() {
+                        break;
+                    }
+                    let content = content::read(&connection, &table, with_digest, &|| {
+                        answers.is_closed()
+                    });
+                    let content = content
+                        .map_err(|error| explain(&error, &format!("cannot read table {table}")));
+                    let _gone = answers.blocking_send(content);
+                }
             }
         }
     }

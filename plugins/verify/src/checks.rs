@@ -1,58 +1,257 @@
 //! The checks of the restored copy.
 
 use lsrun_plugin::host::report::Check;
-use lsrun_plugin::host::sqlite::{Rows, Value};
+use lsrun_plugin::host::sqlite::{Rows, TableContent, Value};
 use lsrun_plugin::prelude::*;
 
-use crate::told;
+use crate::live::{self, Live};
+use crate::options::{Id, Options};
+use crate::{told, wanted};
 
 /// How many problems SQLite lists, and how many the report shows.
 const INTEGRITY: &str = "PRAGMA integrity_check(100)";
+const FOREIGN_KEYS: &str =
+    "SELECT \"table\", count(*), parent FROM pragma_foreign_key_check GROUP BY 1, 3";
 const SHOWN: usize = 5;
 
-/// Runs all of them; each says how it came out.
-pub(crate) fn run(database: &Database, copy: &RestoredCopy) {
-    // The longest one starts first and goes on in the host meanwhile.
-    let integrity = Check::new("integrity_check");
-    let connection = sqlite::open_copy(copy);
-    let rows = connection.as_ref().map_err(Clone::clone);
-    let rows = rows.and_then(|connection| connection.query(INTEGRITY, &[]));
-    assertions(database, copy);
-    if let Err(error) = hooks::check(database, copy) {
-        Check::new("hooks").inconclusive(&told(&error));
+/// Runs all that are wanted; each says how it came out.
+pub(crate) fn run(database: &Database, copy: &RestoredCopy, live: Option<Live>, options: &Options) {
+    // What takes long starts first, each on a connection of its own, and goes on in
+    // the host meanwhile.
+    let integrity = wanted(options, Id::IntegrityCheck).then(|| Check::new("integrity_check"));
+    let integrity = integrity.map(|check| (check, started(copy, INTEGRITY)));
+    let compared = live.map(|live| Comparison::start(copy, live, options));
+    if wanted(options, Id::ForeignKeyCheck) {
+        foreign_keys(copy);
     }
-    match rows.and_then(|rows| problems(&rows)) {
-        Ok(problems) if problems.is_empty() => integrity.passed(""),
-        Ok(problems) => integrity.failed(&problems.join("\n")),
-        Err(error) => integrity.failed(&told(&error)),
+    limits(copy);
+    if wanted(options, Id::Assertions) {
+        assertions(database, copy);
     }
+    if wanted(options, Id::Plugins)
+        && let Err(error) = hooks::check(database, copy)
+    {
+        Check::new("plugins").inconclusive(&told(&error));
+    }
+    match compared {
+        Some(compared) => compared.finish(),
+        None if options.compares() => {
+            let message = "the database was too busy, or is not in WAL mode: nothing was compared";
+            for id in [Id::Schema, Id::Rows, Id::Content] {
+                if wanted(options, id) {
+                    Check::new(id.name()).inconclusive(message);
+                }
+            }
+        }
+        None => {}
+    }
+    if let Some((check, (_connection, rows))) = integrity {
+        match rows.and_then(|rows| problems(&rows)) {
+            Ok(problems) => end(&check, &problems),
+            Err(error) => damaged(&check, &error),
+        }
+    }
+}
+
+/// A query that goes on by itself, and the connection that it needs.
+type Started = (Option<sqlite::Connection>, Result<Rows, Error>);
+
+fn started(copy: &RestoredCopy, sql: &str) -> Started {
+    match sqlite::open_copy(copy) {
+        Ok(connection) => {
+            let rows = connection.query(sql, &[]);
+            (Some(connection), rows)
+        }
+        Err(error) => (None, Err(error)),
+    }
+}
+
+/// Ends a check that lists what is wrong.
+fn end(check: &Check, problems: &[String]) {
+    if problems.is_empty() {
+        check.passed("");
+        return;
+    }
+    let mut lines: Vec<&str> = problems.iter().take(SHOWN).map(String::as_str).collect();
+    let more = format!("and {} more", problems.len().saturating_sub(SHOWN));
+    if problems.len() > SHOWN {
+        lines.push(&more);
+    }
+    check.failed(&lines.join("\n"));
+}
+
+/// A copy that SQLite cannot read is damaged; one that needs functions or
+/// collations of the application cannot be judged here.
+fn damaged(check: &Check, error: &Error) {
+    let text = told(error);
+    let unknown = ["no such collation", "no such function", "no such module", "no such tokenizer"];
+    let cannot = error.code != "sqlite" || unknown.iter().any(|words| text.contains(words));
+    if cannot { check.inconclusive(&text) } else { check.failed(&text) }
 }
 
 /// What `integrity_check` found; nothing when its one row is `ok`.
 fn problems(rows: &Rows) -> Result<Vec<String>, Error> {
     let mut problems = Vec::new();
-    let mut count = 0;
     loop {
         let some = rows.next(100)?;
         if some.is_empty() {
-            break;
+            return Ok(problems);
         }
         for value in some.iter().filter_map(|row| row.first()) {
             match text(value)? {
                 "ok" => {}
-                problem => {
-                    count += 1;
-                    if count <= SHOWN {
-                        problems.push(problem.to_owned());
-                    }
-                }
+                problem => problems.push(problem.to_owned()),
             }
         }
     }
-    if count > SHOWN {
-        problems.push(format!("and {} more", count - SHOWN));
+}
+
+fn foreign_keys(copy: &RestoredCopy) {
+    let check = Check::new("foreign_key_check");
+    let rows = sqlite::open_copy(copy).and_then(|connection| connection.rows(FOREIGN_KEYS, &[]));
+    match rows {
+        Ok(rows) => {
+            let problems: Vec<String> = rows
+                .iter()
+                .map(|row| match row.as_slice() {
+                    [Value::Text(table), Value::Integer(count), Value::Text(parent)] => {
+                        format!(
+                            "{table}: {count} rows refer to rows of {parent} that are not there"
+                        )
+                    }
+                    _ => "a row refers to one that is not there".to_owned(),
+                })
+                .collect();
+            end(&check, &problems);
+        }
+        Err(error) => damaged(&check, &error),
     }
-    Ok(problems)
+}
+
+/// A comparison of the copy with the live database, under way.
+struct Comparison {
+    live: Live,
+    schema: Option<Check>,
+    rows: Option<Check>,
+    content: Option<Check>,
+    connection: Result<sqlite::Connection, Error>,
+    job: Option<Result<sqlite::ContentJob, Error>>,
+}
+
+impl Comparison {
+    fn start(copy: &RestoredCopy, live: Live, options: &Options) -> Self {
+        let check = |id: Id| wanted(options, id).then(|| Check::new(id.name()));
+        let (schema, rows, content) = (check(Id::Schema), check(Id::Rows), check(Id::Content));
+        let connection = sqlite::open_copy(copy);
+        let job = (rows.is_some() || content.is_some()).then(|| {
+            let connection = connection.as_ref().map_err(Clone::clone)?;
+            let tables = live::tables(connection)?;
+            connection.content(&tables, content.is_some())
+        });
+        Self { live, schema, rows, content, connection, job }
+    }
+
+    fn finish(mut self) {
+        let of_copy = match self.job.take() {
+            Some(job) => job.and_then(|job| live::contents(&job)),
+            None => Ok(Vec::new()),
+        };
+        let of_live = self.live.contents();
+        if let Some(check) = self.schema.take() {
+            let copied = self.connection.as_ref().map_err(Clone::clone).and_then(live::schema);
+            match (&self.live.schema, copied) {
+                (Ok(live), Ok(copied)) => self.judge(&check, &different_schema(live, &copied)),
+                (Err(error), _) => check.inconclusive(&told(error)),
+                (_, Err(error)) => damaged(&check, &error),
+            }
+        }
+        for (check, compare) in [
+            (
+                self.rows.take(),
+                different_rows as fn(&TableContent, &TableContent) -> Option<String>,
+            ),
+            (self.content.take(), different_content),
+        ] {
+            let Some(check) = check else { continue };
+            match (&of_live, &of_copy) {
+                (Ok(live), Ok(copied)) => self.judge(&check, &different(live, copied, compare)),
+                (Err(error), _) => check.inconclusive(&told(error)),
+                (_, Err(error)) => damaged(&check, error),
+            }
+        }
+    }
+
+    /// A difference is the backup's fault only when nobody has written since.
+    fn judge(&self, check: &Check, differences: &[String]) {
+        if differences.is_empty() || self.live.is_current() {
+            end(check, differences);
+            return;
+        }
+        check.inconclusive(&format!(
+            "{}\nthe database was written to meanwhile, so that this may be right\nhint: run it again when the database is less busy",
+            differences[0]
+        ));
+    }
+}
+
+fn different_schema(live: &[(String, String)], copied: &[(String, String)]) -> Vec<String> {
+    let mut differences = Vec::new();
+    for (name, sql) in live {
+        match copied.iter().find(|(other, _)| other == name) {
+            None => differences.push(format!("{name} is missing")),
+            Some((_, other)) if other != sql => differences.push(format!("{name} differs")),
+            Some(_) => {}
+        }
+    }
+    for (name, _) in copied {
+        if !live.iter().any(|(other, _)| other == name) {
+            differences.push(format!("{name} is not in the live database"));
+        }
+    }
+    differences
+}
+
+fn different(
+    live: &[TableContent],
+    copied: &[TableContent],
+    compare: fn(&TableContent, &TableContent) -> Option<String>,
+) -> Vec<String> {
+    let mut differences = Vec::new();
+    let mut rest: Vec<&TableContent> = copied.iter().collect();
+    for table in live {
+        let name = table.table();
+        match rest.iter().position(|other| other.table() == name) {
+            Some(at) => differences.extend(compare(table, rest.swap_remove(at))),
+            None => differences.push(format!("{name} is missing")),
+        }
+    }
+    differences.extend(rest.iter().map(|table| format!("{} is too many", table.table())));
+    differences
+}
+
+fn different_rows(live: &TableContent, copied: &TableContent) -> Option<String> {
+    let (live_rows, rows) = (live.rows(), copied.rows());
+    (live_rows != rows).then(|| format!("{}: {rows} rows, {live_rows} were written", live.table()))
+}
+
+fn different_content(live: &TableContent, copied: &TableContent) -> Option<String> {
+    (live.digest() != copied.digest()).then(|| format!("{}: the rows differ", live.table()))
+}
+
+/// What `verify.max_restore` in the project file says of the time it took.
+fn limits(copy: &RestoredCopy) {
+    let sql = "SELECT ?1 ->> '$.max_restore_ms'";
+    let limit = sqlite::open_copy(copy)
+        .and_then(|connection| connection.value(sql, &[Value::Text(settings::get())]));
+    if let Ok(Some(Value::Integer(limit))) = limit {
+        let check = Check::new("restore_time");
+        let took = copy.duration_ms();
+        if i64::try_from(took).is_ok_and(|took| took <= limit) {
+            check.passed("");
+        } else {
+            check.failed(&format!("the restore took {took} ms, verify.max_restore is {limit} ms"));
+        }
+    }
 }
 
 /// The SQL of `verify.assertions` in the project file, each with its name.

@@ -1,14 +1,19 @@
 //! `lsrun verify`: proves, for one database, that its backup restores to what the
 //! application wrote. A row is written, waited for, restored and looked for; then
-//! the restored copy is checked.
+//! the restored copy is checked, and compared with the live database as it was
+//! when the row was committed.
 
 mod checks;
+mod live;
+mod options;
 mod sentinel;
 
 use lsrun_plugin::host::litestream::{RestoreRequest, SyncRequest, SyncResult};
 use lsrun_plugin::host::report::Check;
 use lsrun_plugin::prelude::*;
 
+use live::Live;
+use options::{Id, Options, Point};
 use sentinel::Sentinel;
 
 lsrun_plugin::manifest!("../manifest.yml");
@@ -18,47 +23,68 @@ lsrun_plugin::command!(run);
 const PROBE_MS: u64 = 3000;
 
 /// A step ended the proof; its check says why.
-struct Ended;
+pub(crate) struct Ended;
 
 fn run(invocation: &Invocation) -> Result<(), Error> {
     let databases = invocation.databases();
     let Some(database) = databases.first() else {
         return Err(error("invalid", "no database was given"));
     };
+    let options = Options::of(invocation)?;
     // Found, or fetched on first use, before anything is written.
     litestream::version()?;
     // What happened is in the checks; the host makes the outcome of them.
-    let _ended = prove(database);
+    let _ended = prove(database, &options);
     Ok(())
 }
 
-fn prove(database: &Database) -> Result<(), Ended> {
-    preflight(database)?;
-    report::progress("writing the sentinel");
-    let sentinel = Sentinel::write(database).map_err(|error| could_not("sentinel", error))?;
-    let copy = restored(database, &sentinel)?;
+fn prove(database: &Database, options: &Options) -> Result<(), Ended> {
+    preflight(database, options)?;
+    let (copy, live) = if let Some(point) = &options.at {
+        (restored_at(database, point)?, None)
+    } else if options.read_only {
+        let live = live::without_sentinel(database, options)?;
+        let synced = synced(database, None, true)?;
+        (restore(database, Some(&synced), None)?, live)
+    } else {
+        let (sentinel, live) = with_sentinel(database, options)?;
+        (restored(database, &sentinel)?, live)
+    };
     report::progress("checking the copy");
-    checks::run(database, &copy);
+    checks::run(database, &copy, live, options);
+    if options.keep {
+        match litestream::keep(&copy) {
+            Ok(path) => {
+                report::log("info", &format!("the restored copy is kept as {path}"));
+                report::fact(
+                    "kept",
+                    &format!("\"{}\"", path.replace('\\', "\\\\").replace('"', "\\\"")),
+                );
+            }
+            Err(error) => report::log("warning", &told(&error)),
+        }
+    }
     Ok(())
 }
 
 /// Everything that can be known to be in the way before anything is written.
-fn preflight(database: &Database) -> Result<(), Ended> {
+fn preflight(database: &Database, options: &Options) -> Result<(), Ended> {
     report::progress("looking at the database and its replica");
     let check = Check::new("preflight");
     let looked = || -> Result<String, Error> {
-        if !database.exists() {
-            let mut error = error("not-found", format!("there is no file {}", database.path()));
-            error.hint =
-                Some("check the path in lsrun.yml; lsrun restore brings a backup back".into());
-            return Err(error);
-        }
-        let connection = sqlite::open(database)?;
-        if connection.integer("PRAGMA page_count")? == 0 {
-            return Err(error(
-                "not-found",
-                format!("{} is empty: no database yet", database.path()),
-            ));
+        // An older point is proved without the live database.
+        if options.at.is_none() {
+            if !database.exists() {
+                let mut error = error("not-found", format!("there is no file {}", database.path()));
+                error.hint =
+                    Some("check the path in lsrun.yml; lsrun restore brings a backup back".into());
+                return Err(error);
+            }
+            let connection = sqlite::open(database)?;
+            if connection.integer("PRAGMA page_count")? == 0 {
+                let message = format!("{} is empty: no database yet", database.path());
+                return Err(error("not-found", message));
+            }
         }
         litestream::probe(database, PROBE_MS)?;
         Ok(database.replica())
@@ -75,6 +101,18 @@ fn preflight(database: &Database) -> Result<(), Ended> {
     }
 }
 
+/// Writes the sentinel and takes hold of the state it made.
+fn with_sentinel(
+    database: &Database,
+    options: &Options,
+) -> Result<(Sentinel, Option<Live>), Ended> {
+    report::progress("writing the sentinel");
+    let written = Sentinel::write(database, options.compares());
+    let sentinel = written.map_err(|error| could_not("sentinel", &error))?;
+    let (sentinel, snapshot) = sentinel;
+    Ok((sentinel, snapshot.map(|snapshot| Live::start(snapshot, options))))
+}
+
 /// Waits until the replica has the sentinel and restores it.
 ///
 /// A sync that is not certain may have come before the row: then the copy lacks
@@ -82,10 +120,8 @@ fn preflight(database: &Database) -> Result<(), Ended> {
 fn restored(database: &Database, sentinel: &Sentinel) -> Result<RestoredCopy, Ended> {
     let mut after = None;
     loop {
-        report::progress("waiting for the replica");
-        let synced = synced(database, after.as_deref())?;
-        report::progress("restoring");
-        let copy = restore(database, &synced)?;
+        let synced = synced(database, after.as_deref(), false)?;
+        let copy = restore(database, Some(&synced), None)?;
         let check = Check::new("sentinel");
         match sentinel.is_in(&copy) {
             Ok(true) => {
@@ -108,13 +144,21 @@ fn restored(database: &Database, sentinel: &Sentinel) -> Result<RestoredCopy, En
     }
 }
 
-fn synced(database: &Database, after: Option<&str>) -> Result<SyncResult, Ended> {
+fn synced(database: &Database, after: Option<&str>, read_only: bool) -> Result<SyncResult, Ended> {
+    report::progress("waiting for the replica");
     let check = Check::new("sync");
     let request = SyncRequest::new(database);
     if let Some(txid) = after {
         request.set_after_txid(txid);
     }
+    if read_only {
+        request.set_read_only();
+    }
     match request.start().and_then(|job| job.wait()) {
+        Ok(synced) if synced.method() == "none" => {
+            check.skipped("no daemon runs, and --read-only replicates nothing");
+            Ok(synced)
+        }
         Ok(synced) => {
             check.passed("");
             Ok(synced)
@@ -126,27 +170,49 @@ fn synced(database: &Database, after: Option<&str>) -> Result<SyncResult, Ended>
     }
 }
 
-fn restore(database: &Database, synced: &SyncResult) -> Result<RestoredCopy, Ended> {
+fn restored_at(database: &Database, point: &Point) -> Result<RestoredCopy, Ended> {
+    restore(database, None, Some(point))
+}
+
+fn restore(
+    database: &Database,
+    synced: Option<&SyncResult>,
+    point: Option<&Point>,
+) -> Result<RestoredCopy, Ended> {
+    report::progress("restoring");
     let check = Check::new("restore");
-    let copy = match RestoreRequest::new(database).start().and_then(|job| job.wait()) {
+    let request = RestoreRequest::new(database);
+    let set = match point {
+        Some(Point::Txid(txid)) => request.set_txid(txid),
+        Some(Point::Time(time)) => request.set_timestamp(time),
+        None => Ok(()),
+    };
+    let copy = match set.and_then(|()| request.start()).and_then(|job| job.wait()) {
         Ok(copy) => copy,
         Err(error) => {
             let message = told(&error);
-            // The replica has just been brought up to date and it answers: what
-            // cannot be restored now is no backup.
-            if matches!(error.code.as_str(), "litestream" | "not-found") {
-                check.failed(&message);
+            // The replica answers: what cannot be restored now is no backup. A
+            // point that does not exist says nothing about those that do.
+            let wrong = error.code == "litestream"
+                || (error.code == "not-found"
+                    && synced.is_some_and(|synced| synced.method() != "none"));
+            if wrong {
+                check.failed(&message)
             } else {
-                check.inconclusive(&message);
+                check.inconclusive(&message)
             }
             return Err(Ended);
         }
     };
+    let want = match point {
+        Some(Point::Txid(txid)) => Some(txid.clone()),
+        _ => synced.and_then(SyncResult::txid),
+    };
     // TXIDs have 16 digits: their order is that of their text.
-    if let (Some(want), Some(got)) = (synced.txid(), copy.txid())
+    if let (Some(want), Some(got)) = (want, copy.txid())
         && got < want
     {
-        check.failed(&format!("restored TXID {got}, but the replica was said to have {want}"));
+        check.failed(&format!("restored TXID {got}, but the replica should have {want}"));
         return Err(Ended);
     }
     check.passed("");
@@ -154,13 +220,13 @@ fn restore(database: &Database, synced: &SyncResult) -> Result<RestoredCopy, End
 }
 
 /// Reports that a step could not be carried out.
-fn could_not(id: &str, error: Error) -> Ended {
-    Check::new(id).inconclusive(&told(&error));
+pub(crate) fn could_not(id: &str, error: &Error) -> Ended {
+    Check::new(id).inconclusive(&told(error));
     Ended
 }
 
 /// An error as the message of a check.
-fn told(error: &Error) -> String {
+pub(crate) fn told(error: &Error) -> String {
     let mut text = error.message.clone();
     for cause in &error.causes {
         text.push_str(": ");
@@ -171,4 +237,9 @@ fn told(error: &Error) -> String {
         text.push_str(hint);
     }
     text
+}
+
+/// Whether a check is to be run; the chosen ones are in the options.
+pub(crate) fn wanted(options: &Options, id: Id) -> bool {
+    options.wants(id)
 }

@@ -37,6 +37,12 @@ impl Host for State {
         Ok(reach::reach(&self.call.context, &database, timeout).await?)
     }
 
+    async fn keep(&mut self, handle: Resource<RestoredCopy>) -> Result<String, Failure> {
+        self.call.plugin.grants.require("litestream:restore")?;
+        let copy = self.table.get(&handle)?.0.clone();
+        Ok(restore::keep(&copy)?.display().to_string())
+    }
+
     async fn replace(
         &mut self,
         handle: Resource<RestoredCopy>,
@@ -77,7 +83,7 @@ impl Host for State {
 impl HostSyncRequest for State {
     async fn new(&mut self, handle: Resource<Database>) -> wasmtime::Result<Resource<SyncRequest>> {
         let database = self.table.get(&handle)?.0.clone();
-        Ok(self.table.push(SyncRequest { database, timeout: None, after: None })?)
+        Ok(self.table.push(SyncRequest { database, timeout: None, after: None, read_only: false })?)
     }
 
     async fn set_timeout_ms(
@@ -99,13 +105,22 @@ impl HostSyncRequest for State {
         Ok(())
     }
 
+    async fn set_read_only(&mut self, handle: Resource<SyncRequest>) -> wasmtime::Result<()> {
+        self.table.get_mut(&handle)?.read_only = true;
+        Ok(())
+    }
+
     async fn start(&mut self, handle: Resource<SyncRequest>) -> Result<Resource<SyncJob>, Failure> {
         self.call.plugin.grants.require("litestream:sync")?;
         let request = self.table.get(&handle)?;
-        let (database, after) = (request.database.clone(), request.after);
+        let wanted = sync::Wanted {
+            database: request.database.clone(),
+            after: request.after,
+            read_only: request.read_only,
+        };
         let deadline = self.call.deadline(request.timeout);
         let context = Arc::clone(&self.call.context);
-        let job = Job::start(sync::sync(context, database, after, deadline));
+        let job = Job::start(sync::sync(context, wanted, deadline));
         Ok(self.table.push(SyncJob(job))?)
     }
 
@@ -118,7 +133,9 @@ impl HostSyncRequest for State {
 impl HostSyncJob for State {
     async fn wait(&mut self, handle: Resource<SyncJob>) -> Result<Resource<SyncResult>, Failure> {
         let synced = self.table.get_mut(&handle)?.0.wait().await?;
-        self.call.sink.replicated(synced.method, synced.lag);
+        if synced.method != sync::NONE {
+            self.call.sink.replicated(synced.method, synced.lag);
+        }
         Ok(self.table.push(SyncResult(synced))?)
     }
 

@@ -4,9 +4,11 @@ use std::time::{Duration, Instant};
 
 use wasmtime::component::Resource;
 
-use crate::plugin::bindings::sqlite::{Host, HostConnection, HostRows, Statement, Value};
+use crate::plugin::bindings::sqlite::{
+    Host, HostConnection, HostContentJob, HostRows, HostTableContent, Statement, Value,
+};
 use crate::plugin::failure::Failure;
-use crate::plugin::handles::{Connection, Database, RestoredCopy, Rows};
+use crate::plugin::handles::{Connection, ContentJob, Database, RestoredCopy, Rows, TableContent};
 use crate::plugin::store::State;
 use crate::sqlite::{self, Access};
 
@@ -76,6 +78,16 @@ impl HostConnection for State {
         Ok(self.table.get(&handle)?.0.transact(statements).await?)
     }
 
+    async fn content(
+        &mut self,
+        handle: Resource<Connection>,
+        tables: Vec<String>,
+        with_digest: bool,
+    ) -> Result<Resource<ContentJob>, Failure> {
+        let contents = self.table.get(&handle)?.0.content(tables, with_digest)?;
+        Ok(self.table.push(ContentJob(contents))?)
+    }
+
     async fn drop(&mut self, handle: Resource<Connection>) -> wasmtime::Result<()> {
         self.table.delete(handle)?;
         Ok(())
@@ -94,6 +106,45 @@ impl HostRows for State {
     }
 
     async fn drop(&mut self, handle: Resource<Rows>) -> wasmtime::Result<()> {
+        self.table.delete(handle)?;
+        Ok(())
+    }
+}
+
+impl HostContentJob for State {
+    async fn next(
+        &mut self,
+        handle: Resource<ContentJob>,
+    ) -> Result<Option<Resource<TableContent>>, Failure> {
+        match self.table.get_mut(&handle)?.0.next().await? {
+            Some(content) => Ok(Some(self.table.push(TableContent(content))?)),
+            None => Ok(None),
+        }
+    }
+
+    async fn drop(&mut self, handle: Resource<ContentJob>) -> wasmtime::Result<()> {
+        self.table.delete(handle)?;
+        Ok(())
+    }
+}
+
+impl HostTableContent for State {
+    async fn table(&mut self, handle: Resource<TableContent>) -> wasmtime::Result<String> {
+        Ok(self.table.get(&handle)?.0.table.clone())
+    }
+
+    async fn rows(&mut self, handle: Resource<TableContent>) -> wasmtime::Result<u64> {
+        Ok(self.table.get(&handle)?.0.rows)
+    }
+
+    async fn digest(
+        &mut self,
+        handle: Resource<TableContent>,
+    ) -> wasmtime::Result<Option<String>> {
+        Ok(self.table.get(&handle)?.0.digest.clone())
+    }
+
+    async fn drop(&mut self, handle: Resource<TableContent>) -> wasmtime::Result<()> {
         self.table.delete(handle)?;
         Ok(())
     }

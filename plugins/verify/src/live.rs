@@ -1,0 +1,88 @@
+//! What the live database held when the sentinel was committed: its schema, and
+//! the content of its tables, read in the host while the replica is waited for and
+//! restored.
+
+use lsrun_plugin::host::sqlite::{Connection, ContentJob, TableContent, Value};
+use lsrun_plugin::prelude::*;
+
+use crate::options::{Id, Options};
+use crate::sentinel::Snapshot;
+use crate::{Ended, could_not, wanted};
+
+/// What belongs to the tools and not to the application. What ANALYZE gathers
+/// does, and what belongs to virtual tables is in their shadow tables.
+const TABLES: &str = "SELECT name FROM pragma_table_list WHERE schema = 'main' \
+    AND type IN ('table', 'shadow') AND name <> 'sqlite_schema' \
+    AND name NOT IN ('_litestream_seq', '_litestream_lock', '_litestream_verification') \
+    ORDER BY name";
+const SCHEMA: &str = "SELECT type || ' ' || name, coalesce(sql, '') FROM sqlite_schema \
+    WHERE tbl_name NOT IN ('_litestream_seq', '_litestream_lock', '_litestream_verification') \
+    ORDER BY 1";
+
+/// A state of the live database, being read.
+pub(crate) struct Live {
+    snapshot: Snapshot,
+    pub(crate) schema: Result<Vec<(String, String)>, Error>,
+    job: Option<Result<ContentJob, Error>>,
+}
+
+impl Live {
+    /// Starts reading.
+    pub(crate) fn start(snapshot: Snapshot, options: &Options) -> Self {
+        let schema = schema(&snapshot.reader);
+        let content = wanted(options, Id::Content);
+        let job = (content || wanted(options, Id::Rows))
+            .then(|| tables(&snapshot.reader).and_then(|tables| snapshot.reader.content(&tables, content)));
+        Self { snapshot, schema, job }
+    }
+
+    /// The tables' content, in their order.
+    pub(crate) fn contents(&mut self) -> Result<Vec<TableContent>, Error> {
+        match self.job.take() {
+            Some(job) => contents(&job?),
+            None => Ok(Vec::new()),
+        }
+    }
+
+    /// Whether a difference is the backup's fault for sure: nobody has committed
+    /// since.
+    pub(crate) fn is_current(&self) -> bool {
+        self.snapshot.is_current()
+    }
+}
+
+/// For `--read-only`: the state as it is now.
+pub(crate) fn without_sentinel(
+    database: &Database,
+    options: &Options,
+) -> Result<Option<Live>, Ended> {
+    if !options.compares() {
+        return Ok(None);
+    }
+    let snapshot = Snapshot::of_now(database).map_err(|error| could_not("snapshot", &error))?;
+    Ok(snapshot.map(|snapshot| Live::start(snapshot, options)))
+}
+
+pub(crate) fn contents(job: &ContentJob) -> Result<Vec<TableContent>, Error> {
+    let mut contents = Vec::new();
+    while let Some(content) = job.next()? {
+        contents.push(content);
+    }
+    Ok(contents)
+}
+
+/// The tables that are compared.
+pub(crate) fn tables(connection: &Connection) -> Result<Vec<String>, Error> {
+    let rows = connection.rows(TABLES, &[])?;
+    rows.iter()
+        .map(|row| row.first().map_or(Ok(String::new()), |it| text(it).map(Into::into)))
+        .collect()
+}
+
+/// Name and SQL of everything in the schema.
+pub(crate) fn schema(connection: &Connection) -> Result<Vec<(String, String)>, Error> {
+    let rows = connection.rows(SCHEMA, &[])?;
+    let text_of =
+        |value: Option<&Value>| value.map_or(Ok(String::new()), |it| text(it).map(Into::into));
+    rows.iter().map(|row| Ok((text_of(row.first())?, text_of(row.get(1))?))).collect()
+}
