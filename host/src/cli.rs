@@ -28,6 +28,9 @@ pub const LITESTREAM: &[&str] = &[
     "wal",
 ];
 
+/// What `lsrun history` is for.
+pub(crate) const HISTORY: &str = "Show what earlier verifications found out";
+
 /// Proves that SQLite backups restore.
 #[derive(Debug, Parser)]
 #[command(name = "lsrun", version, disable_help_subcommand = true, arg_required_else_help = true)]
@@ -83,6 +86,7 @@ pub fn command() -> clap::Command {
         let about = builtin.manifest().map(|manifest| manifest.about).unwrap_or_default();
         help.push_str(&format!("  {:<10} {about}\n", builtin.name));
     }
+    help.push_str(&format!("  {:<10} {HISTORY}\n", "history"));
     help.push_str("\nA plugin that is a command is called by its name, like these.\n");
     help.push_str("`lsrun COMMAND --help` says more about one.\n");
     Cli::command().after_help(help)
@@ -91,13 +95,13 @@ pub fn command() -> clap::Command {
 /// Whether lsrun has a command of this name without any plugin.
 #[must_use]
 pub fn is_own(name: &str) -> bool {
-    name == "help" || name == "plugin" || LITESTREAM.contains(&name)
+    matches!(name, "help" | "history" | "plugin") || LITESTREAM.contains(&name)
 }
 
 /// The error for a command that nobody has, with the nearest one that somebody has.
 #[must_use]
 pub fn unknown(name: &str, plugins: &[String]) -> Error {
-    let known = BUILTIN.iter().map(|builtin| builtin.name);
+    let known = BUILTIN.iter().map(|builtin| builtin.name).chain(["history"]);
     let known: Vec<&str> = known.chain(plugins.iter().map(String::as_str)).collect();
     let error = Error::usage(format!("no such command: {name}"));
     match nearest(name, known.iter().copied()) {

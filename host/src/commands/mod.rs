@@ -2,6 +2,8 @@
 
 mod arguments;
 mod component;
+mod history;
+mod selection;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -65,6 +67,9 @@ async fn find(name: &str, start: Start) -> std::result::Result<Exit, Failed> {
         return component::run(&context, |context| builtin.load(context), parsed)
             .await
             .map_err(|error| failed(error, &global));
+    }
+    if name == "history" {
+        return history::run(&start);
     }
     let global = start.global.clone();
     let context = context(&global, &start, false).map_err(|error| failed(error, &global))?;
