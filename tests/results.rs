@@ -369,8 +369,13 @@ fn interrupted_it_reports_what_finished() {
     );
     let path = sandbox.path("litestream");
     std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let server = Server::start(&[]);
+    let url = format!("{}/uuid", server.url);
+    let arguments =
+        ["--format", "json", "verify", "--jobs", "1", "--junit", "out.xml", "--ping", &url];
     let child = sandbox
-        .command(&["--format", "json", "verify", "--jobs", "1", "--junit", "out.xml"])
+        .command(&arguments)
+        .env("NO_PROXY", "127.0.0.1")
         .env("LSRUN_LITESTREAM", &path)
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -388,6 +393,10 @@ fn interrupted_it_reports_what_finished() {
         assert_eq!(database["error"]["message"], "interrupted", "{json}");
     }
     assert!(sandbox.path("out.xml").exists());
+    let requests = server.requests();
+    let last = requests.last().unwrap();
+    assert_eq!(last.0, "POST /uuid/fail");
+    assert!(last.1.contains("interrupted before there was a result: t1, t2"), "{requests:?}");
     let history = sandbox.lsrun(&["--format", "json", "history"]).expect(0).json();
     assert_eq!(history["databases"].as_array().unwrap().len(), 1, "{history}");
     sandbox.assert_clean();

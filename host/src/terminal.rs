@@ -65,8 +65,14 @@ impl Bars {
 
     fn show(&self, name: &str, text: String) {
         let mut shown = self.shown();
-        let bar = shown.entry(name.to_owned()).or_insert_with(|| {
-            let bar = ProgressBar::new_spinner();
+        if let Some(bar) = shown.get(name) {
+            bar.set_message(text);
+            return;
+        }
+        shown.entry(name.to_owned()).or_insert_with(|| {
+            // Hidden until it has its place, or it would be drawn twice.
+            let target = ProgressDrawTarget::hidden();
+            let bar = ProgressBar::with_draw_target(None, target).with_message(text);
             if let Ok(style) = ProgressStyle::with_template("{spinner} {wide_msg}") {
                 bar.set_style(style);
             }
@@ -75,7 +81,6 @@ impl Bars {
             bar.enable_steady_tick(Duration::from_millis(100));
             bar
         });
-        bar.set_message(text);
     }
 
     fn remove(&self, name: &str) {

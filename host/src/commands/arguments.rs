@@ -174,7 +174,6 @@ fn go_booleans(words: Vec<OsString>, flags: &[&str]) -> Vec<OsString> {
 fn command(name: &str, about: &str, described: &Command) -> clap::Command {
     let mut command = clap::Command::new(name.to_owned())
         .bin_name(format!("lsrun {name}"))
-        .about(about.to_owned())
         .no_binary_name(true)
         .disable_version_flag(true);
     if described.per_database {
@@ -245,7 +244,8 @@ fn command(name: &str, about: &str, described: &Command) -> clap::Command {
         let examples = described.examples.join("\n  ");
         command = command.after_help(format!("Examples:\n  {examples}"));
     }
-    <Global as clap::Args>::augment_args(command)
+    // The options bring a text of their own, which is not what the command is for.
+    <Global as clap::Args>::augment_args(command).about(about.to_owned())
 }
 
 /// The options of a command that records.
@@ -321,5 +321,6 @@ mod tests {
     fn help_lists_the_arguments() {
         let help = restore(&["-h"]).unwrap().help.unwrap();
         assert!(help.contains("--if-replica-exists") && help.contains("Examples:"), "{help}");
+        assert!(help.starts_with("Restore a backup"), "{help}");
     }
 }

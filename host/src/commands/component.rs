@@ -180,9 +180,12 @@ async fn all(
     let mut running = JoinSet::new();
     let count = targets.len();
     for (index, (target, fresh)) in targets.into_iter().zip(fresh).enumerate() {
-        let (base, turns) = (base.clone(), Arc::clone(&turns));
+        // Waited for here, so that databases have their turns in order, and only
+        // those at work take memory.
+        let turn = Arc::clone(&turns).acquire_owned().await;
+        let base = base.clone();
         running.spawn(async move {
-            let _turn = turns.acquire_owned().await;
+            let _turn = turn;
             (index, one(base, target, fresh).await)
         });
     }

@@ -179,6 +179,14 @@ fn head(text: &mut String, report: &Report, database: &DatabaseReport, palette: 
     let Palette { bold, dim, reset, .. } = palette;
     let outcome = database.outcome();
     let (style, mark) = palette.of(outcome);
+    if let (Outcome::Skipped, Some(reason)) = (outcome, &database.skipped) {
+        let (name, path) = (&database.name, &database.path);
+        let _infallible = writeln!(
+            text,
+            "{style}{mark} {bold}{name}{reset} {style}skipped:{reset} {reason}  {dim}{path}{reset}"
+        );
+        return;
+    }
     let _infallible = writeln!(
         text,
         "{style}{mark} {bold}{}{reset} {style}{}{reset} {dim}in {}  {}{reset}",
@@ -268,14 +276,20 @@ fn summary(text: &mut String, report: &Report, palette: Palette) {
     );
 }
 
-/// `9 ms`, `1.2 s`, `3 min 5 s`.
+/// `9 ms`, `1.2 s`, `3 min 5 s`, `24 h`, `3 d 2 h`.
 #[must_use]
 pub fn duration(duration: Duration) -> String {
-    let milliseconds = duration.as_millis();
-    match milliseconds {
-        0..1000 => format!("{milliseconds} ms"),
-        1000..60_000 => format!("{:.1} s", duration.as_secs_f64()),
-        _ => format!("{} min {} s", duration.as_secs() / 60, duration.as_secs() % 60),
+    let two = |large: u64, unit: &str, small: u64, smaller: &str| match small {
+        0 => format!("{large} {unit}"),
+        _ => format!("{large} {unit} {small} {smaller}"),
+    };
+    let seconds = duration.as_secs();
+    match seconds {
+        0 => format!("{} ms", duration.as_millis()),
+        1..60 => format!("{:.1} s", duration.as_secs_f64()),
+        60..3600 => two(seconds / 60, "min", seconds % 60, "s"),
+        3600..172_800 => two(seconds / 3600, "h", seconds / 60 % 60, "min"),
+        _ => two(seconds / 86_400, "d", seconds / 3600 % 24, "h"),
     }
 }
 
@@ -347,6 +361,14 @@ mod tests {
         assert_eq!(bytes(1_610_612_736), "1.5 GiB");
         assert_eq!(duration(Duration::from_millis(9)), "9 ms");
         assert_eq!(duration(Duration::from_millis(1250)), "1.2 s");
-        assert_eq!(duration(Duration::from_secs(185)), "3 min 5 s");
+        for (seconds, text) in [
+            (185, "3 min 5 s"),
+            (300, "5 min"),
+            (3700, "1 h 1 min"),
+            (86_400, "24 h"),
+            (180_000, "2 d 2 h"),
+        ] {
+            assert_eq!(duration(Duration::from_secs(seconds)), text);
+        }
     }
 }
