@@ -4,6 +4,7 @@ use std::fmt::Write;
 use std::time::Duration;
 
 use super::{Check, DatabaseReport, Outcome, Report};
+use crate::exit::Exit;
 
 /// Styles by meaning; all empty without colour.
 #[derive(Debug, Clone, Copy)]
@@ -123,6 +124,9 @@ fn advice(text: &mut String, report: &Report, palette: Palette) {
     );
     let unsure = of(Outcome::Inconclusive, &|it| !it.interrupted());
     let why = report.databases.iter().filter(|it| !it.interrupted()).find_map(hint);
+    let several = unsure.len() > 1;
+    let why =
+        why.map(|hint| if several { format!("{hint} (each has its own above)") } else { hint });
     let next = why.unwrap_or_else(|| {
         let one = unsure.first().copied().unwrap_or_default();
         format!("clear what is said above out of the way, then lsrun {command} {}", quoted(one))
@@ -137,12 +141,14 @@ fn advice(text: &mut String, report: &Report, palette: Palette) {
 
 /// Whether all that failed are assertions and the project's own checks.
 fn only_the_data(database: &DatabaseReport) -> bool {
-    database.checks.iter().all(|check| {
-        check.optional
-            || check.outcome != Outcome::Failed
-            || check.plugin != "verify"
-            || check.id.starts_with("assertion:")
-    })
+    let by_error = database.error.as_ref().is_some_and(|error| error.exit() == Exit::CheckFailed);
+    !by_error
+        && database.checks.iter().all(|check| {
+            check.optional
+                || check.outcome != Outcome::Failed
+                || check.plugin != "verify"
+                || check.id.starts_with("assertion:")
+        })
 }
 
 /// The first thing that somebody said to do about what could not be told.
