@@ -11,6 +11,7 @@ mod plugins;
 mod quickstart;
 mod replicate;
 mod restore;
+mod results;
 mod signals;
 mod support;
 mod verify;

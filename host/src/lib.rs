@@ -9,6 +9,8 @@ pub mod create;
 pub mod environment;
 pub mod error;
 pub mod exit;
+pub mod history;
+pub mod http;
 pub mod litestream;
 pub mod plugin;
 pub mod project;

@@ -1,10 +1,11 @@
 //! The one printer: data on stdout, everything else on stderr.
 
+use std::collections::BTreeMap;
 use std::io::{IsTerminal, Write};
-use std::sync::Mutex;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::error::Error;
 
@@ -16,6 +17,8 @@ pub enum Format {
     Human,
     /// One JSON document on stdout.
     Json,
+    /// Events on stdout, a JSON document on each line.
+    Ndjson,
 }
 
 /// When colours are used.
@@ -38,9 +41,61 @@ pub struct Terminal {
     color_out: bool,
     color_err: bool,
     /// Present on a terminal only.
-    bar: Option<ProgressBar>,
+    bars: Option<Bars>,
     /// The last state line, so that the same one is not printed twice.
     last: Mutex<String>,
+}
+
+/// The lines at the bottom of a terminal: one for each database that is being
+/// worked on, and one without a name for everything else.
+struct Bars {
+    all: MultiProgress,
+    shown: Mutex<BTreeMap<String, ProgressBar>>,
+}
+
+impl Bars {
+    fn new() -> Self {
+        let target = ProgressDrawTarget::stderr();
+        Self { all: MultiProgress::with_draw_target(target), shown: Mutex::default() }
+    }
+
+    fn shown(&self) -> MutexGuard<'_, BTreeMap<String, ProgressBar>> {
+        self.shown.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn show(&self, name: &str, text: String) {
+        let mut shown = self.shown();
+        if let Some(bar) = shown.get(name) {
+            bar.set_message(text);
+            return;
+        }
+        shown.entry(name.to_owned()).or_insert_with(|| {
+            // Hidden until it has its place, or it would be drawn twice.
+            let target = ProgressDrawTarget::hidden();
+            let bar = ProgressBar::with_draw_target(None, target).with_message(text);
+            if let Ok(style) = ProgressStyle::with_template("{spinner} {wide_msg}") {
+                bar.set_style(style);
+            }
+            // The line without a name stays below the others.
+            let bar = if name.is_empty() { self.all.add(bar) } else { self.all.insert(0, bar) };
+            bar.enable_steady_tick(Duration::from_millis(100));
+            bar
+        });
+    }
+
+    fn remove(&self, name: &str) {
+        if let Some(bar) = self.shown().remove(name) {
+            bar.finish_and_clear();
+            self.all.remove(&bar);
+        }
+    }
+
+    fn clear(&self) {
+        for bar in std::mem::take(&mut *self.shown()).into_values() {
+            bar.finish_and_clear();
+            self.all.remove(&bar);
+        }
+    }
 }
 
 impl Terminal {
@@ -53,19 +108,13 @@ impl Terminal {
             Color::Auto => terminal && !no_color,
         };
         let err = std::io::stderr().is_terminal();
-        let bar = (err && !quiet).then(|| {
-            let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
-            if let Ok(style) = ProgressStyle::with_template("{spinner} {msg}") {
-                bar.set_style(style);
-            }
-            bar
-        });
+        let bars = (err && !quiet).then(Bars::new);
         Self {
             format,
             quiet,
             color_out: colored(std::io::stdout().is_terminal()),
             color_err: colored(err),
-            bar,
+            bars,
             last: Mutex::default(),
         }
     }
@@ -78,9 +127,14 @@ impl Terminal {
 
     /// Writes to stdout. A reader that has gone away ends nothing.
     pub fn data(&self, bytes: &[u8]) {
-        self.clear();
-        let mut out = std::io::stdout().lock();
-        let _closed = out.write_all(bytes).and_then(|()| out.flush());
+        let print = || {
+            let mut out = std::io::stdout().lock();
+            let _closed = out.write_all(bytes).and_then(|()| out.flush());
+        };
+        match &self.bars {
+            Some(bars) => bars.all.suspend(print),
+            None => print(),
+        }
     }
 
     /// A line for people; not with `--quiet`.
@@ -118,39 +172,74 @@ impl Terminal {
         if self.quiet {
             return;
         }
-        match &self.bar {
-            Some(bar) => {
-                bar.set_message(text.to_owned());
-                bar.enable_steady_tick(Duration::from_millis(100));
-            }
-            None => {
-                let Ok(mut last) = self.last.lock() else { return };
-                if *last != text {
-                    text.clone_into(&mut last);
-                    self.line(text);
+        match &self.bars {
+            Some(bars) => bars.show("", text.to_owned()),
+            None => self.changed(text),
+        }
+    }
+
+    /// What is being done for one of several databases: a line of its own on a
+    /// terminal, else a line per change.
+    pub fn stage(&self, name: &str, text: &str) {
+        if self.quiet {
+            return;
+        }
+        match &self.bars {
+            Some(bars) => bars.show(name, format!("{name}: {text}")),
+            None => self.changed(&format!("{name}: {text}")),
+        }
+    }
+
+    /// One of several databases is done. Its line on a terminal goes, and the last
+    /// one says how far everything is; else `text` is printed.
+    pub fn finished(&self, name: &str, text: &str, (done, of): (usize, usize)) {
+        if self.quiet {
+            return;
+        }
+        match &self.bars {
+            Some(bars) => {
+                bars.remove(name);
+                if of > 1 && done < of {
+                    bars.show("", format!("{done} of {of} databases done"));
                 }
             }
+            // Of one database the report says it all.
+            None if of > 1 => self.changed(&format!("{name}: {text}")),
+            None => {}
+        }
+    }
+
+    fn changed(&self, text: &str) {
+        let Ok(mut last) = self.last.lock() else { return };
+        if *last != text {
+            text.clone_into(&mut last);
+            self.line(text);
         }
     }
 
     /// How much of a download is there.
     pub fn transfer(&self, done: u64, total: Option<u64>) {
         use crate::report::human::bytes;
-        let Some(bar) = &self.bar else { return };
-        bar.set_message(match total {
+        let Some(bars) = &self.bars else { return };
+        let text = match total {
             Some(total) => format!("{} of {}", bytes(done), bytes(total)),
             None => bytes(done),
-        });
-        bar.tick();
+        };
+        bars.show("", text);
     }
 
-    /// Takes the spinner away.
+    /// Takes the progress away.
     pub fn clear(&self) {
-        if let Some(bar) = &self.bar {
-            bar.disable_steady_tick();
-            bar.set_message("");
-            // `finish_and_clear` would keep it from being shown again.
-            let _closed = bar.suspend(|| std::io::stderr().flush());
+        if let Some(bars) = &self.bars {
+            bars.clear();
+        }
+    }
+
+    /// Lines that belong on stdout and have to stand on stderr, because stdout holds
+    /// a document. Also with `--quiet`.
+    pub fn beside(&self, text: &str) {
+        if !text.is_empty() {
+            self.line(text.trim_end_matches('\n'));
         }
     }
 
@@ -159,8 +248,8 @@ impl Terminal {
             let mut err = std::io::stderr().lock();
             let _closed = writeln!(err, "{text}");
         };
-        match &self.bar {
-            Some(bar) => bar.suspend(print),
+        match &self.bars {
+            Some(bars) => bars.all.suspend(print),
             None => print(),
         }
     }

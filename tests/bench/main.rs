@@ -71,6 +71,7 @@ impl Bench {
     fn lsrun(&self, arguments: &[&str], cache: &Path) {
         let mut command = Command::new(env!("CARGO_BIN_EXE_lsrun"));
         command.args(arguments).current_dir(self.folder.path());
+        command.env("LSRUN_STATE_DIR", self.path("state"));
         command.env("LSRUN_CACHE_DIR", cache).env("LSRUN_LITESTREAM", &self.litestream);
         run(&mut command);
     }

@@ -109,6 +109,8 @@ impl From<Output> for Run {
 /// A folder with a project.
 pub(crate) struct Sandbox {
     folder: tempfile::TempDir,
+    /// The history lies outside of the project, as it does for users.
+    state: tempfile::TempDir,
 }
 
 impl Sandbox {
@@ -124,11 +126,16 @@ impl Sandbox {
     pub(crate) fn empty() -> Self {
         let folder = tempfile::tempdir().unwrap();
         std::fs::create_dir(folder.path().join("tmp")).unwrap();
-        Self { folder }
+        Self { folder, state: tempfile::tempdir().unwrap() }
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
+    }
+
+    /// The folder of the history.
+    pub(crate) fn state(&self) -> &Path {
+        self.state.path()
     }
 
     pub(crate) fn write(&self, name: &str, content: &str) {
@@ -170,11 +177,16 @@ impl Sandbox {
                 command.env_remove(name);
             }
         }
+        // What a pipeline of these tests is in must not change what they see.
+        for name in ["GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY", "XDG_STATE_HOME"] {
+            command.env_remove(name);
+        }
         command
             .args(arguments)
             .current_dir(self.folder.path())
             .env("TMPDIR", self.path("tmp"))
             .env("LSRUN_CACHE_DIR", cache())
+            .env("LSRUN_STATE_DIR", self.state.path())
             .env("LSRUN_LITESTREAM", litestream())
             .stdin(Stdio::null());
         command

@@ -3,13 +3,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Arg, ArgAction, FromArgMatches};
 
+use super::selection::Shard;
 use crate::cli::{self, Global};
+use crate::config::Secret;
 use crate::error::{Error, Result};
 use crate::plugin::manifest::{Command, Manifest};
+use crate::project::ResultSettings;
 
 /// A command line that has been read.
 pub(super) struct Parsed {
@@ -27,6 +31,14 @@ pub(super) struct Parsed {
     pub jobs: Option<usize>,
     /// `--timeout`.
     pub timeout: Option<Duration>,
+    /// `--shard`.
+    pub shard: Option<Shard>,
+    /// `--if-older-than`.
+    pub if_older_than: Option<Duration>,
+    /// `--verbose`.
+    pub verbose: bool,
+    /// Where results go, by the command line alone.
+    pub results: ResultSettings,
     /// Values by argument.
     pub values: BTreeMap<String, Vec<String>>,
     /// Flags that were given.
@@ -67,6 +79,10 @@ pub(super) fn parse(name: &str, manifest: &Manifest, words: &[OsString]) -> Resu
         all: false,
         jobs: None,
         timeout: None,
+        shard: None,
+        if_older_than: None,
+        verbose: false,
+        results: ResultSettings::default(),
         values: BTreeMap::new(),
         flags: BTreeSet::new(),
     };
@@ -86,6 +102,21 @@ pub(super) fn parse(name: &str, manifest: &Manifest, words: &[OsString]) -> Resu
         if let Some(timeout) = matches.get_one::<String>("timeout") {
             parsed.timeout = Some(cli::duration(timeout)?);
         }
+        let shard = matches.get_one::<String>("shard");
+        parsed.shard = shard.map(|shard| Shard::parse(shard)).transpose()?;
+        parsed.verbose = matches.get_flag("verbose");
+    }
+    if described.per_database && described.records {
+        let text = |name: &str| matches.get_one::<String>(name);
+        if let Some(age) = text("if-older-than") {
+            parsed.if_older_than = Some(cli::duration(age)?);
+        }
+        parsed.results = ResultSettings {
+            junit: text("junit").map(PathBuf::from),
+            prometheus: text("prometheus").map(PathBuf::from),
+            ping: text("ping").cloned().map(Secret::new),
+            webhook: text("webhook").cloned().map(Secret::new),
+        };
     }
     for argument in &described.arguments {
         let name = argument.name.as_str();
@@ -113,7 +144,7 @@ fn strings(matches: &clap::ArgMatches, name: &str) -> Vec<String> {
     matches.get_many::<String>(name).map(|all| all.cloned().collect()).unwrap_or_default()
 }
 
-fn usage(error: &clap::Error, name: &str) -> Error {
+pub(super) fn usage(error: &clap::Error, name: &str) -> Error {
     // clap's first line says what is wrong; the rest is usage.
     let text = error.render().to_string();
     let first = text.lines().next().unwrap_or_default();
@@ -143,18 +174,15 @@ fn go_booleans(words: Vec<OsString>, flags: &[&str]) -> Vec<OsString> {
 fn command(name: &str, about: &str, described: &Command) -> clap::Command {
     let mut command = clap::Command::new(name.to_owned())
         .bin_name(format!("lsrun {name}"))
-        .about(about.to_owned())
         .no_binary_name(true)
         .disable_version_flag(true);
     if described.per_database {
         let url = if described.takes_urls { " or a replica URL" } else { "" };
         command = command
             .arg(
-                Arg::new("databases")
-                    .value_name("DATABASE")
-                    .num_args(0..)
-                    .required(false)
-                    .help(format!("An alias of lsrun.yml, a path{url}")),
+                Arg::new("databases").value_name("DATABASE").num_args(0..).required(false).help(
+                    format!("An alias of lsrun.yml, a path, a pattern such as 'tenant-*'{url}"),
+                ),
             )
             .arg(
                 Arg::new("all")
@@ -174,7 +202,22 @@ fn command(name: &str, about: &str, described: &Command) -> clap::Command {
                     .long("timeout")
                     .value_name("TIME")
                     .help("How long to wait for the replica, such as 30s or 5m"),
+            )
+            .arg(
+                Arg::new("shard")
+                    .long("shard")
+                    .value_name("N/OF")
+                    .help("Only one part of the selection, such as 2/5: one for each runner"),
+            )
+            .arg(
+                Arg::new("verbose")
+                    .long("verbose")
+                    .action(ArgAction::SetTrue)
+                    .help("Every check, also of many databases that are all right"),
             );
+        if described.records {
+            command = command.args(results());
+        }
     }
     for argument in &described.arguments {
         let mut arg = Arg::new(argument.name.clone())
@@ -201,7 +244,22 @@ fn command(name: &str, about: &str, described: &Command) -> clap::Command {
         let examples = described.examples.join("\n  ");
         command = command.after_help(format!("Examples:\n  {examples}"));
     }
-    <Global as clap::Args>::augment_args(command)
+    // The options bring a text of their own, which is not what the command is for.
+    <Global as clap::Args>::augment_args(command).about(about.to_owned())
+}
+
+/// The options of a command that records.
+fn results() -> [Arg; 5] {
+    let option = |name: &'static str, value: &'static str, about: &'static str| {
+        Arg::new(name).long(name).value_name(value).help(about)
+    };
+    [
+        option("if-older-than", "TIME", "Skip what was verified within that time, such as 24h"),
+        option("junit", "FILE", "Write a JUnit report [verify.junit]"),
+        option("prometheus", "FILE", "Write metrics for a textfile collector [verify.prometheus]"),
+        option("ping", "URL", "Ping URL/start, then URL or URL/fail [verify.ping]"),
+        option("webhook", "URL", "POST the JSON report there [verify.webhook]"),
+    ]
 }
 
 #[cfg(test)]
@@ -249,6 +307,9 @@ mod tests {
             (&["--integrity-check", "maybe", "a"], "maybe"),
             (&["--timeout", "soon", "a"], "soon"),
             (&["--all", "a"], "--all"),
+            (&["--shard", "3/2", "a"], "3/2"),
+            // It makes no report that could be kept.
+            (&["--junit", "x.xml", "a"], "--junit"),
         ] {
             let error = restore(words).err().unwrap();
             assert_eq!(error.exit(), crate::exit::Exit::Usage, "{words:?}");
@@ -260,5 +321,6 @@ mod tests {
     fn help_lists_the_arguments() {
         let help = restore(&["-h"]).unwrap().help.unwrap();
         assert!(help.contains("--if-replica-exists") && help.contains("Examples:"), "{help}");
+        assert!(help.starts_with("Restore a backup"), "{help}");
     }
 }

@@ -2,28 +2,23 @@
 //! them side by side, merges and prints the reports.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
-use super::arguments::{Parsed, is_url};
+use super::arguments::Parsed;
+use super::selection::{Target, select};
 use crate::context::Context;
 use crate::create;
 use crate::error::{Error, Result};
 use crate::exit::Exit;
 use crate::plugin::{Call, Hooks, InvocationData, Plugin, Sink, manifest, run_command};
 use crate::project::Database;
-use crate::report::{DatabaseReport, Report, human, json};
+use crate::report::{DatabaseReport, Delivery, Destinations, Outcome, Report, human, json, ndjson};
+use crate::stop::Stop;
 use crate::terminal::Format;
-
-/// One call of the component.
-enum Target {
-    Database(Database),
-    Url(String),
-    /// The command is not run per database.
-    Whole,
-}
 
 /// Runs the command to its end.
 pub(super) async fn run(
@@ -35,39 +30,128 @@ pub(super) async fn run(
     let clock = Instant::now();
     let plugin = load(context)?;
     let described = plugin.manifest.command.clone().unwrap_or_default();
-    let targets = select(context, &described, &parsed)?;
-    let hooks = if plugin.imports("hooks") { Hooks::load(context)? } else { Hooks::default() };
-    let mut base = Prepared {
-        context: Arc::clone(context),
-        plugin,
-        hooks: Arc::new(hooks),
-        parsed: Arc::new(parsed),
-        needs_databases: described.needs_databases,
+    let destinations = match described.records {
+        true => Some(Destinations::of(context, &parsed.results)?),
+        false => None,
     };
-    let whole = matches!(targets.as_slice(), [Target::Whole]);
-    let jobs = base.parsed.jobs.unwrap_or_else(parallelism).max(1);
-    let done = all(&mut base, targets, jobs).await?;
-    crate::sqlite::settle(Duration::from_secs(2));
-    context.terminal.clear();
-    let (databases, data): (Vec<_>, Vec<_>) = done.into_iter().unzip();
-    let data = data.concat();
-    let stopped = context.stop.signal().map(|signal| signal.exit());
-    if whole && databases.iter().all(|database| database.checks.is_empty()) {
-        context.terminal.data(&data);
-        return match databases.into_iter().find_map(|database| database.error) {
-            Some(error) => Err(error),
-            None => Ok(stopped.unwrap_or(Exit::Success)),
-        };
+    let delivery = destinations.map(|destinations| Delivery::begin(context, destinations));
+    let work = Work { plugin, described, parsed, started, clock };
+    match work.run(context, delivery.as_ref()).await {
+        Ok(Done::Exit(exit)) => Ok(exit),
+        Ok(Done::Report { report, data, style }) => {
+            let stopped = context.stop.signal().map(|signal| signal.exit());
+            let exit = stopped.unwrap_or(Exit::Success).worst(report.exit());
+            print(context, &report, &data, style);
+            let own = match delivery {
+                Some(delivery) => delivery.finish(&report, exit).await,
+                None => Exit::Success,
+            };
+            let exit = exit.worst(own);
+            if context.terminal.format == Format::Ndjson {
+                context.terminal.data(ndjson::run_finished(&report, exit).as_bytes());
+            }
+            Ok(exit)
+        }
+        Err(error) => {
+            if let Some(delivery) = delivery {
+                delivery.gave_up(&error).await;
+            }
+            Err(error)
+        }
     }
-    let report = Report {
-        command: base.parsed.name.clone(),
-        success: described.success,
-        started,
-        duration: clock.elapsed(),
-        databases,
+}
+
+/// A command line and what it is run with.
+struct Work {
+    plugin: Arc<Plugin>,
+    described: manifest::Command,
+    parsed: Parsed,
+    started: jiff::Timestamp,
+    clock: Instant,
+}
+
+/// What came of it.
+enum Done {
+    Exit(Exit),
+    Report { report: Report, data: Vec<u8>, style: human::Style },
+}
+
+impl Work {
+    async fn run(self, context: &Arc<Context>, delivery: Option<&Delivery>) -> Result<Done> {
+        let Self { plugin, described, parsed, started, clock } = self;
+        let targets = select(context, &described, &parsed)?;
+        if targets.is_empty()
+            && let Some(shard) = parsed.shard
+        {
+            context.terminal.note(&format!("no database is in shard {shard}: nothing to do"));
+        }
+        let hooks = if plugin.imports("hooks") { Hooks::load(context)? } else { Hooks::default() };
+        let style = human::Style { color: context.terminal.color(), verbose: parsed.verbose };
+        let whole = matches!(targets.as_slice(), [Target::Whole]);
+        let events = context.terminal.format == Format::Ndjson && !whole;
+        if events {
+            let line = ndjson::run_started(&parsed.name, started, targets.len());
+            context.terminal.data(line.as_bytes());
+        }
+        let jobs = parsed.jobs.unwrap_or_else(parallelism).max(1);
+        let fresh = fresh(&parsed, &targets, delivery, started);
+        let mut base = Prepared {
+            context: Arc::clone(context),
+            plugin,
+            hooks: Arc::new(hooks),
+            parsed: Arc::new(parsed),
+            needs_databases: described.needs_databases,
+            success: Arc::from(described.success.as_str()),
+            done: Arc::default(),
+            of: targets.len(),
+        };
+        let done = all(&mut base, targets, fresh, jobs).await?;
+        crate::sqlite::settle(Duration::from_secs(2));
+        context.terminal.clear();
+        let (databases, data): (Vec<_>, Vec<_>) = done.into_iter().unzip();
+        let data = data.concat();
+        if whole && databases.iter().all(|database| database.checks.is_empty()) {
+            context.terminal.data(&data);
+            let stopped = context.stop.signal().map(|signal| signal.exit());
+            return match databases.into_iter().find_map(|database| database.error) {
+                Some(error) => Err(error),
+                None => Ok(Done::Exit(stopped.unwrap_or(Exit::Success))),
+            };
+        }
+        let report = Report {
+            command: base.parsed.name.clone(),
+            success: described.success,
+            records: described.records,
+            started,
+            duration: clock.elapsed(),
+            databases,
+        };
+        Ok(Done::Report { report, data, style })
+    }
+}
+
+/// For each target, why it needs not be looked at again (`--if-older-than`).
+fn fresh(
+    parsed: &Parsed,
+    targets: &[Target],
+    delivery: Option<&Delivery>,
+    now: jiff::Timestamp,
+) -> Vec<Option<String>> {
+    let of = |target: &Target| {
+        let (Some(limit), Some(delivery), Target::Database(database)) =
+            (parsed.if_older_than, delivery, target)
+        else {
+            return None;
+        };
+        let last = delivery.last_success(&parsed.name, &database.path.display().to_string())?;
+        // A clock that was set back makes nothing fresh.
+        let age = Duration::try_from(now.duration_since(last)).ok()?;
+        (age < limit).then(|| {
+            let (age, limit) = (human::duration(age), human::duration(limit));
+            format!("a good result is {age} old, less than {limit}")
+        })
     };
-    print(context, &report, &data);
-    Ok(stopped.unwrap_or(Exit::Success).worst(report.exit()))
+    targets.iter().map(of).collect()
 }
 
 /// What every call shares.
@@ -78,22 +162,31 @@ struct Prepared {
     hooks: Arc<Hooks>,
     parsed: Arc<Parsed>,
     needs_databases: bool,
+    /// The word for a good outcome.
+    success: Arc<str>,
+    /// How many databases are done, of so many.
+    done: Arc<AtomicUsize>,
+    of: usize,
 }
 
 /// Runs all calls, at most `jobs` at once, and gives their results in order.
 async fn all(
     base: &mut Prepared,
     targets: Vec<Target>,
+    fresh: Vec<Option<String>>,
     jobs: usize,
 ) -> Result<Vec<(DatabaseReport, Vec<u8>)>> {
     let turns = Arc::new(Semaphore::new(jobs));
     let mut running = JoinSet::new();
     let count = targets.len();
-    for (index, target) in targets.into_iter().enumerate() {
-        let (base, turns) = (base.clone(), Arc::clone(&turns));
+    for (index, (target, fresh)) in targets.into_iter().zip(fresh).enumerate() {
+        // Waited for here, so that databases have their turns in order, and only
+        // those at work take memory.
+        let turn = Arc::clone(&turns).acquire_owned().await;
+        let base = base.clone();
         running.spawn(async move {
-            let _turn = turns.acquire_owned().await;
-            (index, one(base, target).await)
+            let _turn = turn;
+            (index, one(base, target, fresh).await)
         });
     }
     let mut done: Vec<Option<(DatabaseReport, Vec<u8>)>> = Vec::new();
@@ -109,8 +202,27 @@ async fn all(
     Ok(done.into_iter().flatten().collect())
 }
 
-async fn one(base: Prepared, target: Target) -> (DatabaseReport, Vec<u8>) {
-    let Prepared { context, plugin, hooks, parsed, needs_databases } = base;
+async fn one(base: Prepared, target: Target, fresh: Option<String>) -> (DatabaseReport, Vec<u8>) {
+    let context = Arc::clone(&base.context);
+    let (success, count, of) = (Arc::clone(&base.success), Arc::clone(&base.done), base.of);
+    let whole = matches!(target, Target::Whole);
+    let (report, data) = work(base, target, fresh).await;
+    let done = count.fetch_add(1, Ordering::Relaxed) + 1;
+    if whole {
+        return (report, data);
+    }
+    if context.terminal.format == Format::Ndjson {
+        context.terminal.data(ndjson::database_finished(&report, &success).as_bytes());
+    }
+    let outcome = report.outcome();
+    let word = if outcome == Outcome::Passed { &*success } else { outcome.word() };
+    let text = format!("{word} in {}", human::duration(report.duration));
+    context.terminal.finished(&report.name, &text, (done, of));
+    (report, data)
+}
+
+async fn work(base: Prepared, target: Target, fresh: Option<String>) -> (DatabaseReport, Vec<u8>) {
+    let Prepared { context, plugin, hooks, parsed, needs_databases, .. } = base;
     let (name, path) = match &target {
         Target::Database(database) => (database.name(), database.path.display().to_string()),
         Target::Url(url) => {
@@ -120,8 +232,12 @@ async fn one(base: Prepared, target: Target) -> (DatabaseReport, Vec<u8>) {
         Target::Whole => (String::new(), String::new()),
     };
     let sink = Sink::new(Arc::clone(&context), name, path);
+    if let Some(reason) = fresh {
+        sink.skipped(reason);
+        return sink.finish(None);
+    }
     if let Some(signal) = context.stop.signal() {
-        return sink.finish(Some(crate::stop::Stop::error(signal)));
+        return sink.finish(Some(Stop::error(signal)));
     }
     let databases = match &target {
         Target::Database(database) => vec![database.clone()],
@@ -135,6 +251,7 @@ async fn one(base: Prepared, target: Target) -> (DatabaseReport, Vec<u8>) {
     }
     let patience = parsed.timeout.unwrap_or(context.project.verify().timeout);
     let invocation = invocation(&parsed, &target, &context, databases.clone(), patience);
+    let stop = context.stop.clone();
     let call = Call {
         context,
         plugin,
@@ -145,7 +262,14 @@ async fn one(base: Prepared, target: Target) -> (DatabaseReport, Vec<u8>) {
         prefix: String::new(),
     };
     let result = run_command(call, Arc::new(invocation)).await;
-    sink.finish(result.err())
+    let (mut report, data) = sink.finish(result.err());
+    // What a signal cut off may have been told as something that did not work.
+    if let Some(signal) = stop.signal()
+        && report.outcome() == Outcome::Inconclusive
+    {
+        report.error = Some(Stop::error(signal));
+    }
+    (report, data)
 }
 
 fn invocation(
@@ -156,7 +280,10 @@ fn invocation(
     timeout: Duration,
 ) -> InvocationData {
     let mut arguments = parsed.values.clone();
-    let format = if context.terminal.format == Format::Json { "json" } else { "human" };
+    let format = match context.terminal.format {
+        Format::Human => "human",
+        Format::Json | Format::Ndjson => "json",
+    };
     arguments.insert("format".into(), vec![format.into()]);
     if let Target::Url(url) = target {
         arguments.insert("url".into(), vec![url.clone()]);
@@ -170,64 +297,30 @@ fn invocation(
     }
 }
 
-fn select(
-    context: &Context,
-    described: &manifest::Command,
-    parsed: &Parsed,
-) -> Result<Vec<Target>> {
-    if !described.per_database {
-        return Ok(vec![Target::Whole]);
-    }
-    if parsed.selected.is_empty() {
-        if described.requires_selection && !parsed.all {
-            return Err(Error::usage(format!("lsrun {} needs a database", parsed.name))
-                .hint("name one, or say --all"));
-        }
-        let databases = context.project.databases()?;
-        if databases.is_empty() {
-            return Err(Error::new(Exit::NothingSelected, "the project has no SQLite database")
-                .hint("add one under databases in lsrun.yml"));
-        }
-        return Ok(databases.into_iter().map(Target::Database).collect());
-    }
-    let mut targets = Vec::with_capacity(parsed.selected.len());
-    let mut seen = std::collections::BTreeSet::new();
-    for word in &parsed.selected {
-        if is_url(word) {
-            if !described.takes_urls {
-                return Err(Error::usage(format!(
-                    "lsrun {} takes databases, not replica URLs: {word}",
-                    parsed.name
-                )));
-            }
-            targets.push(Target::Url(word.clone()));
-            continue;
-        }
-        let database = context.project.database(word)?;
-        if seen.insert(database.path.clone()) {
-            targets.push(Target::Database(database));
-        }
-    }
-    Ok(targets)
-}
-
 /// One database for each processor: the work is litestream's and SQLite's.
 fn parallelism() -> usize {
     std::thread::available_parallelism().map_or(2, usize::from)
 }
 
-fn print(context: &Context, report: &Report, data: &[u8]) {
+fn print(context: &Context, report: &Report, data: &[u8], style: human::Style) {
     let terminal = &context.terminal;
     if !data.is_empty() {
         // The command's own output; the report goes beside it.
+        if terminal.format == Format::Ndjson {
+            terminal.data(ndjson::data(data).as_bytes());
+            return;
+        }
         terminal.data(data);
         if report.exit() != Exit::Success {
-            terminal.warning(human::render(report, false).trim_end());
+            let style = human::Style { color: false, ..style };
+            terminal.warning(human::render(report, style).trim_end());
         }
         return;
     }
     match terminal.format {
         Format::Json => terminal.data(format!("{}\n", json::render(report)).as_bytes()),
-        Format::Human => terminal.data(human::render(report, terminal.color()).as_bytes()),
+        Format::Human => terminal.data(human::render(report, style).as_bytes()),
+        // Everything has been said.
+        Format::Ndjson => {}
     }
 }

@@ -2,8 +2,10 @@
 
 mod arguments;
 mod component;
+mod history;
 mod passthrough;
 mod replicate;
+mod selection;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -73,6 +75,9 @@ async fn find(name: &str, start: Start) -> std::result::Result<u8, Failed> {
             .await
             .map(Exit::code)
             .map_err(|error| failed(error, &global));
+    }
+    if name == "history" {
+        return history::run(&start).map(Exit::code);
     }
     let global = start.global.clone();
     if let Some(verb) = Verb::named(name) {

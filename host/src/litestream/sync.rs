@@ -48,11 +48,7 @@ pub struct Synced {
 /// Waits until the replica holds what is committed in the database.
 ///
 /// Fails with the code `timeout` at the deadline.
-pub async fn sync(
-    context: Arc<Context>,
-    wanted: Wanted,
-    deadline: Instant,
-) -> Result<Synced> {
+pub async fn sync(context: Arc<Context>, wanted: Wanted, deadline: Instant) -> Result<Synced> {
     let Wanted { database, after, read_only } = wanted;
     let started = Instant::now();
     let config = context.config()?;

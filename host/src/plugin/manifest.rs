@@ -54,6 +54,10 @@ pub struct Command {
     /// The word for a good outcome, such as `verified`.
     #[serde(default = "done")]
     pub success: String,
+    /// Its report is a proof: it goes into the history, and results can be written
+    /// and sent (`--junit`, `--prometheus`, `--ping`, …).
+    #[serde(default)]
+    pub records: bool,
     /// Its arguments besides the databases.
     #[serde(default)]
     pub arguments: Vec<Argument>,

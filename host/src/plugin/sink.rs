@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 use super::failure::bounded;
 use crate::context::Context;
 use crate::error::Error;
-use crate::report::{Check, DatabaseReport, Outcome, Replication, Restore};
+use crate::report::{Check, DatabaseReport, Outcome, Replication, Restore, ndjson};
+use crate::terminal::Format;
 
 /// How many checks one run may report, and bytes of data one call may write.
 const MAX_CHECKS: usize = 1000;
@@ -32,6 +33,9 @@ impl Sink {
     /// An empty report.
     #[must_use]
     pub fn new(context: Arc<Context>, name: String, path: String) -> Arc<Self> {
+        if context.terminal.format == Format::Ndjson && !name.is_empty() {
+            context.terminal.data(ndjson::database_started(&name, &path).as_bytes());
+        }
         Arc::new(Self {
             context,
             report: Mutex::new(DatabaseReport::new(name, path)),
@@ -76,11 +80,11 @@ impl Sink {
     pub fn state(&self, text: &str) {
         let name = self.report().name.clone();
         let text = bounded(text.to_owned());
-        self.context.terminal.state(&if name.is_empty() {
-            text
+        if name.is_empty() {
+            self.context.terminal.state(&text);
         } else {
-            format!("{name}: {text}")
-        });
+            self.context.terminal.stage(&name, &text);
+        }
     }
 
     /// Records how the replica was reached.
@@ -137,11 +141,19 @@ impl Started {
     pub fn end(&mut self, outcome: Outcome, message: String, exit: Option<crate::exit::Exit>) {
         let Some(index) = self.index.take() else { return };
         let elapsed = self.since.elapsed();
-        if let Some(check) = self.sink.report().checks.get_mut(index) {
-            check.outcome = outcome;
-            check.message = bounded(message);
-            check.duration = elapsed;
-            check.exit = exit;
+        let mut report = self.sink.report();
+        let Some(check) = report.checks.get_mut(index) else { return };
+        check.outcome = outcome;
+        check.message = bounded(message);
+        check.duration = elapsed;
+        check.exit = exit;
+        let terminal = &self.sink.context.terminal;
+        if terminal.format == Format::Ndjson
+            && !report.name.is_empty()
+            && let Some(check) = report.checks.get(index)
+        {
+            let line = ndjson::check_finished(&report.name, &report.path, check);
+            terminal.data(line.as_bytes());
         }
     }
 }

@@ -5,6 +5,7 @@ mod database;
 mod document;
 mod entries;
 mod file;
+mod folders;
 mod nearest;
 mod path;
 mod reference;
@@ -25,7 +26,8 @@ pub(crate) use self::path::{absolute, expand_home, identity};
 pub(crate) use self::reference::{Piece, Reference, Style, as_written, parse, resolve};
 pub(crate) use self::settings::parse_duration;
 pub use self::settings::{
-    Assertion, PluginLimits, PluginSetting, PluginSettings, RestoreSettings, VerifySettings,
+    Assertion, PluginLimits, PluginSetting, PluginSettings, RestoreSettings, ResultSettings,
+    VerifySettings,
 };
 use crate::environment::Environment;
 use crate::error::{Error, Result};
@@ -134,7 +136,7 @@ impl Project {
         }
         let names: Vec<String> = self.aliases().map(str::to_owned).collect();
         let aliases: Vec<&str> = names.iter().map(String::as_str).collect();
-        match settings::verify(root.get("verify"), &aliases) {
+        match settings::verify(root.get("verify"), &aliases, &self.root, &self.environment) {
             Ok(verify) => self.verify = verify,
             Err(error) => problems.push(error),
         }
@@ -265,7 +267,7 @@ impl Project {
 
     /// Every database that this project has Litestream replicate, in the order of
     /// `litestream.dbs`, or, without `dbs`, of `databases`. What lies in the
-    /// folders of `dir:` entries is not among them: see [`Self::directories`].
+    /// folders of `dir:` entries is not among them: see [`Self::every_database`].
     ///
     /// Fails (exit 20) when an entry names no database, or when there is neither a
     /// database nor a folder.
@@ -308,6 +310,20 @@ impl Project {
                 Entry::Database { .. } => None,
             })
             .collect()
+    }
+
+    /// A text of the project file with its `${VAR}` and `${VAR:-default}` put in.
+    ///
+    /// Fails (exit 20) with the name of a variable that is not set.
+    pub fn filled(&self, text: &str, what: &str) -> Result<String> {
+        resolve(&parse(text, Style::Braces), &|name| self.environment.get(name))
+            .map(|resolved| resolved.text)
+            .map_err(|name| {
+                Error::project(format!(
+                    "{what} needs the environment variable {name}, which is not set"
+                ))
+                .hint(format!("set {name}"))
+            })
     }
 
     /// `verify:`

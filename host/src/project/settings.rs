@@ -10,6 +10,7 @@ use serde_yaml::Value;
 use super::database::plain_path;
 use super::document::Cursor;
 use super::nearest::nearest;
+use crate::config::Secret;
 use crate::environment::Environment;
 use crate::error::{Error, Result};
 
@@ -25,6 +26,8 @@ pub struct VerifySettings {
     pub max_lag: Option<Duration>,
     /// The restore may not take longer.
     pub max_restore: Option<Duration>,
+    /// Where results go.
+    pub results: ResultSettings,
     assertions: BTreeMap<String, Vec<Assertion>>,
 }
 
@@ -56,9 +59,23 @@ impl Default for VerifySettings {
             timeout: VERIFY_TIMEOUT,
             max_lag: None,
             max_restore: None,
+            results: ResultSettings::default(),
             assertions: BTreeMap::new(),
         }
     }
+}
+
+/// Where `verify` puts its results besides standard output. The command line wins.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ResultSettings {
+    /// A JUnit report; absolute.
+    pub junit: Option<PathBuf>,
+    /// Metrics for a textfile collector; absolute.
+    pub prometheus: Option<PathBuf>,
+    /// A URL that is pinged, with its `${VAR}` not put in.
+    pub ping: Option<Secret>,
+    /// A URL that gets the JSON report, with its `${VAR}` not put in.
+    pub webhook: Option<Secret>,
 }
 
 /// SQL that must give a true value on the restored copy.
@@ -127,11 +144,28 @@ pub struct PluginLimits {
 }
 
 /// Reads `verify:`.
-pub(super) fn verify(section: Option<Cursor<'_>>, aliases: &[&str]) -> Result<VerifySettings> {
+pub(super) fn verify(
+    section: Option<Cursor<'_>>,
+    aliases: &[&str],
+    root: &Path,
+    environment: &Environment,
+) -> Result<VerifySettings> {
     let mut settings = VerifySettings::default();
     let Some(section) = section else { return Ok(settings) };
     for (key, value) in section.entries("a mapping")? {
-        let known = ["timeout", "assertions", "max_lag", "max_restore"];
+        let known = [
+            "timeout",
+            "assertions",
+            "max_lag",
+            "max_restore",
+            "junit",
+            "prometheus",
+            "ping",
+            "webhook",
+        ];
+        let file = || plain_path(&value, &value.text("a path")?, root, environment);
+        // Its variables are needed by the run that uses it, and by no other command.
+        let url = || value.text("a URL").map(Secret::new);
         if !known.contains(&key) {
             return Err(value.unknown_key("`verify`", known));
         }
@@ -142,6 +176,10 @@ pub(super) fn verify(section: Option<Cursor<'_>>, aliases: &[&str]) -> Result<Ve
             "timeout" => settings.timeout = duration(&value)?,
             "max_lag" => settings.max_lag = Some(duration(&value)?),
             "max_restore" => settings.max_restore = Some(duration(&value)?),
+            "junit" => settings.results.junit = Some(file()?),
+            "prometheus" => settings.results.prometheus = Some(file()?),
+            "ping" => settings.results.ping = Some(url()?),
+            "webhook" => settings.results.webhook = Some(url()?),
             _ => settings.assertions = assertions(&value, aliases)?,
         }
     }

@@ -263,3 +263,23 @@ fn an_entry_is_an_alias_first_and_a_bare_word_is_never_a_file() {
     let literal = folder.load().without_expansion().databases().unwrap();
     assert_eq!(literal[0].path, folder.path().join("$D/x.db"));
 }
+
+#[test]
+fn a_folder_is_expanded_to_the_databases_in_it() {
+    let folder = Folder::new(
+        "databases: {main: main.sqlite3}\nlitestream: {dbs: [{path: main}, {dir: tenants, pattern: '*.db', recursive: true}]}\n",
+    );
+    let tenants = folder.path().join("tenants");
+    std::fs::create_dir_all(tenants.join("deep/.b.db-litestream")).unwrap();
+    let database = |name: &str| {
+        std::fs::write(tenants.join(name), b"SQLite format 3\0and more").unwrap();
+    };
+    for name in ["b.db", "a.db", "deep/c.db", "a.other", "deep/.b.db-litestream/x.db"] {
+        database(name);
+    }
+    std::fs::write(tenants.join("text.db"), "hello").unwrap();
+    let found: Vec<String> =
+        folder.load().every_database().unwrap().iter().map(super::Database::name).collect();
+    let path = |name: &str| tenants.join(name).display().to_string();
+    assert_eq!(found, ["main".to_owned(), path("a.db"), path("b.db"), path("deep/c.db")]);
+}

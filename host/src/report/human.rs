@@ -4,6 +4,7 @@ use std::fmt::Write;
 use std::time::Duration;
 
 use super::{Check, DatabaseReport, Outcome, Report};
+use crate::exit::Exit;
 
 /// Styles by meaning; all empty without colour.
 #[derive(Debug, Clone, Copy)]
@@ -44,29 +45,154 @@ impl Palette {
     }
 }
 
+/// How a report is written.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Style {
+    /// With ANSI colours.
+    pub color: bool,
+    /// Every check, also of many databases.
+    pub verbose: bool,
+}
+
+/// With more databases than these, those that are all right take one line each.
+const MANY: usize = 10;
+
 /// The whole report, with line ends.
 #[must_use]
-pub fn render(report: &Report, color: bool) -> String {
-    let palette = Palette::new(color);
+pub fn render(report: &Report, style: Style) -> String {
+    let palette = Palette::new(style.color);
+    let compact = report.databases.len() > MANY && !style.verbose;
     let mut text = String::new();
     for database in &report.databases {
-        of_database(&mut text, report, database, palette);
+        // A check that does not count is looked for all the same.
+        let plain = database.checks.iter().all(|check| check.outcome <= Outcome::Passed);
+        head(&mut text, report, database, palette);
+        if !(compact && plain && database.outcome() <= Outcome::Passed) {
+            body(&mut text, database, palette);
+        }
     }
     if report.databases.len() > 1 {
         summary(&mut text, report, palette);
     }
+    if report.records {
+        advice(&mut text, report, palette);
+    }
     text
 }
 
-fn of_database(
-    text: &mut String,
-    report: &Report,
-    database: &DatabaseReport,
-    Palette { bold, dim, reset, .. }: Palette,
-) {
-    let palette = Palette::new(!reset.is_empty());
+/// What a tired operator does next, one line for each kind of trouble.
+fn advice(text: &mut String, report: &Report, palette: Palette) {
+    let of = |outcome: Outcome, which: &dyn Fn(&DatabaseReport) -> bool| {
+        let databases = report.databases.iter();
+        let some = databases.filter(|it| it.outcome() == outcome && which(it));
+        some.map(|it| it.name.as_str()).collect::<Vec<_>>()
+    };
+    let mut say = |outcome: Outcome, names: &[&str], what: &str, next: &str| {
+        if names.is_empty() {
+            return;
+        }
+        let (style, mark) = palette.of(outcome);
+        let reset = palette.reset;
+        let _infallible =
+            writeln!(text, "{style}{mark} {what}: {}{reset}\n  next: {next}", list(names));
+    };
+    let command = &report.command;
+    let data = of(Outcome::Failed, &only_the_data);
+    say(
+        Outcome::Failed,
+        &data,
+        "the backup restores, but what is in it is not as it should be",
+        "look for the same in the live database: if it is right there, the backup is wrong",
+    );
+    let wrong = of(Outcome::Failed, &|it| !only_the_data(it));
+    let one = wrong.first().copied().unwrap_or_default();
+    say(
+        Outcome::Failed,
+        &wrong,
+        "the backup is wrong and would not bring the data back",
+        &format!(
+            "keep the live database; start the backup anew (litestream reset), then lsrun {command} {}",
+            quoted(one)
+        ),
+    );
+    let cut = of(Outcome::Inconclusive, &DatabaseReport::interrupted);
+    say(
+        Outcome::Inconclusive,
+        &cut,
+        "interrupted before there was a result",
+        &format!("run lsrun {command} again for these"),
+    );
+    let unsure = of(Outcome::Inconclusive, &|it| !it.interrupted());
+    let why = report.databases.iter().filter(|it| !it.interrupted()).find_map(hint);
+    let several = unsure.len() > 1;
+    let why =
+        why.map(|hint| if several { format!("{hint} (each has its own above)") } else { hint });
+    let next = why.unwrap_or_else(|| {
+        let one = unsure.first().copied().unwrap_or_default();
+        format!("clear what is said above out of the way, then lsrun {command} {}", quoted(one))
+    });
+    say(
+        Outcome::Inconclusive,
+        &unsure,
+        "could not be looked at: the backup may be good or bad",
+        &next,
+    );
+}
+
+/// Whether all that failed are assertions and the project's own checks.
+fn only_the_data(database: &DatabaseReport) -> bool {
+    let by_error = database.error.as_ref().is_some_and(|error| error.exit() == Exit::CheckFailed);
+    !by_error
+        && database.checks.iter().all(|check| {
+            check.optional
+                || check.outcome != Outcome::Failed
+                || check.plugin != "verify"
+                || check.id.starts_with("assertion:")
+        })
+}
+
+/// The first thing that somebody said to do about what could not be told.
+fn hint(database: &DatabaseReport) -> Option<String> {
+    let of_checks = database
+        .not_passed()
+        .filter(|check| check.outcome == Outcome::Inconclusive)
+        .find_map(|check| check.message.lines().find_map(|line| line.strip_prefix("hint: ")));
+    let of_error = || database.error.as_ref().and_then(crate::error::Error::hint_text);
+    of_checks.or_else(of_error).map(str::to_owned)
+}
+
+/// The first few names.
+fn list(names: &[&str]) -> String {
+    const SHOWN: usize = 5;
+    let mut text = names.iter().take(SHOWN).copied().collect::<Vec<_>>().join(", ");
+    if names.len() > SHOWN {
+        let _infallible = write!(text, " and {} more", names.len() - SHOWN);
+    }
+    text
+}
+
+/// A name as a shell takes it.
+fn quoted(name: &str) -> String {
+    let plain = |letter: char| letter.is_alphanumeric() || "-_./".contains(letter);
+    if name.chars().all(plain) {
+        name.to_owned()
+    } else {
+        format!("'{}'", name.replace('\'', "'\\''"))
+    }
+}
+
+fn head(text: &mut String, report: &Report, database: &DatabaseReport, palette: Palette) {
+    let Palette { bold, dim, reset, .. } = palette;
     let outcome = database.outcome();
     let (style, mark) = palette.of(outcome);
+    if let (Outcome::Skipped, Some(reason)) = (outcome, &database.skipped) {
+        let (name, path) = (&database.name, &database.path);
+        let _infallible = writeln!(
+            text,
+            "{style}{mark} {bold}{name}{reset} {style}skipped:{reset} {reason}  {dim}{path}{reset}"
+        );
+        return;
+    }
     let _infallible = writeln!(
         text,
         "{style}{mark} {bold}{}{reset} {style}{}{reset} {dim}in {}  {}{reset}",
@@ -75,6 +201,13 @@ fn of_database(
         duration(database.duration),
         database.path,
     );
+    if let Some(reason) = &database.skipped {
+        let _infallible = writeln!(text, "    {reason}");
+    }
+}
+
+fn body(text: &mut String, database: &DatabaseReport, palette: Palette) {
+    let Palette { dim, reset, .. } = palette;
     let width = database.checks.iter().map(|check| check.id.chars().count()).max().unwrap_or(0);
     for check in &database.checks {
         of_check(text, check, width, palette);
@@ -97,9 +230,6 @@ fn of_database(
     }
     if !facts.is_empty() {
         let _infallible = writeln!(text, "    {dim}{}{reset}", facts.join(" · "));
-    }
-    if let Some(reason) = &database.skipped {
-        let _infallible = writeln!(text, "    {reason}");
     }
     if let Some(error) = &database.error {
         let _infallible = writeln!(text, "    {}error:{reset} {}", palette.bad, error.message());
@@ -137,7 +267,7 @@ fn of_check(text: &mut String, check: &Check, width: usize, palette: Palette) {
 fn summary(text: &mut String, report: &Report, palette: Palette) {
     let mut parts = Vec::new();
     for outcome in [Outcome::Passed, Outcome::Inconclusive, Outcome::Failed, Outcome::Skipped] {
-        let count = report.databases.iter().filter(|one| one.outcome() == outcome).count();
+        let count = report.count(outcome);
         if count > 0 {
             let (style, _) = palette.of(outcome);
             parts.push(format!("{style}{count} {}{}", report.word(outcome), palette.reset));
@@ -152,14 +282,20 @@ fn summary(text: &mut String, report: &Report, palette: Palette) {
     );
 }
 
-/// `9 ms`, `1.2 s`, `3 min 5 s`.
+/// `9 ms`, `1.2 s`, `3 min 5 s`, `24 h`, `3 d 2 h`.
 #[must_use]
 pub fn duration(duration: Duration) -> String {
-    let milliseconds = duration.as_millis();
-    match milliseconds {
-        0..1000 => format!("{milliseconds} ms"),
-        1000..60_000 => format!("{:.1} s", duration.as_secs_f64()),
-        _ => format!("{} min {} s", duration.as_secs() / 60, duration.as_secs() % 60),
+    let two = |large: u64, unit: &str, small: u64, smaller: &str| match small {
+        0 => format!("{large} {unit}"),
+        _ => format!("{large} {unit} {small} {smaller}"),
+    };
+    let seconds = duration.as_secs();
+    match seconds {
+        0 => format!("{} ms", duration.as_millis()),
+        1..60 => format!("{:.1} s", duration.as_secs_f64()),
+        60..3600 => two(seconds / 60, "min", seconds % 60, "s"),
+        3600..172_800 => two(seconds / 3600, "h", seconds / 60 % 60, "min"),
+        _ => two(seconds / 86_400, "d", seconds / 3600 % 24, "h"),
     }
 }
 
@@ -185,7 +321,44 @@ pub fn bytes(bytes: u64) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::tests::{check, report};
     use super::*;
+    use crate::error::Error;
+
+    #[test]
+    fn many_good_databases_take_a_line_each_and_the_others_say_everything() {
+        let names: Vec<String> = (0..12).map(|index| format!("t{index}")).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let mut run = report(&names);
+        assert_eq!(render(&run, Style::default()).lines().count(), 13);
+        assert!(render(&run, Style { verbose: true, ..Style::default() }).lines().count() > 30);
+        assert!(render(&report(&names[..2]), Style::default()).contains("sentinel"));
+        run.databases[3].checks.push(check("restore", Outcome::Failed));
+        let text = render(&run, Style::default());
+        assert!(text.contains("✗ restore") && text.contains("11 verified"), "{text}");
+    }
+
+    #[test]
+    fn the_last_lines_say_what_to_do() {
+        let mut run = report(&["good", "wrong", "odd data", "lags", "cut"]);
+        run.databases[1].checks.push(check("restore", Outcome::Failed));
+        run.databases[2].checks.push(check("assertion:x", Outcome::Failed));
+        run.databases[3].error = Some(Error::inconclusive("no answer").hint("start the daemon"));
+        run.databases[4].error = Some(crate::stop::Stop::error(crate::stop::Signal::Interrupt));
+        let text = render(&run, Style::default());
+        for line in [
+            "✗ the backup restores, but what is in it is not as it should be: odd data",
+            "✗ the backup is wrong and would not bring the data back: wrong",
+            "? interrupted before there was a result: cut",
+            "? could not be looked at: the backup may be good or bad: lags",
+            "  next: start the daemon",
+        ] {
+            assert!(text.lines().any(|it| it == line), "{line}:\n{text}");
+        }
+        let good = render(&report(&["good"]), Style::default());
+        assert!(!good.contains("next:"), "{good}");
+        assert_eq!(quoted("it's"), r"'it'\''s'");
+    }
 
     #[test]
     fn figures_read_well() {
@@ -194,6 +367,14 @@ mod tests {
         assert_eq!(bytes(1_610_612_736), "1.5 GiB");
         assert_eq!(duration(Duration::from_millis(9)), "9 ms");
         assert_eq!(duration(Duration::from_millis(1250)), "1.2 s");
-        assert_eq!(duration(Duration::from_secs(185)), "3 min 5 s");
+        for (seconds, text) in [
+            (185, "3 min 5 s"),
+            (300, "5 min"),
+            (3700, "1 h 1 min"),
+            (86_400, "24 h"),
+            (180_000, "2 d 2 h"),
+        ] {
+            assert_eq!(duration(Duration::from_secs(seconds)), text);
+        }
     }
 }

@@ -17,7 +17,7 @@ struct JsonReport<'a> {
 }
 
 #[derive(Serialize)]
-struct JsonDatabase<'a> {
+pub(super) struct JsonDatabase<'a> {
     alias: &'a str,
     path: &'a str,
     outcome: &'a str,
@@ -50,7 +50,7 @@ struct JsonRestore {
 }
 
 #[derive(Serialize)]
-struct JsonCheck<'a> {
+pub(super) struct JsonCheck<'a> {
     id: &'a str,
     outcome: &'a str,
     duration_ms: u64,
@@ -77,20 +77,25 @@ pub fn render(report: &Report) -> String {
     let json = JsonReport {
         schema_version: 1,
         command: &report.command,
-        started_at: report.started.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+        started_at: time(report.started),
         duration_ms: milliseconds(report.duration),
         outcome: report.word(report.outcome()),
-        databases: report.databases.iter().map(|database| of_database(report, database)).collect(),
+        databases: report
+            .databases
+            .iter()
+            .map(|database| of_database(database, report.word(database.outcome())))
+            .collect(),
     };
     // Maps with string keys and plain values always serialise.
     serde_json::to_string(&json).unwrap_or_default()
 }
 
-fn of_database<'a>(report: &'a Report, database: &'a DatabaseReport) -> JsonDatabase<'a> {
+/// `outcome` is its word in this report.
+pub(super) fn of_database<'a>(database: &'a DatabaseReport, outcome: &'a str) -> JsonDatabase<'a> {
     JsonDatabase {
         alias: &database.name,
         path: &database.path,
-        outcome: report.word(database.outcome()),
+        outcome,
         duration_ms: milliseconds(database.duration),
         txid: database.txid.as_deref(),
         replication: database.replication.as_ref().map(|replication| JsonReplication {
@@ -114,7 +119,7 @@ fn of_database<'a>(report: &'a Report, database: &'a DatabaseReport) -> JsonData
     }
 }
 
-fn of_check(check: &Check) -> JsonCheck<'_> {
+pub(super) fn of_check(check: &Check) -> JsonCheck<'_> {
     JsonCheck {
         id: &check.id,
         outcome: check.outcome.word(),
@@ -125,38 +130,32 @@ fn of_check(check: &Check) -> JsonCheck<'_> {
     }
 }
 
-fn milliseconds(duration: Duration) -> u64 {
+/// A point in time as it stands in JSON.
+#[must_use]
+pub fn time(time: jiff::Timestamp) -> String {
+    time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+}
+
+/// A duration as it stands in JSON.
+#[must_use]
+pub fn milliseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::check;
-    use super::super::{Outcome, Replication, Restore};
+    use super::super::tests::report;
     use super::*;
 
     #[test]
     fn the_report_has_the_shape_that_is_promised() {
-        let mut database = DatabaseReport::new("default".into(), "/srv/db.sqlite3".into());
-        database.txid = Some("0000000000000005".into());
-        database.replication =
-            Some(Replication { method: "socket".into(), lag: Duration::from_millis(9) });
-        database.restore = Some(Restore { duration: Duration::from_millis(61), bytes: 20480 });
-        database.checks.push(check("sentinel", Outcome::Passed));
-        database.duration = Duration::from_millis(150);
-        let report = Report {
-            command: "verify".into(),
-            success: "verified".into(),
-            started: jiff::Timestamp::UNIX_EPOCH,
-            duration: Duration::from_millis(153),
-            databases: vec![database],
-        };
+        let report = report(&["default"]);
         assert_eq!(
             render(&report),
             concat!(
                 r#"{"schema_version":1,"command":"verify","started_at":"1970-01-01T00:00:00Z","#,
                 r#""duration_ms":153,"outcome":"verified","databases":[{"alias":"default","#,
-                r#""path":"/srv/db.sqlite3","outcome":"verified","duration_ms":150,"#,
+                r#""path":"/default","outcome":"verified","duration_ms":150,"#,
                 r#""txid":"0000000000000005","replication":{"method":"socket","lag_ms":9},"#,
                 r#""restore":{"duration_ms":61,"bytes":20480},"checks":[{"id":"sentinel","#,
                 r#""outcome":"passed","duration_ms":1,"message":"","plugin":"verify"}]}]}"#

@@ -2,8 +2,17 @@
 //! JSON ([`json`]), and from which the exit code is derived. The JSON is an
 //! interface (`schema_version`), the text is not.
 
+mod delivery;
+mod github;
 pub mod human;
 pub mod json;
+mod junit;
+pub mod ndjson;
+mod ping;
+mod prometheus;
+mod webhook;
+
+pub use delivery::{Delivery, Destinations};
 
 use std::time::Duration;
 
@@ -129,6 +138,22 @@ impl DatabaseReport {
         }
     }
 
+    /// The checks that count and did not pass.
+    pub fn not_passed(&self) -> impl Iterator<Item = &Check> {
+        let bad = |check: &&Check| {
+            !check.optional && matches!(check.outcome, Outcome::Failed | Outcome::Inconclusive)
+        };
+        self.checks.iter().filter(bad)
+    }
+
+    /// Whether a signal ended the work before there was a result.
+    #[must_use]
+    pub fn interrupted(&self) -> bool {
+        self.error
+            .as_ref()
+            .is_some_and(|error| matches!(error.exit(), Exit::Interrupted | Exit::Terminated))
+    }
+
     /// The exit code of this database alone.
     #[must_use]
     pub fn exit(&self) -> Exit {
@@ -153,6 +178,8 @@ pub struct Report {
     pub command: String,
     /// The word for a good outcome, such as `verified`.
     pub success: String,
+    /// It is a proof, of which results are kept.
+    pub records: bool,
     /// When it began.
     pub started: jiff::Timestamp,
     /// How long it took.
@@ -172,6 +199,12 @@ impl Report {
     #[must_use]
     pub fn exit(&self) -> Exit {
         self.databases.iter().map(DatabaseReport::exit).fold(Exit::Success, Exit::worst)
+    }
+
+    /// How many databases came out so.
+    #[must_use]
+    pub fn count(&self, outcome: Outcome) -> usize {
+        self.databases.iter().filter(|database| database.outcome() == outcome).count()
     }
 
     /// The word of an outcome for a whole database.
@@ -194,6 +227,28 @@ pub(crate) mod tests {
             duration: Duration::from_millis(1),
             optional: false,
             exit: None,
+        }
+    }
+
+    /// Of a run that verified databases of these names at `/<name>`.
+    pub(crate) fn report(names: &[&str]) -> Report {
+        let databases = names.iter().map(|name| {
+            let mut database = DatabaseReport::new((*name).into(), format!("/{name}"));
+            database.txid = Some("0000000000000005".into());
+            database.replication =
+                Some(Replication { method: "socket".into(), lag: Duration::from_millis(9) });
+            database.restore = Some(Restore { duration: Duration::from_millis(61), bytes: 20480 });
+            database.checks.push(check("sentinel", Outcome::Passed));
+            database.duration = Duration::from_millis(150);
+            database
+        });
+        Report {
+            command: "verify".into(),
+            success: "verified".into(),
+            records: true,
+            started: jiff::Timestamp::UNIX_EPOCH,
+            duration: Duration::from_millis(153),
+            databases: databases.collect(),
         }
     }
 

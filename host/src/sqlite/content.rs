@@ -37,7 +37,11 @@ pub(super) fn read(
     if !with_digest {
         let sql = format!("SELECT count(*) FROM {quoted}");
         let rows: i64 = connection.query_row(&sql, [], |row| row.get(0))?;
-        return Ok(TableContent { table: table.to_owned(), rows: rows.unsigned_abs(), digest: None });
+        return Ok(TableContent {
+            table: table.to_owned(),
+            rows: rows.unsigned_abs(),
+            digest: None,
+        });
     }
     let columns = stored_columns(connection, &quoted)?;
     let sql = format!("SELECT {} FROM {quoted} NOT INDEXED", columns.join(", "));

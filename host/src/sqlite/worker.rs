@@ -176,10 +176,7 @@ impl Connection {
         self.jobs
             .send(Job::Content(tables, with_digest, sender))
             .map_err(|_gone| Error::inconclusive("the connection is closed"))?;
-        Ok(Contents {
-            tables: receiver,
-            busy: Arc::clone(&self.busy),
-        })
+        Ok(Contents { tables: receiver, busy: Arc::clone(&self.busy) })
     }
 
     fn take(&self) -> Result<()> {
@@ -385,9 +382,8 @@ fn work(
                     if answers.is_closed() {
                         break;
                     }
-                    let content = content::read(&connection, &table, with_digest, &|| {
-                        answers.is_closed()
-                    });
+                    let content =
+                        content::read(&connection, &table, with_digest, &|| answers.is_closed());
                     let content = content
                         .map_err(|error| explain(&error, &format!("cannot read table {table}")));
                     let _gone = answers.blocking_send(content);

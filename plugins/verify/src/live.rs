@@ -31,8 +31,9 @@ impl Live {
     pub(crate) fn start(snapshot: Snapshot, options: &Options) -> Self {
         let schema = schema(&snapshot.reader);
         let content = wanted(options, Id::Content);
-        let job = (content || wanted(options, Id::Rows))
-            .then(|| tables(&snapshot.reader).and_then(|tables| snapshot.reader.content(&tables, content)));
+        let job = (content || wanted(options, Id::Rows)).then(|| {
+            tables(&snapshot.reader).and_then(|tables| snapshot.reader.content(&tables, content))
+        });
         Self { snapshot, schema, job }
     }
 

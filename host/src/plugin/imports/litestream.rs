@@ -83,7 +83,12 @@ impl Host for State {
 impl HostSyncRequest for State {
     async fn new(&mut self, handle: Resource<Database>) -> wasmtime::Result<Resource<SyncRequest>> {
         let database = self.table.get(&handle)?.0.clone();
-        Ok(self.table.push(SyncRequest { database, timeout: None, after: None, read_only: false })?)
+        Ok(self.table.push(SyncRequest {
+            database,
+            timeout: None,
+            after: None,
+            read_only: false,
+        })?)
     }
 
     async fn set_timeout_ms(

@@ -137,10 +137,7 @@ impl HostTableContent for State {
         Ok(self.table.get(&handle)?.0.rows)
     }
 
-    async fn digest(
-        &mut self,
-        handle: Resource<TableContent>,
-    ) -> wasmtime::Result<Option<String>> {
+    async fn digest(&mut self, handle: Resource<TableContent>) -> wasmtime::Result<Option<String>> {
         Ok(self.table.get(&handle)?.0.digest.clone())
     }
 

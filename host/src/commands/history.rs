@@ -1,0 +1,286 @@
+//! `lsrun history`: what earlier verifications found out.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+use clap::{Args, FromArgMatches};
+use serde::Serialize;
+
+use super::{Failed, Start, context, terminal};
+use crate::cli::{Global, HISTORY};
+use crate::context::Context;
+use crate::error::{Error, Result};
+use crate::exit::Exit;
+use crate::history::{History, Past};
+use crate::report::Outcome;
+use crate::report::human::{bytes, duration};
+use crate::report::json::{milliseconds, time};
+use crate::terminal::Format;
+
+#[derive(Debug, Args)]
+struct Arguments {
+    /// An alias or a path; every database without
+    #[arg(value_name = "DATABASE")]
+    databases: Vec<String>,
+    /// How many runs of each database are shown
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..))]
+    limit: u32,
+    #[command(flatten)]
+    global: Global,
+}
+
+const EXAMPLES: &str = "Examples:
+  lsrun history                    one line for each database
+  lsrun history default            its runs
+  lsrun --format json history      for machines";
+
+/// Runs the command.
+pub(super) fn run(start: &Start) -> std::result::Result<Exit, Failed> {
+    let failed = |error: Error, global: &Global| (Box::new(terminal(global, start)), error);
+    let command = Arguments::augment_args(clap::Command::new("history"))
+        .bin_name("lsrun history")
+        .about(HISTORY)
+        .no_binary_name(true)
+        .after_help(EXAMPLES);
+    let matches = match command.try_get_matches_from(&start.arguments) {
+        Ok(matches) => matches,
+        Err(error) if error.kind() == clap::error::ErrorKind::DisplayHelp => {
+            terminal(&start.global, start).data(error.render().to_string().as_bytes());
+            return Ok(Exit::Success);
+        }
+        Err(error) => {
+            return Err(failed(super::arguments::usage(&error, "history"), &start.global));
+        }
+    };
+    let arguments = Arguments::from_arg_matches(&matches)
+        .map_err(|error| failed(super::arguments::usage(&error, "history"), &start.global))?;
+    let global = arguments.global.clone().or(&start.global);
+    let shown = || {
+        let context = context(&global, start, false)?;
+        show(&context, &arguments)
+    };
+    shown().map_err(|error| failed(error, &global))
+}
+
+fn show(context: &Context, arguments: &Arguments) -> Result<Exit> {
+    let history = History::of(&context.project, &context.environment)?;
+    let mut past = history.past(arguments.limit)?;
+    if !arguments.databases.is_empty() {
+        past = selected(context, past, &arguments.databases)?;
+    }
+    if past.is_empty() {
+        let named = arguments.databases.join(", ");
+        let of = if named.is_empty() { "this project".to_owned() } else { named };
+        return Err(Error::new(Exit::NothingSelected, format!("there is no history of {of}"))
+            .cause(format!("it would be in {}", history.path().display()))
+            .hint("lsrun verify makes some"));
+    }
+    let text = match context.terminal.format {
+        Format::Human if arguments.databases.is_empty() => overview(&history, &past)?,
+        Format::Human => runs(&history, &past)?,
+        Format::Json => format!("{}\n", json(&history, &past)?),
+        Format::Ndjson => {
+            past.iter().map(|one| format!("{}\n", line(&JsonNamed::of(one)))).collect()
+        }
+    };
+    context.terminal.data(text.as_bytes());
+    Ok(Exit::Success)
+}
+
+/// The databases that are named; also those that the project has no more.
+fn selected(context: &Context, past: Vec<Past>, words: &[String]) -> Result<Vec<Past>> {
+    let mut wanted = Vec::new();
+    for word in words {
+        match context.project.database(word) {
+            Ok(database) => wanted.push(database.path.display().to_string()),
+            Err(_gone) if past.iter().any(|one| one.name == *word || one.path == *word) => {
+                wanted.push(word.clone());
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(past
+        .into_iter()
+        .filter(|one| wanted.contains(&one.path) || wanted.contains(&one.name))
+        .collect())
+}
+
+/// The runs of each database, newest first; the databases by name.
+fn grouped(past: &[Past]) -> BTreeMap<(&str, &str), Vec<&Past>> {
+    let mut groups: BTreeMap<(&str, &str), Vec<&Past>> = BTreeMap::new();
+    // Under the name that it has now.
+    let mut names: BTreeMap<&str, &str> = BTreeMap::new();
+    for one in past {
+        let name = names.entry(&one.path).or_insert(&one.name);
+        groups.entry((name, &one.path)).or_default().push(one);
+    }
+    groups
+}
+
+/// When a database was last proved good, also when that is not among the runs shown.
+fn last_success(history: &History, path: &str, runs: &[&Past]) -> Result<Option<jiff::Timestamp>> {
+    match runs.iter().find(|run| run.outcome == Outcome::Passed) {
+        Some(run) => Ok(Some(run.started)),
+        None => history.last_success("verify", path),
+    }
+}
+
+fn mark(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Passed => "✓",
+        Outcome::Failed => "✗",
+        Outcome::Inconclusive => "?",
+        Outcome::Skipped => "-",
+    }
+}
+
+/// One line for each database, its runs as marks, the newest last.
+fn overview(history: &History, past: &[Past]) -> Result<String> {
+    let mut rows =
+        vec![["DATABASE", "LAST GOOD", "LAG", "RESTORE", "SIZE", "RUNS"].map(str::to_owned)];
+    for ((name, path), runs) in grouped(past) {
+        let newest = runs.iter().find(|run| run.restore.is_some());
+        rows.push([
+            name.to_owned(),
+            ago(last_success(history, path, &runs)?),
+            newest.and_then(|run| run.lag).map(duration).unwrap_or_default(),
+            newest.and_then(|run| run.restore).map(duration).unwrap_or_default(),
+            newest.and_then(|run| run.bytes).map(bytes).unwrap_or_default(),
+            runs.iter().rev().map(|run| mark(run.outcome)).collect(),
+        ]);
+    }
+    Ok(table(&rows))
+}
+
+/// A table of runs for each database.
+fn runs(history: &History, past: &[Past]) -> Result<String> {
+    let mut text = String::new();
+    for ((name, path), runs) in grouped(past) {
+        let last = ago(last_success(history, path, &runs)?);
+        let _infallible = writeln!(text, "{name}  {path}\nlast good: {last}");
+        let head = ["WHEN", "OUTCOME", "LAG", "RESTORE", "SIZE", "TOOK", "TXID", "NOT PASSED"];
+        let mut rows = vec![head.map(str::to_owned)];
+        for run in runs {
+            rows.push([
+                time(run.started),
+                format!("{} {}", mark(run.outcome), word(run.outcome)),
+                run.lag.map(duration).unwrap_or_default(),
+                run.restore.map(duration).unwrap_or_default(),
+                run.bytes.map(bytes).unwrap_or_default(),
+                duration(run.duration),
+                run.txid.clone().unwrap_or_default(),
+                run.not_passed.join(", "),
+            ]);
+        }
+        text.push_str(&table(&rows));
+    }
+    Ok(text)
+}
+
+fn word(outcome: Outcome) -> &'static str {
+    if outcome == Outcome::Passed { "verified" } else { outcome.word() }
+}
+
+fn ago(time: Option<jiff::Timestamp>) -> String {
+    let Some(time) = time else { return "never".to_owned() };
+    let seconds = jiff::Timestamp::now().duration_since(time).as_secs();
+    match seconds {
+        ..60 => "a moment ago".to_owned(),
+        60..3600 => format!("{} min ago", seconds / 60),
+        3600..172_800 => format!("{} h ago", seconds / 3600),
+        _ => format!("{} days ago", seconds / 86_400),
+    }
+}
+
+/// Columns as wide as their widest cell.
+fn table<const N: usize>(rows: &[[String; N]]) -> String {
+    let width = |column: usize| {
+        rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max()
+    };
+    let widths: Vec<usize> = (0..N).map(|column| width(column).unwrap_or_default()).collect();
+    let mut text = String::new();
+    for row in rows {
+        let mut line = String::new();
+        for (cell, width) in row.iter().zip(&widths) {
+            let _infallible = write!(line, "{cell:width$}  ");
+        }
+        text.push_str(line.trim_end());
+        text.push('\n');
+    }
+    text
+}
+
+#[derive(Serialize)]
+struct JsonHistory<'a> {
+    schema_version: u32,
+    command: &'a str,
+    databases: Vec<JsonDatabase<'a>>,
+}
+
+#[derive(Serialize)]
+struct JsonDatabase<'a> {
+    alias: &'a str,
+    path: &'a str,
+    last_success_at: Option<String>,
+    runs: Vec<JsonRun<'a>>,
+}
+
+#[derive(Serialize)]
+struct JsonNamed<'a> {
+    schema_version: u32,
+    alias: &'a str,
+    path: &'a str,
+    #[serde(flatten)]
+    run: JsonRun<'a>,
+}
+
+#[derive(Serialize)]
+struct JsonRun<'a> {
+    started_at: String,
+    outcome: &'a str,
+    txid: Option<&'a str>,
+    method: Option<&'a str>,
+    lag_ms: Option<u64>,
+    restore_ms: Option<u64>,
+    bytes: Option<u64>,
+    duration_ms: u64,
+    not_passed: &'a [String],
+}
+
+impl<'a> JsonNamed<'a> {
+    fn of(past: &'a Past) -> Self {
+        Self { schema_version: 1, alias: &past.name, path: &past.path, run: JsonRun::of(past) }
+    }
+}
+
+impl<'a> JsonRun<'a> {
+    fn of(past: &'a Past) -> Self {
+        Self {
+            started_at: time(past.started),
+            outcome: word(past.outcome),
+            txid: past.txid.as_deref(),
+            method: past.method.as_deref(),
+            lag_ms: past.lag.map(milliseconds),
+            restore_ms: past.restore.map(milliseconds),
+            bytes: past.bytes,
+            duration_ms: milliseconds(past.duration),
+            not_passed: &past.not_passed,
+        }
+    }
+}
+
+fn json(history: &History, past: &[Past]) -> Result<String> {
+    let mut databases = Vec::new();
+    for ((alias, path), runs) in grouped(past) {
+        let last_success_at = last_success(history, path, &runs)?.map(time);
+        let runs = runs.into_iter().map(JsonRun::of).collect();
+        databases.push(JsonDatabase { alias, path, last_success_at, runs });
+    }
+    Ok(line(&JsonHistory { schema_version: 1, command: "history", databases }))
+}
+
+fn line(value: &impl Serialize) -> String {
+    // Maps with string keys and plain values always serialise.
+    serde_json::to_string(value).unwrap_or_default()
+}

@@ -1,0 +1,366 @@
+//! What earlier runs found out: a small SQLite database per project, one row for
+//! each database of each run. It is written after a run and never in the way of
+//! one: who calls it turns its errors into warnings.
+
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags, OptionalExtension, TransactionBehavior, params};
+use sha2::{Digest, Sha256};
+
+use crate::environment::Environment;
+use crate::error::{Error, Result};
+use crate::exit::Exit;
+use crate::project::{Project, identity};
+use crate::report::{DatabaseReport, Outcome, Report};
+
+/// How many rows are kept of each database.
+const KEPT: u32 = 1000;
+/// How long another run may hold the file.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// What this lsrun writes; a file of a later one is left alone.
+const VERSION: i64 = 1;
+
+const CREATE: &str = "
+CREATE TABLE IF NOT EXISTS results (
+  id INTEGER PRIMARY KEY,
+  command TEXT NOT NULL,
+  name TEXT NOT NULL,
+  path TEXT NOT NULL,
+  started_ms INTEGER NOT NULL,
+  outcome TEXT NOT NULL,
+  txid TEXT,
+  method TEXT,
+  lag_ms INTEGER,
+  restore_ms INTEGER,
+  bytes INTEGER,
+  duration_ms INTEGER NOT NULL,
+  not_passed TEXT NOT NULL
+) STRICT;
+CREATE INDEX IF NOT EXISTS results_path ON results (path, command, started_ms);
+PRAGMA user_version = 1;
+";
+
+/// The history of one project.
+#[derive(Debug)]
+pub struct History {
+    path: PathBuf,
+}
+
+/// One database in one run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Past {
+    /// The alias, or the path of a database without one.
+    pub name: String,
+    /// The absolute path.
+    pub path: String,
+    /// When the run began.
+    pub started: jiff::Timestamp,
+    /// `passed`, `failed` or `inconclusive`.
+    pub outcome: Outcome,
+    /// The restored transaction.
+    pub txid: Option<String>,
+    /// How the replica was reached.
+    pub method: Option<String>,
+    /// The replication lag.
+    pub lag: Option<Duration>,
+    /// How long the restore took.
+    pub restore: Option<Duration>,
+    /// The size of the restored database.
+    pub bytes: Option<u64>,
+    /// From start to end.
+    pub duration: Duration,
+    /// The checks that failed or could not be carried out.
+    pub not_passed: Vec<String>,
+}
+
+impl History {
+    /// The one of `project`: in `LSRUN_STATE_DIR`, else in `lsrun` of
+    /// `XDG_STATE_HOME` or `~/.local/state`. Nothing is created yet.
+    ///
+    /// Fails when there is no such folder at all.
+    pub fn of(project: &Project, environment: &Environment) -> Result<Self> {
+        let folder = if let Some(folder) = environment.get("LSRUN_STATE_DIR") {
+            std::path::absolute(folder)?
+        } else if let Some(base) = environment.get("XDG_STATE_HOME").map(Path::new)
+            && base.is_absolute()
+        {
+            base.join("lsrun")
+        } else if let Some(home) = environment.get("HOME") {
+            Path::new(home).join(".local/state/lsrun")
+        } else {
+            return Err(Error::new(Exit::Unexpected, "there is no folder for the history")
+                .hint("set LSRUN_STATE_DIR"));
+        };
+        let file = identity(project.file.as_deref().unwrap_or(&project.root));
+        let digest = Sha256::digest(file.as_os_str().as_encoded_bytes());
+        let mut name = String::with_capacity(16);
+        for byte in digest.iter().take(8) {
+            use std::fmt::Write;
+            let _infallible = write!(name, "{byte:02x}");
+        }
+        Ok(Self { path: folder.join(name).join("history.sqlite3") })
+    }
+
+    /// Where it lies.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Adds the databases of a run about which something was found out: not those
+    /// that were skipped, and not those that were interrupted.
+    pub fn record(&self, report: &Report) -> Result<()> {
+        let worth = |it: &&DatabaseReport| it.outcome() != Outcome::Skipped && !it.interrupted();
+        let databases: Vec<&DatabaseReport> = report.databases.iter().filter(worth).collect();
+        if databases.is_empty() {
+            return Ok(());
+        }
+        self.create()
+            .and_then(|mut connection| insert(&mut connection, report, &databases))
+            .map_err(|error| self.failed("cannot be written", &error))
+    }
+
+    /// When the database at `path` was last proved good by `command`.
+    pub fn last_success(&self, command: &str, path: &str) -> Result<Option<jiff::Timestamp>> {
+        let Some(connection) = self.open()? else { return Ok(None) };
+        connection
+            .query_row(
+                "SELECT max(started_ms) FROM results
+                 WHERE path = ?1 AND command = ?2 AND outcome = 'passed'",
+                params![path, command],
+                |row| row.get::<_, Option<i64>>(0),
+            )
+            .optional()
+            .map(|found| found.flatten().and_then(timestamp))
+            .map_err(|error| self.failed("cannot be read", &error.into()))
+    }
+
+    /// What is known, newest first, at most `limit` for each database.
+    pub fn past(&self, limit: u32) -> Result<Vec<Past>> {
+        let Some(connection) = self.open()? else { return Ok(Vec::new()) };
+        past(&connection, limit).map_err(|error| self.failed("cannot be read", &error.into()))
+    }
+
+    /// The file, if it is there.
+    fn open(&self) -> Result<Option<Connection>> {
+        if !self.path.exists() {
+            return Ok(None);
+        }
+        // Not read-only: the journal of a run that was killed has to be undone.
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let open = || -> anyhow::Result<Connection> {
+            let connection = Connection::open_with_flags(&self.path, flags)?;
+            connection.busy_timeout(PATIENCE)?;
+            version(&connection)?;
+            Ok(connection)
+        };
+        open().map(Some).map_err(|error| self.failed("cannot be read", &error))
+    }
+
+    /// The file, created when it is missing, for this user alone.
+    fn create(&self) -> anyhow::Result<Connection> {
+        if let Some(folder) = self.path.parent() {
+            std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+        }
+        // SQLite gives its journal the mode of the database.
+        std::fs::OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .mode(0o600)
+            .open(&self.path)?;
+        let connection = Connection::open(&self.path)?;
+        connection.busy_timeout(PATIENCE)?;
+        // What a power cut takes is one row of a history.
+        connection.pragma_update(None, "synchronous", "NORMAL")?;
+        if version(&connection)? == 0 {
+            connection.execute_batch(&format!("BEGIN IMMEDIATE; {CREATE} COMMIT"))?;
+        }
+        Ok(connection)
+    }
+
+    fn failed(&self, what: &str, error: &anyhow::Error) -> Error {
+        let mut own =
+            Error::new(Exit::Unexpected, format!("the history {} {what}", self.path.display()));
+        for cause in error.chain() {
+            own = own.cause(cause);
+        }
+        own.hint("it can be removed; LSRUN_STATE_DIR names another folder")
+    }
+}
+
+/// The version of the file; 0 of a new one.
+fn version(connection: &Connection) -> anyhow::Result<i64> {
+    let version = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    anyhow::ensure!(version <= VERSION, "it was written by a later lsrun");
+    Ok(version)
+}
+
+fn insert(
+    connection: &mut Connection,
+    report: &Report,
+    databases: &[&DatabaseReport],
+) -> anyhow::Result<()> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    {
+        let mut insert = transaction.prepare(
+            "INSERT INTO results (command, name, path, started_ms, outcome, txid, method, lag_ms,
+               restore_ms, bytes, duration_ms, not_passed)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+        )?;
+        let mut prune = transaction.prepare(
+            "DELETE FROM results WHERE path = ?1 AND command = ?2 AND id <= (
+               SELECT id FROM results WHERE path = ?1 AND command = ?2
+               ORDER BY id DESC LIMIT 1 OFFSET ?3)",
+        )?;
+        for database in databases {
+            let not_passed: Vec<&str> = database.not_passed().map(|it| it.id.as_str()).collect();
+            insert.execute(params![
+                report.command,
+                database.name,
+                database.path,
+                report.started.as_millisecond(),
+                database.outcome().word(),
+                database.txid,
+                database.replication.as_ref().map(|it| it.method.as_str()),
+                database.replication.as_ref().map(|it| milliseconds(it.lag)),
+                database.restore.as_ref().map(|it| milliseconds(it.duration)),
+                database.restore.as_ref().map(|it| i64::try_from(it.bytes).unwrap_or(i64::MAX)),
+                milliseconds(database.duration),
+                serde_json::to_string(&not_passed)?,
+            ])?;
+            prune.execute(params![database.path, report.command, KEPT])?;
+        }
+    }
+    transaction.commit()?;
+    Ok(())
+}
+
+fn past(connection: &Connection, limit: u32) -> rusqlite::Result<Vec<Past>> {
+    let mut select = connection.prepare(
+        "SELECT name, path, started_ms, outcome, txid, method, lag_ms, restore_ms, bytes,
+                duration_ms, not_passed
+         FROM (SELECT *, row_number() OVER (PARTITION BY path ORDER BY id DESC) AS age FROM results)
+         WHERE age <= ?1 ORDER BY id DESC",
+    )?;
+    let rows = select.query_map([limit], |row| {
+        let time = |index| -> rusqlite::Result<Option<Duration>> {
+            Ok(row.get::<_, Option<i64>>(index)?.and_then(duration))
+        };
+        Ok(Past {
+            name: row.get(0)?,
+            path: row.get(1)?,
+            started: timestamp(row.get(2)?).unwrap_or_default(),
+            outcome: match row.get_ref(3)?.as_str()? {
+                "passed" => Outcome::Passed,
+                "failed" => Outcome::Failed,
+                _ => Outcome::Inconclusive,
+            },
+            txid: row.get(4)?,
+            method: row.get(5)?,
+            lag: time(6)?,
+            restore: time(7)?,
+            bytes: row.get::<_, Option<i64>>(8)?.and_then(|bytes| u64::try_from(bytes).ok()),
+            duration: time(9)?.unwrap_or_default(),
+            not_passed: serde_json::from_str(row.get_ref(10)?.as_str()?).unwrap_or_default(),
+        })
+    })?;
+    rows.collect()
+}
+
+fn milliseconds(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}
+
+fn duration(milliseconds: i64) -> Option<Duration> {
+    u64::try_from(milliseconds).ok().map(Duration::from_millis)
+}
+
+fn timestamp(milliseconds: i64) -> Option<jiff::Timestamp> {
+    jiff::Timestamp::from_millisecond(milliseconds).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+    use crate::report::tests::{check, report};
+
+    fn history(folder: &Path) -> History {
+        let environment = Environment::from_iter([("LSRUN_STATE_DIR", folder.to_str().unwrap())]);
+        History::of(&Project::without_file(folder), &environment).unwrap()
+    }
+
+    #[test]
+    fn what_was_found_out_comes_back_newest_first() {
+        let folder = tempfile::tempdir().unwrap();
+        let history = history(folder.path());
+        assert_eq!(history.past(10).unwrap(), []);
+        assert_eq!(history.last_success("verify", "/default").unwrap(), None);
+        let mut run = report(&["default"]);
+        history.record(&run).unwrap();
+        let success = run.started;
+        run.started += Duration::from_secs(60);
+        run.databases[0].checks.push(check("restore", Outcome::Failed));
+        history.record(&run).unwrap();
+        let past = history.past(10).unwrap();
+        assert_eq!(past.len(), 2);
+        assert_eq!((past[0].outcome, past[1].outcome), (Outcome::Failed, Outcome::Passed));
+        assert_eq!(past[0].not_passed, ["restore"]);
+        assert_eq!(history.past(1).unwrap(), past[..1]);
+        let last = history.last_success("verify", "/default").unwrap().unwrap();
+        assert_eq!(last.as_millisecond(), success.as_millisecond());
+        let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode(history.path()), 0o600);
+        assert_eq!(mode(history.path().parent().unwrap()), 0o700);
+    }
+
+    #[test]
+    fn what_was_not_looked_at_is_no_result() {
+        let folder = tempfile::tempdir().unwrap();
+        let history = history(folder.path());
+        let mut run = report(&["fresh", "cut"]);
+        run.databases[0].skipped = Some("fresh".into());
+        run.databases[1].error = Some(crate::stop::Stop::error(crate::stop::Signal::Interrupt));
+        history.record(&run).unwrap();
+        assert!(!history.path().exists());
+    }
+
+    #[test]
+    fn old_rows_go_and_two_runs_at_once_lose_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let history = history(folder.path());
+        let run = report(&["default"]);
+        history.record(&run).unwrap();
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| (0..5).for_each(|_| history.record(&run).unwrap()));
+            }
+        });
+        assert_eq!(history.past(100).unwrap().len(), 21);
+        let connection = Connection::open(history.path()).unwrap();
+        connection
+            .execute_batch(
+                "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n WHERE x < 1500)
+                 INSERT INTO results (command, name, path, started_ms, outcome, duration_ms, not_passed)
+                 SELECT 'verify', 'default', '/default', x, 'passed', 1, '[]' FROM n",
+            )
+            .unwrap();
+        history.record(&run).unwrap();
+        assert_eq!(history.past(5000).unwrap().len(), 1000);
+    }
+
+    #[test]
+    fn a_file_that_is_no_history_is_an_error_that_names_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let history = history(folder.path());
+        std::fs::create_dir_all(history.path().parent().unwrap()).unwrap();
+        std::fs::write(history.path(), "hello".repeat(1000)).unwrap();
+        let error = history.record(&report(&["default"])).unwrap_err();
+        assert!(error.message().contains("history.sqlite3"), "{error:?}");
+        assert!(history.past(1).is_err());
+    }
+}

@@ -1,0 +1,198 @@
+//! Brings the results of a run that proves something to where they are wanted
+//! besides standard output: files, GitHub, servers, the history.
+//!
+//! A file that cannot be written fails the run, because it was asked for; a server
+//! that cannot be reached and a history that cannot be kept are warnings.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use reqwest::Url;
+use tokio::task::JoinHandle;
+
+use super::{DatabaseReport, Report, github, junit, ping, prometheus, webhook};
+use crate::cache;
+use crate::config::Secret;
+use crate::context::Context;
+use crate::error::{Error, Result};
+use crate::exit::Exit;
+use crate::history::History;
+use crate::http::Patience;
+use crate::project::{ResultSettings, absolute};
+use crate::terminal::Format;
+
+/// Where results go.
+#[derive(Debug, Default)]
+pub struct Destinations {
+    junit: Option<PathBuf>,
+    prometheus: Option<PathBuf>,
+    ping: Option<Url>,
+    webhook: Option<Url>,
+}
+
+impl Destinations {
+    /// Those of the command line, and for the rest those of the project file.
+    ///
+    /// Fails, before anything is done, when a file has no folder or a URL is none.
+    pub fn of(context: &Context, given: &ResultSettings) -> Result<Self> {
+        let settings = &context.project.verify().results;
+        let file = |given: &Option<PathBuf>, set: &Option<PathBuf>, option: &str| {
+            let given = given.as_ref().map(|path| absolute(&context.cwd, path));
+            let Some(path) = given.or_else(|| set.clone()) else { return Ok(None) };
+            let folder = path.parent().is_some_and(Path::is_dir);
+            if folder && !path.is_dir() {
+                return Ok(Some(path));
+            }
+            let why = if folder { "it is a folder" } else { "its folder is not there" };
+            Err(Error::usage(format!("{option}: cannot write {}", path.display())).cause(why))
+        };
+        let url = |given: &Option<Secret>, set: &Option<Secret>, option: &str| {
+            let text = match (given, set) {
+                (Some(given), _) => given.expose().to_owned(),
+                (None, Some(set)) => {
+                    context.project.filled(set.expose(), &format!("verify.{option}"))?
+                }
+                (None, None) => return Ok(None),
+            };
+            match Url::parse(&text) {
+                Ok(url) if matches!(url.scheme(), "http" | "https") => Ok(Some(url)),
+                // It may be a secret with a typing error.
+                _ => Err(Error::usage(format!("{option} is no URL"))
+                    .hint("it begins with https:// or http://")),
+            }
+        };
+        Ok(Self {
+            junit: file(&given.junit, &settings.junit, "junit")?,
+            prometheus: file(&given.prometheus, &settings.prometheus, "prometheus")?,
+            ping: url(&given.ping, &settings.ping, "ping")?,
+            webhook: url(&given.webhook, &settings.webhook, "webhook")?,
+        })
+    }
+}
+
+/// The way of one run's results.
+pub struct Delivery {
+    context: Arc<Context>,
+    destinations: Destinations,
+    history: Option<History>,
+    started: Option<JoinHandle<Result<(), String>>>,
+}
+
+impl Delivery {
+    /// The run begins.
+    #[must_use]
+    pub fn begin(context: &Arc<Context>, destinations: Destinations) -> Self {
+        let history = match History::of(&context.project, &context.environment) {
+            Ok(history) => Some(history),
+            Err(error) => {
+                context.terminal.warning(&error.one_line());
+                None
+            }
+        };
+        let started = destinations.ping.clone().map(|url| tokio::spawn(ping::start(url)));
+        Self { context: Arc::clone(context), destinations, history, started }
+    }
+
+    /// When `command` last proved the database at `path` good, where that is known.
+    #[must_use]
+    pub fn last_success(&self, command: &str, path: &str) -> Option<jiff::Timestamp> {
+        match self.history.as_ref()?.last_success(command, path) {
+            Ok(last) => last,
+            Err(error) => {
+                self.context.terminal.warning(&error.one_line());
+                None
+            }
+        }
+    }
+
+    /// Nothing could be done.
+    pub async fn gave_up(mut self, error: &Error) {
+        self.pinged_start().await;
+        if let Some(url) = &self.destinations.ping {
+            self.told("ping", ping::fail(url, &error.one_line(), self.patience()).await);
+        }
+    }
+
+    /// The run is over. Gives the code of a delivery that failed the run.
+    pub async fn finish(mut self, report: &Report, exit: Exit) -> Exit {
+        let mut own = Exit::Success;
+        let mut file = |result: Result<()>| {
+            if let Err(error) = result {
+                self.context.terminal.error(&error);
+                own = own.worst(error.exit());
+            }
+        };
+        if let Some(path) = &self.destinations.junit {
+            file(junit::render(report).and_then(|xml| write(path, &xml)));
+        }
+        if let Some(path) = &self.destinations.prometheus {
+            let before = std::fs::read_to_string(path).unwrap_or_default();
+            let last =
+                |database: &DatabaseReport| self.last_success(&report.command, &database.path);
+            file(write(path, &prometheus::render(report, &before, last)));
+        }
+        if let Some(history) = &self.history
+            && let Err(error) = history.record(report)
+        {
+            self.context.terminal.warning(&error.one_line());
+        }
+        self.github(report);
+        self.pinged_start().await;
+        let patience = self.patience();
+        if let Some(url) = &self.destinations.ping {
+            self.told("ping", ping::finish(url, report, exit.worst(own), patience).await);
+        }
+        if let Some(url) = &self.destinations.webhook {
+            self.told("webhook", webhook::send(url, report, patience).await);
+        }
+        own
+    }
+
+    fn github(&self, report: &Report) {
+        let Context { environment, terminal, .. } = &*self.context;
+        if environment.get("GITHUB_ACTIONS") != Some("true") {
+            return;
+        }
+        let annotations = github::annotations(report);
+        match terminal.format {
+            Format::Human => terminal.data(annotations.as_bytes()),
+            Format::Json | Format::Ndjson => terminal.beside(&annotations),
+        }
+        let Some(path) = environment.get("GITHUB_STEP_SUMMARY") else { return };
+        let append = || -> std::io::Result<()> {
+            use std::io::Write;
+            let mut file = std::fs::OpenOptions::new().create(true).append(true).open(path)?;
+            file.write_all(github::summary(report).as_bytes())
+        };
+        if let Err(error) = append() {
+            terminal.warning(&format!("the step summary {path} cannot be written: {error}"));
+        }
+    }
+
+    /// The start comes before the end, or not at all.
+    async fn pinged_start(&mut self) {
+        let Some(started) = self.started.take() else { return };
+        if self.context.stop.signal().is_some() && !started.is_finished() {
+            started.abort();
+        } else if let Ok(result) = started.await {
+            self.told("ping", result);
+        }
+    }
+
+    fn patience(&self) -> Patience {
+        if self.context.stop.signal().is_some() { Patience::SHORT } else { Patience::default() }
+    }
+
+    fn told(&self, what: &str, result: Result<(), String>) {
+        if let Err(why) = result {
+            self.context.terminal.warning(&format!("{what}: {why}"));
+        }
+    }
+}
+
+/// Whole or not at all, readable by everybody: collectors run as others.
+fn write(path: &Path, text: &str) -> Result<()> {
+    cache::write_atomically(path, text.as_bytes(), 0o644).map_err(|error| {
+        Error::new(Exit::Unexpected, format!("cannot write {}", path.display())).cause(error)
+    })
+}

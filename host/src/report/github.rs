@@ -1,0 +1,124 @@
+//! What GitHub Actions shows: annotations at the run, and the summary of the step.
+
+use std::fmt::Write;
+
+use super::human::{bytes, duration};
+use super::{DatabaseReport, Outcome, Report};
+
+/// Workflow commands, a line each: an error for each database that was not proved,
+/// a warning for each optional check that did not pass.
+pub(super) fn annotations(report: &Report) -> String {
+    let mut text = String::new();
+    for database in &report.databases {
+        let title = match database.outcome() {
+            Outcome::Failed => format!("the backup of {} is wrong", database.name),
+            Outcome::Inconclusive => format!("the backup of {} is not proved", database.name),
+            Outcome::Passed | Outcome::Skipped => String::new(),
+        };
+        if !title.is_empty() {
+            command(&mut text, "error", &title, &reasons(database).join("\n"));
+        }
+        for check in database.checks.iter().filter(|check| check.optional) {
+            if matches!(check.outcome, Outcome::Failed | Outcome::Inconclusive) {
+                let title = format!("{}: {} (optional)", database.name, check.id);
+                command(&mut text, "warning", &title, &check.message);
+            }
+        }
+    }
+    text
+}
+
+/// Why a database was not proved, one entry for each reason.
+fn reasons(database: &DatabaseReport) -> Vec<String> {
+    let checks = database.not_passed().map(|check| {
+        let word = check.outcome.word();
+        if check.message.is_empty() {
+            format!("{}: {word}", check.id)
+        } else {
+            format!("{}: {word}: {}", check.id, check.message)
+        }
+    });
+    checks.chain(database.error.iter().map(crate::error::Error::one_line)).collect()
+}
+
+fn command(text: &mut String, level: &str, title: &str, message: &str) {
+    let title = escape(title).replace(':', "%3A").replace(',', "%2C");
+    let _infallible = writeln!(text, "::{level} title={title}::{}", escape(message));
+}
+
+fn escape(text: &str) -> String {
+    text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A")
+}
+
+/// Markdown: one table for all databases, the reasons below it.
+pub(super) fn summary(report: &Report) -> String {
+    let mut text = format!("### lsrun {}: {}\n\n", report.command, report.word(report.outcome()));
+    text.push_str("| database | outcome | lag | restore | size | TXID | took |\n");
+    text.push_str("|---|---|---|---|---|---|---|\n");
+    let mut below = String::new();
+    for database in &report.databases {
+        let outcome = database.outcome();
+        let mark = match outcome {
+            Outcome::Passed => "✅",
+            Outcome::Failed => "❌",
+            Outcome::Inconclusive => "❓",
+            Outcome::Skipped => "⏭️",
+        };
+        let restore = database.restore.as_ref();
+        let _infallible = writeln!(
+            text,
+            "| {} | {mark} {} | {} | {} | {} | {} | {} |",
+            cell(&database.name),
+            cell(report.word(outcome)),
+            database.replication.as_ref().map(|it| duration(it.lag)).unwrap_or_default(),
+            restore.map(|it| duration(it.duration)).unwrap_or_default(),
+            restore.map(|it| bytes(it.bytes)).unwrap_or_default(),
+            database.txid.as_deref().unwrap_or_default(),
+            duration(database.duration),
+        );
+        let why = match (outcome, &database.skipped) {
+            (Outcome::Skipped, Some(reason)) => vec![reason.clone()],
+            _ => reasons(database),
+        };
+        for reason in why {
+            let _infallible = writeln!(below, "- **{}** {}", cell(&database.name), cell(&reason));
+        }
+    }
+    text.push('\n');
+    if !below.is_empty() {
+        text.push_str(&below);
+        text.push('\n');
+    }
+    text
+}
+
+/// Text that neither ends a cell nor is read as markup.
+fn cell(text: &str) -> String {
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('|', "\\|")
+        .replace('*', "\\*")
+        .replace('`', "\\`")
+        .replace('\n', "<br>")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Check;
+    use super::super::tests::{check, report};
+    use super::*;
+
+    #[test]
+    fn what_was_not_proved_is_annotated_on_one_line() {
+        let mut run = report(&["good", "a,b:c"]);
+        let message = "100% wrong\nsee ::error".to_owned();
+        run.databases[1].checks.push(Check { message, ..check("rows", Outcome::Failed) });
+        assert_eq!(
+            annotations(&run),
+            "::error title=the backup of a%2Cb%3Ac is wrong::rows: failed: 100%25 wrong%0Asee ::error\n"
+        );
+        let summary = summary(&run);
+        assert!(summary.contains("| good | ✅ verified | 9 ms | 61 ms | 20 KiB |"), "{summary}");
+        assert!(summary.contains("- **a,b:c** rows: failed: 100% wrong<br>see"), "{summary}");
+    }
+}
