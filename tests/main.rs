@@ -9,6 +9,7 @@ mod config;
 mod plugins;
 mod quickstart;
 mod restore;
+mod s3;
 mod signals;
 mod support;
 mod verify;

@@ -20,7 +20,12 @@ impl Daemon {
             database.display(),
             replica.display()
         );
-        sandbox.write("daemon.yml", &config);
+        Self::run(sandbox, &config, || replica.join("ltx/0").is_dir())
+    }
+
+    /// With this configuration. Returns when `replicated` says so.
+    pub(crate) fn run(sandbox: &Sandbox, config: &str, replicated: impl Fn() -> bool) -> Self {
+        sandbox.write("daemon.yml", config);
         let log = std::fs::File::create(sandbox.path("daemon.log")).unwrap();
         let child = Command::new(litestream())
             .args(["replicate", "-config"])
@@ -31,7 +36,7 @@ impl Daemon {
             .stderr(log)
             .spawn()
             .unwrap();
-        wait_until("the daemon replicates", || replica.join("ltx/0").is_dir());
+        wait_until("the daemon replicates", replicated);
         Self { child }
     }
 

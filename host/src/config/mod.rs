@@ -131,7 +131,7 @@ pub struct Replica {
 }
 
 /// How bad a [`Problem`] is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Severity {
     /// lsrun refuses to go on.
     Error,
@@ -144,10 +144,23 @@ pub enum Severity {
 pub struct Problem {
     /// How bad it is.
     pub severity: Severity,
+    /// The code under which plugins see it (`types.wit`).
+    pub code: &'static str,
     /// What is wrong and where.
     pub message: String,
     /// What to do.
     pub hint: Option<String>,
+}
+
+impl From<&Error> for Problem {
+    fn from(error: &Error) -> Self {
+        Self {
+            severity: Severity::Error,
+            code: error.plugin_code(),
+            message: error.one_line(),
+            hint: error.hint_text().map(str::to_owned),
+        }
+    }
 }
 
 /// Everything wrong with the configuration: what [`Config::of`] refuses, the
@@ -160,17 +173,28 @@ pub fn problems(project: &Project, environment: &Environment) -> Vec<Problem> {
         let child = config.compose(&Purpose::Replicate { socket: None }, environment);
         errors = child.err().unwrap_or_default();
     }
-    let errors = errors.into_iter().map(|error| Problem {
-        severity: Severity::Error,
-        message: error.one_line(),
-        hint: error.hint_text().map(str::to_owned),
-    });
+    let errors = errors.iter().map(Problem::from);
     let warnings = config.warnings.into_iter().map(|message| Problem {
         severity: Severity::Warning,
+        code: "project",
         message,
         hint: None,
     });
     errors.chain(warnings).collect()
+}
+
+/// Where every entry's backup goes, with the name that messages give the entry;
+/// also of a configuration that [`Config::of`] refuses.
+#[must_use]
+pub fn replicas(project: &Project, environment: &Environment) -> Vec<(String, Replica)> {
+    let (config, _refused) = Config::build(project, environment);
+    let entries = config.entries.iter();
+    entries
+        .flat_map(|listed| {
+            let replicas = listed.replicas().into_iter();
+            replicas.map(|keys| (listed.name(), config.described(keys)))
+        })
+        .collect()
 }
 
 impl Config {
@@ -597,6 +621,10 @@ impl Config {
         let Some(replica) = replicas_of(&keys).into_iter().next() else {
             return Err(not_replicated(&database.name()));
         };
+        Ok(self.described(replica))
+    }
+
+    fn described(&self, replica: &Map) -> Replica {
         let text = self.lookup_text();
         let view = self.view(replica, &text);
         let folder = view.folder();
@@ -604,7 +632,7 @@ impl Config {
             Some(folder) => format!("file {}", folder.display()),
             None => view.destination().describe(),
         };
-        Ok(Replica { kind: view.kind(), description, folder, endpoint: view.endpoint() })
+        Replica { kind: view.kind(), description, folder, endpoint: view.endpoint() }
     }
 
     /// The keys of the entry of the database at `path`; for one in the folder of a
