@@ -162,9 +162,13 @@ exit 1
 
 /// A daemon that replicates into the bucket.
 fn daemon(sandbox: &Sandbox, server: &S3, more: &str) -> Daemon {
-    let database = sandbox.path("db.sqlite3");
-    let endpoint = server.endpoint();
-    let config = format!(
+    let config = daemons(sandbox, &server.endpoint(), more);
+    Daemon::run(sandbox, &config, || server.objects().join("shop").is_dir())
+}
+
+/// Its configuration.
+fn daemons(sandbox: &Sandbox, endpoint: &str, more: &str) -> String {
+    format!(
         "{more}
 access-key-id: {KEY}
 secret-access-key: {SECRET}
@@ -173,9 +177,8 @@ dbs:
   monitor-interval: 100ms
   replica: {{type: s3, bucket: {BUCKET}, path: shop, endpoint: '{endpoint}', sync-interval: 100ms}}
 ",
-        database.display()
-    );
-    Daemon::run(sandbox, &config, || server.objects().join("shop").is_dir())
+        sandbox.path("db.sqlite3").display()
+    )
 }
 
 #[test]
@@ -276,8 +279,14 @@ fn a_missing_bucket_is_told() {
 #[test]
 fn an_endpoint_that_refuses_is_told_at_once() {
     let sandbox = Sandbox::new();
-    sandbox.write("lsrun.yml", &project(&refusing(), BUCKET, "addr: ''"));
-    for words in [&["verify"][..], &["restore", "-o", "copy.sqlite3", "default"]] {
+    let endpoint = refusing();
+    sandbox.write("lsrun.yml", &project(&endpoint, BUCKET, "addr: ''"));
+    let url = format!("s3://{BUCKET}/shop?endpoint={endpoint}&region=us-east-1");
+    for words in [
+        &["verify"][..],
+        &["restore", "-o", "copy.sqlite3", "default"],
+        &["restore", "-o", "copy.sqlite3", &url],
+    ] {
         let started = Instant::now();
         with_keys(&sandbox, "LITESTREAM", SECRET, words)
             .expect(11)
@@ -332,4 +341,66 @@ fn restore_gives_up_on_an_endpoint_that_never_answers() {
 #[test]
 fn a_dry_run_gives_up_on_an_endpoint_that_never_answers() {
     gives_up(&["restore", "-dry-run", "--timeout", "3s", "-o", "copy.sqlite3", "default"]);
+}
+
+#[test]
+fn restore_of_a_url_gives_up_on_an_endpoint_that_never_answers() {
+    let (sandbox, silent) = (Sandbox::new(), Silent::start());
+    let url = format!("s3://{BUCKET}/shop?endpoint={}&region=us-east-1", silent.endpoint());
+    let words = ["restore", "--timeout", "3s", "-o", "copy.sqlite3", &url];
+    with_keys(&sandbox, "LITESTREAM", SECRET, &words).expect(11).says(&["in time"]);
+    assert!(!sandbox.path("copy.sqlite3").exists());
+    sandbox.assert_clean();
+}
+
+#[test]
+fn a_url_is_restored_without_a_project() {
+    let (sandbox, server) = (Sandbox::new(), S3::start(SECRET));
+    sandbox.write("lsrun.yml", &project(&server.endpoint(), BUCKET, "addr: ''"));
+    with_keys(&sandbox, "LITESTREAM", SECRET, &["verify"]).expect(0);
+    std::fs::remove_file(sandbox.path("lsrun.yml")).unwrap();
+    let url = format!("s3://{BUCKET}/shop?endpoint={}&region=us-east-1", server.endpoint());
+    let words = ["restore", "-o", "copy.sqlite3", &url];
+    with_keys(&sandbox, "LITESTREAM", SECRET, &words).expect(0);
+    assert_eq!(sandbox.integer("copy.sqlite3", USERS), 3);
+}
+
+#[test]
+fn a_daemon_whose_storage_never_answers_is_given_up() {
+    let (sandbox, silent) = (Sandbox::new(), Silent::start());
+    let (socket, lines) = Daemon::socket(&sandbox);
+    sandbox.write("lsrun.yml", &project(&silent.endpoint(), BUCKET, &lines));
+    let _daemon =
+        Daemon::run(&sandbox, &daemons(&sandbox, &silent.endpoint(), &lines), || socket.exists());
+    let started = Instant::now();
+    with_keys(&sandbox, "LITESTREAM", SECRET, &["verify", "--timeout", "3s"]).expect(11);
+    assert!(started.elapsed() < Duration::from_secs(20), "it took {:?}", started.elapsed());
+    assert!(socket.exists(), "the daemon keeps its socket");
+    sandbox.assert_clean();
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn interrupted_while_the_storage_never_answers() {
+    use std::process::Stdio;
+
+    let (sandbox, silent) = (Sandbox::new(), Silent::start());
+    sandbox.write("lsrun.yml", &project(&silent.endpoint(), BUCKET, "addr: ''"));
+    let child = sandbox
+        .command(&["verify"])
+        .env("LITESTREAM_ACCESS_KEY_ID", KEY)
+        .env("LITESTREAM_SECRET_ACCESS_KEY", SECRET)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let litestream = || children_in(&sandbox).iter().any(|words| words.contains("-once"));
+    wait_until("litestream runs", litestream);
+    let started = Instant::now();
+    let pid = rustix::process::Pid::from_child(&child);
+    rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+    Run::from(child.wait_with_output().unwrap()).expect(130);
+    assert!(started.elapsed() < Duration::from_secs(20), "it took {:?}", started.elapsed());
+    wait_until("litestream has gone", || children_in(&sandbox).is_empty());
+    sandbox.assert_clean();
 }

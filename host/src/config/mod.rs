@@ -130,6 +130,16 @@ pub struct Replica {
     pub endpoint: Option<(String, u16)>,
 }
 
+impl Replica {
+    /// What a replica URL alone says, as Litestream reads it.
+    #[must_use]
+    pub fn of_url(url: &str, environment: &Environment) -> Self {
+        let keys = Map(vec![("url".into(), Node::Text(Text::literal(url, Role::Plain)))]);
+        let (top, root, text) = (Map::default(), Path::new("/"), Text::as_written);
+        View { replica: &keys, top: &top, root, environment, text: &text }.described()
+    }
+}
+
 /// How bad a [`Problem`] is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Severity {
@@ -625,14 +635,7 @@ impl Config {
     }
 
     fn described(&self, replica: &Map) -> Replica {
-        let text = self.lookup_text();
-        let view = self.view(replica, &text);
-        let folder = view.folder();
-        let description = match &folder {
-            Some(folder) => format!("file {}", folder.display()),
-            None => view.destination().describe(),
-        };
-        Replica { kind: view.kind(), description, folder, endpoint: view.endpoint() }
+        self.view(replica, &self.lookup_text()).described()
     }
 
     /// The keys of the entry of the database at `path`; for one in the folder of a

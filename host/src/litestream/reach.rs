@@ -18,6 +18,11 @@ pub async fn reach(context: &Context, database: &Database, timeout: Duration) ->
     answers(&context.config()?.replica(database)?, timeout).await
 }
 
+/// The same for a replica URL.
+pub async fn reach_url(context: &Context, url: &str, timeout: Duration) -> Result<()> {
+    answers(&Replica::of_url(url, &context.environment), timeout).await
+}
+
 /// Everything wrong with the project's configuration, and every replica that does
 /// not answer. They are tried side by side.
 pub async fn problems(context: &Context, timeout: Duration) -> Vec<Problem> {
