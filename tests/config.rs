@@ -84,6 +84,7 @@ fn check_tells_everything_at_once() {
             "databases: {{one: 1.db, two: 2.db, three: 3.db}}
 litestream:
   nonsense: 1
+  access-key-id: $NOT_SET_ANYWHERE
   dbs:
   - {{path: one, replica: {{type: file, path: same}}}}
   - {{path: two, replica: {{type: file, path: same/}}}}
@@ -93,7 +94,15 @@ litestream:
         ),
     );
     let host = endpoint.trim_start_matches("http://");
-    let words = ["the same place", "thre", "three", "nonsense", "does not answer", host];
+    let words = [
+        "the same place",
+        "thre",
+        "three",
+        "nonsense",
+        "does not answer",
+        host,
+        "NOT_SET_ANYWHERE",
+    ];
     let json = check(&sandbox, 20, &words);
     assert_eq!(json["outcome"], "failed");
     let problems = json["problems"].as_array().unwrap();

@@ -373,7 +373,9 @@ fn a_daemon_whose_storage_never_answers_is_given_up() {
     let _daemon =
         Daemon::run(&sandbox, &daemons(&sandbox, &silent.endpoint(), &lines), || socket.exists());
     let started = Instant::now();
-    with_keys(&sandbox, "LITESTREAM", SECRET, &["verify", "--timeout", "3s"]).expect(11);
+    with_keys(&sandbox, "LITESTREAM", SECRET, &["verify", "--timeout", "3s"])
+        .expect(11)
+        .says(&["the litestream daemon cannot replicate", "deadline exceeded"]);
     assert!(started.elapsed() < Duration::from_secs(20), "it took {:?}", started.elapsed());
     assert!(socket.exists(), "the daemon keeps its socket");
     sandbox.assert_clean();
@@ -394,8 +396,9 @@ fn interrupted_while_the_storage_never_answers() {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    let litestream = || children_in(&sandbox).iter().any(|words| words.contains("-once"));
-    wait_until("litestream runs", litestream);
+    // The first is lsrun's own.
+    wait_until("litestream waits for the storage", || silent.connections() > 1);
+    assert!(children_in(&sandbox).iter().any(|words| words.contains("-once")));
     let started = Instant::now();
     let pid = rustix::process::Pid::from_child(&child);
     rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();

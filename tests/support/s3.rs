@@ -3,7 +3,7 @@
 
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 
@@ -91,6 +91,7 @@ pub(crate) fn refusing() -> String {
 /// Accepts connections, holds them open and never says a word. Dropped, it stops.
 pub(crate) struct Silent {
     address: SocketAddr,
+    accepted: Arc<AtomicUsize>,
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
@@ -101,13 +102,21 @@ impl Silent {
         let address = listener.local_addr().unwrap();
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);
+        let accepted = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&accepted);
         let thread = std::thread::spawn(move || {
             let mut held = Vec::new();
             while !stopped.load(Ordering::Acquire) {
                 held.extend(listener.accept());
+                count.store(held.len(), Ordering::Release);
             }
         });
-        Self { address, stop, thread: Some(thread) }
+        Self { address, accepted, stop, thread: Some(thread) }
+    }
+
+    /// How many connections it holds.
+    pub(crate) fn connections(&self) -> usize {
+        self.accepted.load(Ordering::Acquire)
     }
 
     /// Its URL.

@@ -179,10 +179,8 @@ impl From<&Error> for Problem {
 #[must_use]
 pub fn problems(project: &Project, environment: &Environment) -> Vec<Problem> {
     let (config, mut errors) = Config::build(project, environment);
-    if errors.is_empty() {
-        let child = config.compose(&Purpose::Replicate { socket: None }, environment);
-        errors = child.err().unwrap_or_default();
-    }
+    let child = config.compose(&Purpose::Replicate { socket: None }, environment);
+    errors.extend(child.err().unwrap_or_default());
     let errors = errors.iter().map(Problem::from);
     let warnings = config.warnings.into_iter().map(|message| Problem {
         severity: Severity::Warning,

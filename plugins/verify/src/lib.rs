@@ -17,8 +17,13 @@ lsrun_plugin::command!(run);
 /// How long the replica's place may take to answer a connection.
 const PROBE_MS: u64 = 3000;
 
-/// A step ended the proof; its check says why.
-struct Ended;
+/// A step ended the proof.
+enum Ended {
+    /// Its check says why.
+    Told,
+    /// Nothing could be proved with a project file that is wrong.
+    Project(Error),
+}
 
 fn run(invocation: &Invocation) -> Result<(), Error> {
     let databases = invocation.databases();
@@ -28,14 +33,17 @@ fn run(invocation: &Invocation) -> Result<(), Error> {
     // Found, or fetched on first use, before anything is written.
     litestream::version()?;
     // What happened is in the checks; the host makes the outcome of them.
-    let _ended = prove(database);
-    Ok(())
+    match prove(database) {
+        Ok(()) | Err(Ended::Told) => Ok(()),
+        Err(Ended::Project(error)) => Err(error),
+    }
 }
 
 fn prove(database: &Database) -> Result<(), Ended> {
     preflight(database)?;
     report::progress("writing the sentinel");
-    let sentinel = Sentinel::write(database).map_err(|error| could_not("sentinel", error))?;
+    let sentinel =
+        Sentinel::write(database).map_err(|error| could_not(&Check::new("sentinel"), error))?;
     let copy = restored(database, &sentinel)?;
     report::progress("checking the copy");
     checks::run(database, &copy);
@@ -68,10 +76,7 @@ fn preflight(database: &Database) -> Result<(), Ended> {
             check.passed(&replica);
             Ok(())
         }
-        Err(error) => {
-            check.inconclusive(&told(&error));
-            Err(Ended)
-        }
+        Err(error) => Err(could_not(&check, error)),
     }
 }
 
@@ -94,7 +99,7 @@ fn restored(database: &Database, sentinel: &Sentinel) -> Result<RestoredCopy, En
             }
             Ok(false) if synced.certain() => {
                 check.failed("the row that was replicated is not in the restored copy");
-                return Err(Ended);
+                return Err(Ended::Told);
             }
             Ok(false) => {
                 check.skipped("not yet there, the daemon had not seen it");
@@ -102,7 +107,7 @@ fn restored(database: &Database, sentinel: &Sentinel) -> Result<RestoredCopy, En
             }
             Err(error) => {
                 check.failed(&told(&error));
-                return Err(Ended);
+                return Err(Ended::Told);
             }
         }
     }
@@ -119,10 +124,7 @@ fn synced(database: &Database, after: Option<&str>) -> Result<SyncResult, Ended>
             check.passed("");
             Ok(synced)
         }
-        Err(error) => {
-            check.inconclusive(&told(&error));
-            Err(Ended)
-        }
+        Err(error) => Err(could_not(&check, error)),
     }
 }
 
@@ -131,15 +133,13 @@ fn restore(database: &Database, synced: &SyncResult) -> Result<RestoredCopy, End
     let copy = match RestoreRequest::new(database).start().and_then(|job| job.wait()) {
         Ok(copy) => copy,
         Err(error) => {
-            let message = told(&error);
             // The replica has just been brought up to date and it answers: what
             // cannot be restored now is no backup.
             if matches!(error.code.as_str(), "litestream" | "not-found") {
-                check.failed(&message);
-            } else {
-                check.inconclusive(&message);
+                check.failed(&told(&error));
+                return Err(Ended::Told);
             }
-            return Err(Ended);
+            return Err(could_not(&check, error));
         }
     };
     // TXIDs have 16 digits: their order is that of their text.
@@ -147,16 +147,20 @@ fn restore(database: &Database, synced: &SyncResult) -> Result<RestoredCopy, End
         && got < want
     {
         check.failed(&format!("restored TXID {got}, but the replica was said to have {want}"));
-        return Err(Ended);
+        return Err(Ended::Told);
     }
     check.passed("");
     Ok(copy)
 }
 
 /// Reports that a step could not be carried out.
-fn could_not(id: &str, error: Error) -> Ended {
-    Check::new(id).inconclusive(&told(&error));
-    Ended
+fn could_not(check: &Check, error: Error) -> Ended {
+    if error.code == "project" {
+        check.skipped("");
+        return Ended::Project(error);
+    }
+    check.inconclusive(&told(&error));
+    Ended::Told
 }
 
 /// An error as the message of a check.
