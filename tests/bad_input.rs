@@ -27,6 +27,37 @@ fn an_unknown_alias_suggests_the_nearest_and_creates_nothing() {
 }
 
 #[test]
+fn a_configuration_that_is_refused_or_lacks_a_variable() {
+    let sandbox = Sandbox::new();
+    sandbox.sql("two.sqlite3", "CREATE TABLE t (x)");
+    let write = |replica: &str, other: &str| {
+        sandbox.write(
+            "lsrun.yml",
+            &format!(
+                "databases: {{default: db.sqlite3, two: two.sqlite3}}
+litestream:
+  dbs:
+  - {{path: default, replica: {{type: file, path: {replica}}}}}
+  - {{path: two, replica: {{type: file, path: {other}}}}}
+"
+            ),
+        );
+    };
+    write("same", "same");
+    for words in [&["verify"][..], &["restore", "-o", "copy.sqlite3", "default"], &["config"]] {
+        sandbox.lsrun(words).expect(20).says(&["the same place: file"]);
+    }
+    assert_eq!(sandbox.names(""), ["db.sqlite3", "lsrun.yml", "tmp", "two.sqlite3"]);
+    // The others go on.
+    write("$NOT_SET_ANYWHERE", "replica");
+    let run = sandbox.lsrun(&["verify", "--format", "json"]).expect(20);
+    let json = run.json();
+    assert!(json["databases"][0].to_string().contains("NOT_SET_ANYWHERE is not set"));
+    assert_eq!(json["databases"][1]["outcome"], "verified");
+    sandbox.assert_clean();
+}
+
+#[test]
 fn an_unknown_command_suggests_the_nearest() {
     let sandbox = Sandbox::new();
     sandbox.lsrun(&["verfy"]).expect(2).says(&["verfy", "did you mean verify?"]);

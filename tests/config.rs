@@ -1,6 +1,7 @@
 //! `lsrun config`.
 
-use crate::support::Sandbox;
+use crate::support::s3::refusing;
+use crate::support::{PROJECT, Run, Sandbox};
 
 #[test]
 fn config_prints_yaml_or_json_without_binary_or_credentials() {
@@ -34,4 +35,135 @@ fn secrets_of_the_file_are_printed_as_they_stand_there() {
     let run = sandbox.lsrun(&["config"]).expect(0);
     let parsed: serde_yaml::Value = serde_yaml::from_str(&run.stdout).unwrap();
     assert_eq!(parsed["secret-access-key"], "a: #b");
+}
+
+/// Runs `config --check` for people, then as JSON, and gives the JSON.
+#[track_caller]
+fn check(sandbox: &Sandbox, code: i32, words: &[&str]) -> serde_json::Value {
+    let human = sandbox.lsrun(&["config", "--check"]).expect(code);
+    let json = sandbox.lsrun(&["config", "-check", "--format", "json"]).expect(code).json();
+    assert_eq!((&json["schema_version"], &json["command"]), (&1.into(), &"config".into()));
+    let told: String =
+        json["problems"].as_array().unwrap().iter().map(|it| format!("{it}")).collect();
+    for word in words {
+        assert!(human.stdout.contains(word), "{word:?} is not said:\n{}", human.stdout);
+        assert!(told.contains(word), "{word:?} is not in {told}");
+    }
+    json
+}
+
+#[test]
+fn check_of_a_good_project() {
+    let sandbox = Sandbox::empty();
+    sandbox.write("lsrun.yml", PROJECT);
+    sandbox.lsrun(&["config", "--check"]).expect(0).says(&["good"]);
+    let json = check(&sandbox, 0, &[]);
+    assert_eq!((&json["outcome"], &json["problems"]), (&"passed".into(), &serde_json::json!([])));
+    assert_eq!(sandbox.names(""), ["lsrun.yml", "tmp"]);
+}
+
+#[test]
+fn check_shows_warnings_and_passes() {
+    let sandbox = Sandbox::empty();
+    let text = PROJECT.replace("litestream:", "litestream:\n  sync-intervall: 1s");
+    sandbox.write("lsrun.yml", &text);
+    let json = check(&sandbox, 0, &["sync-intervall", "sync-interval"]);
+    assert_eq!(json["outcome"], "passed");
+    assert_eq!(json["problems"][0]["severity"], "warning");
+    let run = sandbox.lsrun(&["config", "--check"]);
+    assert_eq!(run.stderr, "", "each is told once");
+}
+
+#[test]
+fn check_tells_everything_at_once() {
+    let sandbox = Sandbox::empty();
+    let endpoint = refusing();
+    sandbox.write(
+        "lsrun.yml",
+        &format!(
+            "databases: {{one: 1.db, two: 2.db, three: 3.db}}
+litestream:
+  nonsense: 1
+  access-key-id: $NOT_SET_ANYWHERE
+  dbs:
+  - {{path: one, replica: {{type: file, path: same}}}}
+  - {{path: two, replica: {{type: file, path: same/}}}}
+  - {{path: thre}}
+  - {{path: three, replica: {{type: s3, bucket: b, path: p, endpoint: '{endpoint}'}}}}
+"
+        ),
+    );
+    let host = endpoint.trim_start_matches("http://");
+    let words = [
+        "the same place",
+        "thre",
+        "three",
+        "nonsense",
+        "does not answer",
+        host,
+        "NOT_SET_ANYWHERE",
+    ];
+    let json = check(&sandbox, 20, &words);
+    assert_eq!(json["outcome"], "failed");
+    let problems = json["problems"].as_array().unwrap();
+    let severities: Vec<_> = problems.iter().map(|it| it["severity"].as_str().unwrap()).collect();
+    assert!(severities.is_sorted(), "errors come first: {severities:?}");
+    assert!(problems.iter().any(|it| it["code"] == "unreachable"));
+    assert!(problems.iter().any(|it| it["hint"].is_string()));
+}
+
+#[test]
+fn check_names_every_variable_that_is_not_set() {
+    let sandbox = Sandbox::empty();
+    sandbox.write("lsrun.yml", "databases: {default: db.sqlite3}\n");
+    let words =
+        ["LITESTREAM_REPLICA_BUCKET", "LITESTREAM_ACCESS_KEY_ID", "LITESTREAM_SECRET_ACCESS_KEY"];
+    check(&sandbox, 20, &words);
+}
+
+#[test]
+fn check_of_a_replica_that_alone_does_not_answer() {
+    let sandbox = Sandbox::empty();
+    let endpoint = refusing();
+    sandbox.write(
+        "lsrun.yml",
+        &format!(
+            "databases: {{default: db.sqlite3}}
+litestream:
+  dbs:
+  - {{path: default, replica: {{type: s3, bucket: b, path: p, endpoint: '{endpoint}', access-key-id: a, secret-access-key: 'hush: \"'}}}}
+"
+        ),
+    );
+    let json = check(&sandbox, 11, &["default", "does not answer"]);
+    assert_eq!(json["outcome"], "inconclusive");
+    assert!(!json.to_string().contains("hush"));
+    // Litestream would go through the proxy, and so the address itself says nothing.
+    let named = endpoint.replace("127.0.0.1", "storage.invalid");
+    let text = std::fs::read_to_string(sandbox.path("lsrun.yml")).unwrap();
+    sandbox.write("lsrun.yml", &text.replace(&endpoint, &named));
+    check(&sandbox, 11, &["storage.invalid"]);
+    let run: Run = sandbox
+        .command(&["config", "--check"])
+        .env("HTTP_PROXY", &endpoint)
+        .output()
+        .unwrap()
+        .into();
+    run.expect(0);
+}
+
+#[test]
+fn a_configuration_that_is_refused_is_not_printed() {
+    let sandbox = Sandbox::empty();
+    sandbox.write(
+        "lsrun.yml",
+        "databases: {one: 1.db, two: 2.db}
+litestream:
+  dbs:
+  - {path: one, replica: {type: file, path: same}}
+  - {path: two, replica: {type: file, path: same}}
+",
+    );
+    let run = sandbox.lsrun(&["config"]).expect(20).says(&["the same place"]);
+    assert_eq!(run.stdout, "");
 }

@@ -12,6 +12,7 @@ mod quickstart;
 mod replicate;
 mod restore;
 mod results;
+mod s3;
 mod signals;
 mod support;
 mod verify;

@@ -92,6 +92,16 @@ fn no_backup_leaves_the_database_as_it_was() {
 }
 
 #[test]
+fn a_variable_that_is_not_set_is_no_missing_backup() {
+    let sandbox = Sandbox::new();
+    sandbox.write("lsrun.yml", &PROJECT.replace("path: replica", "path: $NOT_SET_ANYWHERE"));
+    for flags in [&["-o", "copy.sqlite3"][..], &["-if-replica-exists", "-o", "copy.sqlite3"]] {
+        let arguments = [&["restore"][..], flags, &["default"]].concat();
+        sandbox.lsrun(&arguments).expect(20).says(&["NOT_SET_ANYWHERE is not set"]);
+    }
+}
+
+#[test]
 fn a_damaged_backup_leaves_the_database_as_it_was() {
     let sandbox = backed_up();
     let level = sandbox.path("replica/ltx/0");

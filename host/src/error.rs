@@ -58,7 +58,7 @@ impl Error {
             Exit::CheckFailed => "failed",
             Exit::HookRefused => "refused",
             Exit::PluginDenied => "denied",
-            Exit::Project => "not-found",
+            Exit::Project => "project",
             Exit::Usage => "invalid",
             Exit::LitestreamMissing => "no-litestream",
             Exit::Litestream => "litestream",

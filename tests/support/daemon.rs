@@ -20,18 +20,34 @@ impl Daemon {
             database.display(),
             replica.display()
         );
-        sandbox.write("daemon.yml", &config);
+        Self::run(sandbox, &config, || replica.join("ltx/0").is_dir())
+    }
+
+    /// With this configuration. Returns when `replicated` says so.
+    pub(crate) fn run(sandbox: &Sandbox, config: &str, replicated: impl Fn() -> bool) -> Self {
+        Self::with(sandbox, config, &[], replicated)
+    }
+
+    /// With this configuration and these variables.
+    pub(crate) fn with(
+        sandbox: &Sandbox,
+        config: &str,
+        variables: &[(&str, &str)],
+        replicated: impl Fn() -> bool,
+    ) -> Self {
+        sandbox.write("daemon.yml", config);
         let log = std::fs::File::create(sandbox.path("daemon.log")).unwrap();
         let child = Command::new(litestream())
             .args(["replicate", "-config"])
             .arg(sandbox.path("daemon.yml"))
             .env_remove("AWS_CA_BUNDLE")
+            .envs(variables.iter().copied())
             .stdin(Stdio::null())
             .stdout(log.try_clone().unwrap())
             .stderr(log)
             .spawn()
             .unwrap();
-        wait_until("the daemon replicates", || replica.join("ltx/0").is_dir());
+        wait_until("the daemon replicates", replicated);
         Self { child }
     }
 

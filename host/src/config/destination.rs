@@ -3,6 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::Replica;
 use super::tree::{Map, Text};
 use crate::environment::Environment;
 use crate::project::{absolute, expand_home, identity};
@@ -197,9 +198,32 @@ impl View<'_> {
         Destination { kind, host, bucket, path }
     }
 
+    /// The replica as the rest of lsrun sees it.
+    pub(super) fn described(&self) -> Replica {
+        let folder = self.folder();
+        let description = match &folder {
+            Some(folder) => format!("file {}", folder.display()),
+            None => self.destination().describe(),
+        };
+        Replica { kind: self.kind(), description, folder, endpoint: self.endpoint() }
+    }
+
     /// The server to probe before a call that could hang, where it is known
-    /// without asking the provider's library.
-    pub(super) fn endpoint(&self) -> Option<(String, u16)> {
+    /// without asking the provider's library, and where Litestream itself would
+    /// connect to it and not to a proxy.
+    fn endpoint(&self) -> Option<(String, u16)> {
+        let (host, port) = self.server()?;
+        let by_http = !matches!(self.kind().as_str(), "sftp" | "nats");
+        let own = host == "localhost"
+            || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback());
+        let proxied = || {
+            let names = ["HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy"];
+            names.iter().any(|name| self.environment.get(name).is_some())
+        };
+        (!by_http || own || !proxied()).then_some((host, port))
+    }
+
+    fn server(&self) -> Option<(String, u16)> {
         let url = self.url();
         let of_url = |default| url.as_ref().and_then(|url| host_and_port(&url.host, default));
         match self.kind().as_str() {

@@ -130,8 +130,18 @@ pub struct Replica {
     pub endpoint: Option<(String, u16)>,
 }
 
+impl Replica {
+    /// What a replica URL alone says, as Litestream reads it.
+    #[must_use]
+    pub fn of_url(url: &str, environment: &Environment) -> Self {
+        let keys = Map(vec![("url".into(), Node::Text(Text::literal(url, Role::Plain)))]);
+        let (top, root, text) = (Map::default(), Path::new("/"), Text::as_written);
+        View { replica: &keys, top: &top, root, environment, text: &text }.described()
+    }
+}
+
 /// How bad a [`Problem`] is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Severity {
     /// lsrun refuses to go on.
     Error,
@@ -144,10 +154,23 @@ pub enum Severity {
 pub struct Problem {
     /// How bad it is.
     pub severity: Severity,
+    /// The code under which plugins see it (`types.wit`).
+    pub code: &'static str,
     /// What is wrong and where.
     pub message: String,
     /// What to do.
     pub hint: Option<String>,
+}
+
+impl From<&Error> for Problem {
+    fn from(error: &Error) -> Self {
+        Self {
+            severity: Severity::Error,
+            code: error.plugin_code(),
+            message: error.one_line(),
+            hint: error.hint_text().map(str::to_owned),
+        }
+    }
 }
 
 /// Everything wrong with the configuration: what [`Config::of`] refuses, the
@@ -156,21 +179,30 @@ pub struct Problem {
 #[must_use]
 pub fn problems(project: &Project, environment: &Environment) -> Vec<Problem> {
     let (config, mut errors) = Config::build(project, environment);
-    if errors.is_empty() {
-        let child = config.compose(&Purpose::Replicate { socket: None }, environment);
-        errors = child.err().unwrap_or_default();
-    }
-    let errors = errors.into_iter().map(|error| Problem {
-        severity: Severity::Error,
-        message: error.one_line(),
-        hint: error.hint_text().map(str::to_owned),
-    });
+    let child = config.compose(&Purpose::Replicate { socket: None }, environment);
+    errors.extend(child.err().unwrap_or_default());
+    let errors = errors.iter().map(Problem::from);
     let warnings = config.warnings.into_iter().map(|message| Problem {
         severity: Severity::Warning,
+        code: "project",
         message,
         hint: None,
     });
     errors.chain(warnings).collect()
+}
+
+/// Where every entry's backup goes, with the name that messages give the entry;
+/// also of a configuration that [`Config::of`] refuses.
+#[must_use]
+pub fn replicas(project: &Project, environment: &Environment) -> Vec<(String, Replica)> {
+    let (config, _refused) = Config::build(project, environment);
+    let entries = config.entries.iter();
+    entries
+        .flat_map(|listed| {
+            let replicas = listed.replicas().into_iter();
+            replicas.map(|keys| (listed.name(), config.described(keys)))
+        })
+        .collect()
 }
 
 impl Config {
@@ -598,14 +630,11 @@ impl Config {
         let Some(replica) = replicas_of(&keys).into_iter().next() else {
             return Err(not_replicated(&database.name()));
         };
-        let text = self.lookup_text();
-        let view = self.view(replica, &text);
-        let folder = view.folder();
-        let description = match &folder {
-            Some(folder) => format!("file {}", folder.display()),
-            None => view.destination().describe(),
-        };
-        Ok(Replica { kind: view.kind(), description, folder, endpoint: view.endpoint() })
+        Ok(self.described(replica))
+    }
+
+    fn described(&self, replica: &Map) -> Replica {
+        self.view(replica, &self.lookup_text()).described()
     }
 
     /// The keys of the entry of the database at `path`; for one in the folder of a

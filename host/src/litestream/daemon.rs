@@ -63,11 +63,13 @@ impl Control {
         database: &Path,
         timeout: Duration,
     ) -> std::result::Result<Synced, ControlError> {
+        // The daemon takes whole seconds. Its own deadline comes first, give or
+        // take the half of one: its answer says more.
+        let half = Duration::from_millis(500);
+        let all = timeout + half;
         let body = serde_json::json!({
-            "path": database, "wait": true, "timeout": timeout.as_secs().max(1),
+            "path": database, "wait": true, "timeout": all.as_secs().max(1),
         });
-        // The daemon's own deadline comes first: its answer says more.
-        let all = timeout + Duration::from_millis(500);
         match tokio::time::timeout(all, self.post("/sync", body.to_string())).await {
             Ok(answer) => answer,
             Err(_late) => Err(Error::inconclusive("the litestream daemon does not answer in time")

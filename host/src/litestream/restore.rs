@@ -9,10 +9,10 @@ use std::time::{Duration, Instant};
 use crate::config::Purpose;
 use crate::context::Context;
 use crate::error::{Error, Result};
-use crate::litestream::child;
 use crate::litestream::feature::{self, Feature};
 use crate::litestream::sync::explain;
 use crate::litestream::txid::Txid;
+use crate::litestream::{child, reach};
 use crate::project::Database;
 use crate::report::human;
 use crate::scratch::Scratch;
@@ -220,13 +220,17 @@ async fn run(
     if let Some(files) = request.parallelism {
         arguments.extend(["-parallelism".into(), files.to_string().into()]);
     }
+    // Litestream would try a dead server for minutes.
+    let probe = request.patience.min(Duration::from_secs(5));
     let config = match &request.source {
         Source::Database(database) => {
+            reach::reach(context, database, probe).await?;
             arguments.push(database.path.clone().into());
             let purpose = Purpose::Read { database: Some(database.path.clone()) };
             Some(context.config()?.for_child(&purpose, &context.environment)?)
         }
         Source::Url(url) => {
+            reach::reach_url(context, url, probe).await?;
             arguments.push(url.into());
             None
         }

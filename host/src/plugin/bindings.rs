@@ -14,6 +14,7 @@ wasmtime::component::bindgen!({
         "lsrun:host/types.restored-copy": handles::RestoredCopy,
         "lsrun:host/types.restore-plan": handles::RestorePlan,
         "lsrun:host/types.invocation": handles::Invocation,
+        "lsrun:host/config.problem": handles::Problem,
         "lsrun:host/litestream.sync-request": handles::SyncRequest,
         "lsrun:host/litestream.sync-job": handles::SyncJob,
         "lsrun:host/litestream.sync-result": handles::SyncResult,

@@ -43,6 +43,7 @@ pub fn from_guest(error: types::Error) -> Error {
         "failed" => (Exit::CheckFailed, "failed"),
         "refused" => (Exit::HookRefused, "refused"),
         "denied" => (Exit::PluginDenied, "denied"),
+        "project" => (Exit::Project, "project"),
         "not-found" => (Exit::Inconclusive, "not-found"),
         "invalid" => (Exit::Usage, "invalid"),
         "exists" => (Exit::Inconclusive, "exists"),

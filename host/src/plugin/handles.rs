@@ -48,6 +48,9 @@ pub struct InvocationData {
     pub timeout: Duration,
 }
 
+/// `config.problem`.
+pub struct Problem(pub crate::config::Problem);
+
 /// `litestream.sync-request`.
 pub struct SyncRequest {
     /// Whose.

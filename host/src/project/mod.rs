@@ -242,7 +242,7 @@ impl Project {
             }
             None => format!("there is no lsrun.yml that would know the database `{name}`"),
         };
-        settings::did_you_mean(Error::project(message), name, &aliases)
+        settings::did_you_mean(Error::project(message).code("not-found"), name, &aliases)
     }
 
     /// `None` when there is no such alias; an error when it is of another engine.

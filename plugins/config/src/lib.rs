@@ -1,12 +1,21 @@
-//! `lsrun config`: prints the Litestream configuration that the project file gives.
+//! `lsrun config`: prints the Litestream configuration that the project file gives,
+//! or what is wrong with it.
+
+mod problems;
 
 use lsrun_plugin::prelude::*;
 
 lsrun_plugin::manifest!("../manifest.yml");
 lsrun_plugin::command!(run);
 
+/// How long a replica may take to accept a connection, in milliseconds.
+const REACH: u64 = 3000;
+
 fn run(invocation: &Invocation) -> Result<(), Error> {
     let json = invocation.argument("format").iter().any(|format| format == "json");
+    if invocation.flag("check") {
+        return problems::check(json);
+    }
     // What stands in the file is the user's own; references stay references.
     let text = config::render_with_secrets(if json { "json" } else { "yaml" })?;
     report::data(text.as_bytes());

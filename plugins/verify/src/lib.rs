@@ -22,8 +22,13 @@ lsrun_plugin::command!(run);
 /// How long the replica's place may take to answer a connection.
 const PROBE_MS: u64 = 3000;
 
-/// A step ended the proof; its check says why.
-pub(crate) struct Ended;
+/// A step ended the proof.
+pub(crate) enum Ended {
+    /// Its check says why.
+    Told,
+    /// Nothing could be proved with a project file that is wrong.
+    Project(Error),
+}
 
 fn run(invocation: &Invocation) -> Result<(), Error> {
     let databases = invocation.databases();
@@ -34,8 +39,10 @@ fn run(invocation: &Invocation) -> Result<(), Error> {
     // Found, or fetched on first use, before anything is written.
     litestream::version()?;
     // What happened is in the checks; the host makes the outcome of them.
-    let _ended = prove(database, &options);
-    Ok(())
+    match prove(database, &options) {
+        Ok(()) | Err(Ended::Told) => Ok(()),
+        Err(Ended::Project(error)) => Err(error),
+    }
 }
 
 fn prove(database: &Database, options: &Options) -> Result<(), Ended> {
@@ -94,10 +101,7 @@ fn preflight(database: &Database, options: &Options) -> Result<(), Ended> {
             check.passed(&replica);
             Ok(())
         }
-        Err(error) => {
-            check.inconclusive(&told(&error));
-            Err(Ended)
-        }
+        Err(error) => Err(could_not(&check, error)),
     }
 }
 
@@ -108,7 +112,7 @@ fn with_sentinel(
 ) -> Result<(Sentinel, Option<Live>), Ended> {
     report::progress("writing the sentinel");
     let written = Sentinel::write(database, options.compares());
-    let sentinel = written.map_err(|error| could_not("sentinel", &error))?;
+    let sentinel = written.map_err(|error| could_not(&Check::new("sentinel"), error))?;
     let (sentinel, snapshot) = sentinel;
     Ok((sentinel, snapshot.map(|snapshot| Live::start(snapshot, options))))
 }
@@ -130,7 +134,7 @@ fn restored(database: &Database, sentinel: &Sentinel) -> Result<RestoredCopy, En
             }
             Ok(false) if synced.certain() => {
                 check.failed("the row that was replicated is not in the restored copy");
-                return Err(Ended);
+                return Err(Ended::Told);
             }
             Ok(false) => {
                 check.skipped("not yet there, the daemon had not seen it");
@@ -138,7 +142,7 @@ fn restored(database: &Database, sentinel: &Sentinel) -> Result<RestoredCopy, En
             }
             Err(error) => {
                 check.failed(&told(&error));
-                return Err(Ended);
+                return Err(Ended::Told);
             }
         }
     }
@@ -163,10 +167,7 @@ fn synced(database: &Database, after: Option<&str>, read_only: bool) -> Result<S
             check.passed("");
             Ok(synced)
         }
-        Err(error) => {
-            check.inconclusive(&told(&error));
-            Err(Ended)
-        }
+        Err(error) => Err(could_not(&check, error)),
     }
 }
 
@@ -190,18 +191,16 @@ fn restore(
     let copy = match set.and_then(|()| request.start()).and_then(|job| job.wait()) {
         Ok(copy) => copy,
         Err(error) => {
-            let message = told(&error);
             // The replica answers: what cannot be restored now is no backup. A
             // point that does not exist says nothing about those that do.
             let wrong = error.code == "litestream"
                 || (error.code == "not-found"
                     && synced.is_some_and(|synced| synced.method() != "none"));
             if wrong {
-                check.failed(&message)
-            } else {
-                check.inconclusive(&message)
+                check.failed(&told(&error));
+                return Err(Ended::Told);
             }
-            return Err(Ended);
+            return Err(could_not(&check, error));
         }
     };
     let want = match point {
@@ -213,16 +212,20 @@ fn restore(
         && got < want
     {
         check.failed(&format!("restored TXID {got}, but the replica should have {want}"));
-        return Err(Ended);
+        return Err(Ended::Told);
     }
     check.passed("");
     Ok(copy)
 }
 
 /// Reports that a step could not be carried out.
-pub(crate) fn could_not(id: &str, error: &Error) -> Ended {
-    Check::new(id).inconclusive(&told(error));
-    Ended
+pub(crate) fn could_not(check: &Check, error: Error) -> Ended {
+    if error.code == "project" {
+        check.skipped("");
+        return Ended::Project(error);
+    }
+    check.inconclusive(&told(&error));
+    Ended::Told
 }
 
 /// An error as the message of a check.

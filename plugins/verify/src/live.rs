@@ -2,6 +2,7 @@
 //! the content of its tables, read in the host while the replica is waited for and
 //! restored.
 
+use lsrun_plugin::host::report::Check;
 use lsrun_plugin::host::sqlite::{Connection, ContentJob, TableContent, Value};
 use lsrun_plugin::prelude::*;
 
@@ -60,7 +61,8 @@ pub(crate) fn without_sentinel(
     if !options.compares() {
         return Ok(None);
     }
-    let snapshot = Snapshot::of_now(database).map_err(|error| could_not("snapshot", &error))?;
+    let snapshot =
+        Snapshot::of_now(database).map_err(|error| could_not(&Check::new("snapshot"), error))?;
     Ok(snapshot.map(|snapshot| Live::start(snapshot, options)))
 }
 

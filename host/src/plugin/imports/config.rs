@@ -1,8 +1,16 @@
 //! `config`: the Litestream configuration.
 
+use std::sync::Arc;
+use std::time::Duration;
+
+use wasmtime::component::Resource;
+
+use crate::config::Severity;
 use crate::error::Error;
-use crate::plugin::bindings::config::Host;
+use crate::litestream::reach;
+use crate::plugin::bindings::config::{Host, HostProblem};
 use crate::plugin::failure::Failure;
+use crate::plugin::handles::Problem;
 use crate::plugin::store::State;
 
 impl Host for State {
@@ -14,6 +22,13 @@ impl Host for State {
         self.call.plugin.grants.require("config:secrets")?;
         render(self, &format, true)
     }
+
+    async fn check(&mut self, timeout: u64) -> wasmtime::Result<Vec<Resource<Problem>>> {
+        let context = Arc::clone(&self.call.context);
+        let timeout = self.call.patience.min(Duration::from_millis(timeout));
+        let problems = reach::problems(&context, timeout).await;
+        problems.into_iter().map(|one| Ok(self.table.push(Problem(one))?)).collect()
+    }
 }
 
 fn render(state: &State, format: &str, reveal: bool) -> Result<String, Failure> {
@@ -24,5 +39,32 @@ fn render(state: &State, format: &str, reveal: bool) -> Result<String, Failure> 
         other => Err(Error::usage(format!("no such format: {other}"))
             .hint("yaml and json are there")
             .into()),
+    }
+}
+
+impl HostProblem for State {
+    async fn severity(&mut self, handle: Resource<Problem>) -> wasmtime::Result<String> {
+        let severity = match self.table.get(&handle)?.0.severity {
+            Severity::Error => "error",
+            Severity::Warning => "warning",
+        };
+        Ok(severity.to_owned())
+    }
+
+    async fn code(&mut self, handle: Resource<Problem>) -> wasmtime::Result<String> {
+        Ok(self.table.get(&handle)?.0.code.to_owned())
+    }
+
+    async fn message(&mut self, handle: Resource<Problem>) -> wasmtime::Result<String> {
+        Ok(self.table.get(&handle)?.0.message.clone())
+    }
+
+    async fn hint(&mut self, handle: Resource<Problem>) -> wasmtime::Result<Option<String>> {
+        Ok(self.table.get(&handle)?.0.hint.clone())
+    }
+
+    async fn drop(&mut self, handle: Resource<Problem>) -> wasmtime::Result<()> {
+        self.table.delete(handle)?;
+        Ok(())
     }
 }
