@@ -1,7 +1,14 @@
 //! `cargo bench`: whole processes against each other, in turns, as ratios of their
 //! medians, so that the figures mean something on a machine that does other things.
+//!
+//! `cargo bench -- start small large many` runs these parts only; `sizes`, which
+//! takes minutes and some gigabytes, runs only when it is named.
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a benchmark prints and may panic")]
+
+mod large;
+mod many;
+mod sizes;
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -18,10 +25,27 @@ fn main() {
     if !std::env::args().any(|argument| argument == "--bench") {
         return;
     }
+    let named: Vec<String> =
+        std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
+    let wanted = |part: &str| named.is_empty() || named.iter().any(|name| name == part);
     let bench = Bench::new();
-    bench.start();
-    bench.verify_without_daemon();
-    bench.verify_with_daemon();
+    if wanted("start") {
+        bench.start();
+        bench.passed_through();
+    }
+    if wanted("small") {
+        bench.verify_without_daemon();
+        bench.verify_with_daemon();
+    }
+    if wanted("large") {
+        large::run(&bench);
+    }
+    if wanted("many") {
+        many::run(&bench);
+    }
+    if named.iter().any(|name| name == "sizes") {
+        sizes::run(&bench);
+    }
     let size = std::fs::metadata(env!("CARGO_BIN_EXE_lsrun")).unwrap().len();
     println!("\nthe binary: {:.1} MB (at most 25)", size as f64 / 1e6);
 }
@@ -73,6 +97,7 @@ impl Bench {
         command.args(arguments).current_dir(self.folder.path());
         command.env("LSRUN_STATE_DIR", self.path("state"));
         command.env("LSRUN_CACHE_DIR", cache).env("LSRUN_LITESTREAM", &self.litestream);
+        command.env("LSRUN_STATE_DIR", self.path("state"));
         run(&mut command);
     }
 
@@ -100,6 +125,20 @@ impl Bench {
                         self.lsrun(&["config"], &cold);
                     }),
                 ),
+            ],
+        );
+    }
+
+    /// A command that lsrun hands over, against the same one without lsrun.
+    fn passed_through(&self) {
+        self.lsrun(&["verify"], &self.cache);
+        let database = self.path("db.sqlite3");
+        let bare = ["ltx", "-config", "bare.yml", database.to_str().unwrap()];
+        compare(
+            "a command that is passed through (at most 8 ms more)",
+            vec![
+                ("litestream ltx", Box::new(|| self.bare(&bare))),
+                ("lsrun ltx", Box::new(|| self.lsrun(&["ltx", "default"], &self.cache))),
             ],
         );
     }
@@ -160,20 +199,7 @@ impl Bench {
             &format!("{line}{}", std::fs::read_to_string(self.path("bare.yml")).unwrap()),
         );
         self.write("lsrun.yml", &format!("{PROJECT}  {line}"));
-        let mut daemon = Daemon(
-            Command::new(&self.litestream)
-                .args(["replicate", "-config", "daemon.yml"])
-                .current_dir(self.folder.path())
-                .env_remove("AWS_CA_BUNDLE")
-                .stdout(Stdio::null())
-                .stderr(Stdio::null())
-                .spawn()
-                .unwrap(),
-        );
-        while !socket.exists() {
-            assert!(daemon.0.try_wait().unwrap().is_none(), "the daemon ended");
-            std::thread::sleep(Duration::from_millis(10));
-        }
+        let _daemon = Daemon::start(self, self.folder.path(), &socket);
         let (socket, database) = (socket.to_str().unwrap(), self.path("db.sqlite3"));
         let sync = ["sync", "-wait", "-socket", socket, database.to_str().unwrap()];
         compare(
@@ -193,6 +219,26 @@ litestream:
 ";
 
 struct Daemon(Child);
+
+impl Daemon {
+    /// `replicate` with `daemon.yml` of the folder; returns when it answers.
+    fn start(bench: &Bench, folder: &Path, socket: &Path) -> Self {
+        let child = Command::new(&bench.litestream)
+            .args(["replicate", "-config", "daemon.yml"])
+            .current_dir(folder)
+            .env_remove("AWS_CA_BUNDLE")
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut daemon = Self(child);
+        while !socket.exists() {
+            assert!(daemon.0.try_wait().unwrap().is_none(), "the daemon ended");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        daemon
+    }
+}
 
 impl Drop for Daemon {
     fn drop(&mut self) {
@@ -214,10 +260,15 @@ fn run(command: &mut Command) {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
+/// [`compare_in`] as many turns as are enough for what is short.
+fn compare(title: &str, contenders: Vec<Contender<'_>>) {
+    compare_in(TURNS, title, contenders);
+}
+
 /// Runs all contenders in turns; prints each one's median and its ratio to the first.
-fn compare(title: &str, mut contenders: Vec<Contender<'_>>) {
+fn compare_in(turns: usize, title: &str, mut contenders: Vec<Contender<'_>>) {
     let mut times: Vec<Vec<Duration>> = vec![Vec::new(); contenders.len()];
-    for turn in 0..=TURNS {
+    for turn in 0..=turns {
         for ((_, work), times) in contenders.iter_mut().zip(&mut times) {
             let started = Instant::now();
             work();
