@@ -139,7 +139,7 @@ fn advice(text: &mut String, report: &Report, palette: Palette) {
     );
 }
 
-/// Whether all that failed are assertions and the project's own checks.
+/// Whether all that failed are assertions, limits and the project's own checks.
 fn only_the_data(database: &DatabaseReport) -> bool {
     let by_error = database.error.as_ref().is_some_and(|error| error.exit() == Exit::CheckFailed);
     !by_error
@@ -148,6 +148,7 @@ fn only_the_data(database: &DatabaseReport) -> bool {
                 || check.outcome != Outcome::Failed
                 || check.plugin != "verify"
                 || check.id.starts_with("assertion:")
+                || ["lag", "restore_time"].contains(&check.id.as_str())
         })
 }
 
