@@ -4,7 +4,8 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc;
+use std::time::Duration;
 
 use crate::support::daemon::Daemon;
 use crate::support::s3::{BUCKET, KEY, S3};
@@ -33,8 +34,8 @@ fn state(sandbox: &Sandbox) -> Vec<String> {
         let mut statement = connection.prepare(sql).unwrap();
         let columns = statement.column_count();
         let rows = statement.query_map([], |row| {
-            let values = (0..columns).map(|at| row.get::<_, rusqlite::types::Value>(at));
-            Ok(format!("{:?}", values.collect::<Result<Vec<_>, _>>()?))
+            let values = (0..columns).map(|at| row.get_ref(at).map(|it| format!("{it:?}")));
+            Ok(values.collect::<rusqlite::Result<Vec<String>>>()?.join(", "))
         });
         rows.unwrap().collect::<Result<_, _>>().unwrap()
     };
@@ -44,7 +45,8 @@ fn state(sandbox: &Sandbox) -> Vec<String> {
         connection.prepare(&format!("SELECT name {ours} AND type = 'table' ORDER BY 1")).unwrap();
     let names = names.query_map([], |row| row.get::<_, String>(0)).unwrap();
     for name in names.map(Result::unwrap) {
-        all.extend(list(&format!("SELECT '{name}', * FROM \"{name}\"")));
+        all.push(name.clone());
+        all.extend(list(&format!("SELECT * FROM \"{}\"", name.replace('"', "\"\""))));
     }
     all
 }
@@ -86,10 +88,17 @@ fn asked_daemon(sandbox: &Sandbox) -> Daemon {
     daemon
 }
 
-/// A verified backup of several transactions, whose daemon runs on.
+/// A verified backup of several transactions, whose daemon runs on. There is one way
+/// to restore it: what a daemon makes of the first transactions, as soon as it has
+/// started, is taken away.
 fn replicated() -> (Sandbox, Daemon) {
     let sandbox = Sandbox::new();
     let daemon = asked_daemon(&sandbox);
+    for level in ["replica/ltx/1", "replica/ltx/9"] {
+        let made = || sandbox.names(level).into_iter().find(|name| name.ends_with(".ltx"));
+        wait_until("the daemon has compacted", || made().is_some());
+        std::fs::remove_file(sandbox.path(level).join(made().unwrap())).unwrap();
+    }
     for name in ["fay", "gil", "hal"] {
         let before = files(&sandbox).len();
         sandbox.sql("db.sqlite3", &format!("INSERT INTO users (name) VALUES ('{name}')"));
@@ -105,7 +114,7 @@ fn replicated() -> (Sandbox, Daemon) {
 fn fails(damage: impl Fn(&Sandbox, &[PathBuf])) -> serde_json::Value {
     let (sandbox, _daemon) = replicated();
     let files = files(&sandbox);
-    assert!(files.len() >= 5, "{files:?}");
+    assert!(files.len() >= 4, "{files:?}");
     damage(&sandbox, &files);
     let json = verify(&sandbox, 10, &[]);
     assert_eq!(check(&json, "restore")["outcome"], "failed", "{json}");
@@ -156,6 +165,19 @@ fn a_flipped_byte_in_the_header() {
 #[test]
 fn a_flipped_byte_in_the_checksum() {
     fails(|_, files| flip(&files[2], |length| length - 1));
+}
+
+#[test]
+fn a_damaged_snapshot() {
+    let sandbox = Sandbox::new();
+    let _daemon = asked_daemon(&sandbox);
+    let folder = "replica/ltx/9";
+    wait_until("there is a snapshot", || !sandbox.names(folder).is_empty());
+    verify(&sandbox, 0, &[]);
+    let snapshot = sandbox.path(folder).join(&sandbox.names(folder)[0]);
+    flip(&snapshot, |length| length / 2);
+    let json = verify(&sandbox, 10, &[]);
+    assert_eq!(check(&json, "restore")["outcome"], "failed", "{json}");
 }
 
 #[test]
@@ -290,7 +312,7 @@ fn stand_in(sandbox: &Sandbox, on_restore: &str) -> PathBuf {
             "#!/bin/sh
 real='{}'
 if [ \"$1\" != restore ]; then exec \"$real\" \"$@\"; fi
-output=$3
+for word in \"$@\"; do [ \"$last\" = -o ] && output=$word; last=$word; done
 {on_restore}
 ",
             litestream().display()
@@ -489,9 +511,9 @@ fn an_index_that_lacks_a_row_is_seen_by_the_full_check_only() {
     let sandbox = Sandbox::new();
     sandbox.sql(
         "db.sqlite3",
-        "CREATE INDEX names ON users (name) WHERE id > 1;
+        "CREATE INDEX names ON users (name);
          PRAGMA writable_schema = on;
-         UPDATE sqlite_schema SET sql = 'CREATE INDEX names ON users (name)' WHERE name = 'names';
+         UPDATE sqlite_schema SET sql = 'CREATE INDEX names ON users (upper(name))' WHERE name = 'names';
          PRAGMA writable_schema = reset;",
     );
     let connection = rusqlite::Connection::open(sandbox.path("db.sqlite3")).unwrap();
@@ -525,6 +547,9 @@ fn a_row_whose_parent_is_missing() {
 /// Verifies a backup whose restored copy is changed by `sql`; the sentinel in it
 /// stays. `meanwhile` is done to the live database.
 fn altered(sandbox: &Sandbox, sql: &str, meanwhile: Option<&str>, code: i32) -> serde_json::Value {
+    // The first time Litestream makes its own tables, which nobody tells from a write
+    // of the application.
+    verify(sandbox, 0, &[]);
     let script = stand_in(
         sandbox,
         "\"$real\" \"$@\" || exit
@@ -536,7 +561,10 @@ while [ ! -e altered ]; do sleep 0.02; done",
     let child = command.spawn().unwrap();
     wait_until("the copy is there", || sandbox.path("restored").exists());
     let copy = std::fs::read_to_string(sandbox.path("restored")).unwrap();
-    rusqlite::Connection::open(copy.trim_end()).unwrap().execute_batch(sql).unwrap();
+    let copy = rusqlite::Connection::open(copy.trim_end()).unwrap();
+    copy.execute_batch(sql).unwrap();
+    // The copy is one file without a log.
+    copy.close().unwrap();
     if let Some(sql) = meanwhile {
         sandbox.sql("db.sqlite3", sql);
     }
@@ -587,24 +615,27 @@ fn a_difference_to_a_database_that_was_written_to_is_inconclusive() {
     assert!(rows["message"].as_str().unwrap().contains("meanwhile"), "{rows}");
 }
 
-/// Writes all the time while `work` is done.
+/// Writes some hundred times a second while `work` is done.
+///
+/// Not as fast as it can: a writer that never pauses makes litestream 0.5.17 itself
+/// replicate a damaged database now and then, and verify is right to say so.
 fn beside_a_writer(sandbox: &Sandbox, work: impl FnOnce()) {
-    let over = AtomicBool::new(false);
+    let (over, ended) = mpsc::channel::<()>();
     let path = sandbox.path("db.sqlite3");
-    std::thread::scope(|scope| {
-        scope.spawn(|| {
-            let connection = rusqlite::Connection::open(path).unwrap();
-            connection.busy_timeout(std::time::Duration::from_secs(10)).unwrap();
-            connection.execute_batch("PRAGMA synchronous = off").unwrap();
-            while !over.load(Ordering::Acquire) {
-                connection.execute_batch("INSERT INTO users (name) VALUES ('busy'); UPDATE users SET name = 'x' WHERE id = 1").unwrap();
-                std::thread::yield_now();
-            }
-        });
-        let done = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work));
-        over.store(true, Ordering::Release);
-        done.unwrap_or_else(|reason| std::panic::resume_unwind(reason));
+    let writer = std::thread::spawn(move || {
+        let connection = rusqlite::Connection::open(path).unwrap();
+        connection.busy_timeout(Duration::from_secs(10)).unwrap();
+        let mut written = 0;
+        while ended.recv_timeout(Duration::from_millis(2)) == Err(mpsc::RecvTimeoutError::Timeout) {
+            connection.execute_batch("INSERT INTO users (name) VALUES ('busy'); UPDATE users SET name = 'x' WHERE id = 1").unwrap();
+            written += 1;
+        }
+        written
     });
+    work();
+    drop(over);
+    let written = writer.join().unwrap();
+    assert!(written > 10, "it was not busy: {written}");
 }
 
 /// A healthy backup never fails, however busy the database is.
@@ -677,7 +708,7 @@ fn checks_are_chosen_and_left_out() {
     let json = verify(&sandbox, 0, &["--fast"]);
     check(&json, "rows");
     has_not(&json, "content");
-    sandbox.lsrun(&["verify", "--check", "nothing"]).expect(2).says(&["integrity_check"]);
+    sandbox.lsrun(&["verify", "--check", "nothing"]).expect(2).says(&["'nothing'"]);
 }
 
 #[test]
