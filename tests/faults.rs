@@ -587,6 +587,14 @@ fn a_missing_row_beside_an_intact_sentinel() {
 }
 
 #[test]
+fn a_missing_row_beside_a_daemon() {
+    let (sandbox, _daemon) = replicated();
+    let json = altered(&sandbox, "DELETE FROM users WHERE id = 2", None, 10);
+    assert_eq!(json["databases"][0]["replication"]["method"], "socket");
+    assert_eq!(check(&json, "rows")["outcome"], "failed");
+}
+
+#[test]
 fn a_changed_value_beside_an_intact_sentinel() {
     let sandbox = Sandbox::new();
     let json = altered(&sandbox, "UPDATE users SET name = 'Bob' WHERE id = 2", None, 10);
@@ -685,6 +693,8 @@ fn every_kind_of_table_and_value_is_compared() {
          CREATE VIEW seen AS SELECT * FROM users; CREATE TABLE empty (x);
          CREATE TRIGGER t AFTER INSERT ON empty BEGIN DELETE FROM empty; END; ANALYZE;",
     );
+    let assertions = "verify: {assertions: {default: [{name: boxes, sql: select count(*) from boxes where low < 2.5}, {name: words, sql: \"select count(*) from words where words match 'hello'\"}]}}";
+    sandbox.write("lsrun.yml", &format!("{PROJECT}{assertions}\n"));
     let json = verify(&sandbox, 0, &[]);
     for id in ["schema", "rows", "content", "integrity_check", "foreign_key_check"] {
         assert_eq!(check(&json, id)["outcome"], "passed", "{id}");

@@ -17,7 +17,7 @@ use super::explain;
 use crate::error::{Error, Result};
 use crate::stop::Stop;
 
-/// How long a statement waits for a lock, when there is so much time.
+/// How long a statement waits for a lock.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// Rows and bytes that are handed over at once.
 const BATCH_ROWS: usize = 512;
@@ -119,8 +119,7 @@ impl Connection {
                         || stop.signal().is_some()
                         || Instant::now() > deadline
                 };
-                let patience = deadline.saturating_duration_since(Instant::now()).min(BUSY_TIMEOUT);
-                match prepare(&path, access, patience, given_up) {
+                match prepare(&path, access, given_up) {
                     Ok(connection) => {
                         let handle = connection.get_interrupt_handle();
                         if opened.send(Ok(handle)).is_ok() {
@@ -298,7 +297,6 @@ pub fn settle(patience: Duration) {
 fn prepare(
     path: &Path,
     access: Access,
-    patience: Duration,
     given_up: impl Fn() -> bool + Send + 'static,
 ) -> rusqlite::Result<rusqlite::Connection> {
     let mut connection = match access {
@@ -317,7 +315,7 @@ fn prepare(
                 | OpenFlags::SQLITE_OPEN_URI,
         )?,
     };
-    connection.busy_timeout(patience)?;
+    connection.busy_timeout(BUSY_TIMEOUT)?;
     connection.set_limit(Limit::SQLITE_LIMIT_LENGTH, MAX_VALUE)?;
     connection.set_limit(Limit::SQLITE_LIMIT_SQL_LENGTH, MAX_SQL)?;
     connection.set_limit(Limit::SQLITE_LIMIT_ATTACHED, 0)?;
