@@ -6,6 +6,7 @@
 mod bad_input;
 mod builtin;
 mod config;
+mod faults;
 mod passthrough;
 mod plugins;
 mod quickstart;

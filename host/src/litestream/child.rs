@@ -226,7 +226,7 @@ impl Output {
     pub fn failure(&self, what: &str) -> Error {
         let ended = match self.code {
             Some(code) => format!("litestream ended with code {code} and said nothing"),
-            None => "litestream was killed".to_owned(),
+            None => "litestream was killed by a signal".to_owned(),
         };
         let reason = last_problem(&self.stderr).or_else(|| last_problem(&self.stdout));
         Error::new(Exit::Litestream, format!("litestream cannot {what}"))

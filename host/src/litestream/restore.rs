@@ -248,7 +248,13 @@ async fn run(
 /// Where the copy goes: beside its target, else a temporary folder with room.
 fn home(context: &Context, request: &Request) -> Result<(Home, PathBuf)> {
     let size = match &request.source {
-        Source::Database(database) => std::fs::metadata(&database.path).map_or(0, |it| it.len()),
+        // What is in the log may not be in the file yet.
+        Source::Database(database) => {
+            let mut log = database.path.clone().into_os_string();
+            log.push("-wal");
+            let size = |path: &Path| std::fs::metadata(path).map_or(0, |it| it.len());
+            size(&database.path).saturating_add(size(Path::new(&log)))
+        }
         Source::Url(_) => 0,
     };
     if let Some(target) = &request.target {
@@ -267,7 +273,7 @@ fn home(context: &Context, request: &Request) -> Result<(Home, PathBuf)> {
 
 /// Litestream writes the file once; a tenth more and some room for others.
 fn room(folder: &Path, size: u64) -> Result<()> {
-    let needed = size + size / 10 + (8 << 20);
+    let needed = size.saturating_add(size / 10).saturating_add(8 << 20);
     let Ok(disk) = rustix::fs::statvfs(folder) else { return Ok(()) };
     let free = disk.f_bavail.saturating_mul(disk.f_frsize);
     if free >= needed {

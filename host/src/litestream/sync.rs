@@ -226,6 +226,17 @@ async fn replica_txid(
     Ok(files.iter().filter_map(|file| file["max_txid"].as_str()?.parse().ok()).max())
 }
 
+/// What is wrong with this machine, and not with a backup.
+const LOCAL: [&str; 7] = [
+    "no space left",
+    "disk quota exceeded",
+    "file too large",
+    "read-only file system",
+    "permission denied",
+    "too many open files",
+    "cannot allocate memory",
+];
+
 /// The error of a litestream that failed, under the code that says whose fault it
 /// is. The messages are those of litestream 0.5.17.
 #[must_use]
@@ -233,6 +244,13 @@ pub fn explain(output: &Output, what: &str) -> Error {
     let error = output.failure(what);
     let said = format!("{}\n{}", output.stderr, output.stdout);
     let any = |needles: &[&str]| needles.iter().any(|needle| said.contains(needle));
+    // A signal, such as that of a system that is out of memory: whatever litestream
+    // said before says nothing about the backup.
+    if output.code.is_none() {
+        return error
+            .code("inconclusive")
+            .hint("something killed litestream: look at the system's log");
+    }
     if any(&["no matching backup", "timestamp does not exist", "no backup found"]) {
         return error.code("not-found").hint("lsrun ltx shows what the replica holds");
     }
@@ -252,7 +270,7 @@ pub fn explain(output: &Output, what: &str) -> Error {
     if any(&["connection refused", "no such host", "maximum number of attempts", "i/o timeout"]) {
         return error.code("unreachable").hint("the replica does not answer: check its address");
     }
-    if any(&["no space left", "read-only file system", "permission denied"]) {
+    if any(&LOCAL) {
         return error.code("io");
     }
     if any(&["SQLITE_BUSY", "database is locked"]) {
@@ -291,5 +309,7 @@ mod tests {
         assert_eq!(code("Error: StatusCode: 403 SignatureDoesNotMatch"), "unreachable");
         assert_eq!(code("Error: decode database: unexpected EOF"), "litestream");
         assert_eq!(code("Error: write x: no space left on device"), "io");
+        let killed = Output { stdout: String::new(), stderr: String::new(), code: None };
+        assert_eq!(explain(&killed, "restore").plugin_code(), "inconclusive");
     }
 }

@@ -97,7 +97,14 @@ fn advice(text: &mut String, report: &Report, palette: Palette) {
             writeln!(text, "{style}{mark} {what}: {}{reset}\n  next: {next}", list(names));
     };
     let command = &report.command;
-    let data = of(Outcome::Failed, &only_the_data);
+    let slow = of(Outcome::Failed, &only_limits);
+    say(
+        Outcome::Failed,
+        &slow,
+        "the backup is good, and slower than the limits in lsrun.yml",
+        "look at the load of the daemon, the storage and this machine, or raise the limit",
+    );
+    let data = of(Outcome::Failed, &|it| only_the_data(it) && !only_limits(it));
     say(
         Outcome::Failed,
         &data,
@@ -139,7 +146,17 @@ fn advice(text: &mut String, report: &Report, palette: Palette) {
     );
 }
 
-/// Whether all that failed are assertions and the project's own checks.
+/// Whether all that failed are limits of time.
+fn only_limits(database: &DatabaseReport) -> bool {
+    only_the_data(database)
+        && database.not_passed().all(|check| check.plugin == "verify" && is_limit(&check.id))
+}
+
+fn is_limit(id: &str) -> bool {
+    ["lag", "restore_time"].contains(&id)
+}
+
+/// Whether all that failed are assertions, limits and the project's own checks.
 fn only_the_data(database: &DatabaseReport) -> bool {
     let by_error = database.error.as_ref().is_some_and(|error| error.exit() == Exit::CheckFailed);
     !by_error
@@ -148,6 +165,7 @@ fn only_the_data(database: &DatabaseReport) -> bool {
                 || check.outcome != Outcome::Failed
                 || check.plugin != "verify"
                 || check.id.starts_with("assertion:")
+                || is_limit(&check.id)
         })
 }
 

@@ -66,6 +66,11 @@ pub(super) fn authorize(access: Access, context: &AuthContext<'_>) -> Authorizat
                 && pragma_value.is_some_and(|value| value.eq_ignore_ascii_case("wal"));
             reads && (pragma_value.is_none() || listed(TAKING_AN_ARGUMENT) || to_wal)
         }
+        // An R-Tree compiles what it would write as soon as it is read. A copy is
+        // opened for reading: nothing of it can run.
+        AuthAction::Insert { .. } | AuthAction::Update { .. } | AuthAction::Delete { .. } => {
+            access != Access::Read
+        }
         AuthAction::Attach { .. } | AuthAction::Detach { .. } | AuthAction::Unknown { .. } => false,
         // Everything else changes something.
         _ => access == Access::Write,

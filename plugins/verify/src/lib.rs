@@ -47,18 +47,20 @@ fn run(invocation: &Invocation) -> Result<(), Error> {
 
 fn prove(database: &Database, options: &Options) -> Result<(), Ended> {
     preflight(database, options)?;
-    let (copy, live) = if let Some(point) = &options.at {
-        (restored_at(database, point)?, None)
+    let (copy, lag, live) = if let Some(point) = &options.at {
+        (restored_at(database, point)?, None, None)
     } else if options.read_only {
         let live = live::without_sentinel(database, options)?;
         let synced = synced(database, None, true)?;
-        (restore(database, Some(&synced), None)?, live)
+        let lag = (synced.method() != "none").then(|| synced.lag_ms());
+        (restore(database, Some(&synced), None)?, lag, live)
     } else {
         let (sentinel, live) = with_sentinel(database, options)?;
-        (restored(database, &sentinel)?, live)
+        let (copy, lag) = restored(database, &sentinel)?;
+        (copy, Some(lag), live)
     };
     report::progress("checking the copy");
-    checks::run(database, &copy, live, options);
+    checks::run(database, &copy, lag, live, options);
     if options.keep {
         match litestream::keep(&copy) {
             Ok(path) => {
@@ -117,20 +119,22 @@ fn with_sentinel(
     Ok((sentinel, snapshot.map(|snapshot| Live::start(snapshot, options))))
 }
 
-/// Waits until the replica has the sentinel and restores it.
+/// Waits until the replica has the sentinel and restores it; also gives the time
+/// that was waited, in milliseconds.
 ///
 /// A sync that is not certain may have come before the row: then the copy lacks
 /// it, and the next transaction is waited for until the time is over.
-fn restored(database: &Database, sentinel: &Sentinel) -> Result<RestoredCopy, Ended> {
-    let mut after = None;
+fn restored(database: &Database, sentinel: &Sentinel) -> Result<(RestoredCopy, u64), Ended> {
+    let (mut after, mut lag) = (None, 0);
     loop {
         let synced = synced(database, after.as_deref(), false)?;
+        lag += synced.lag_ms();
         let copy = restore(database, Some(&synced), None)?;
         let check = Check::new("sentinel");
         match sentinel.is_in(&copy) {
             Ok(true) => {
                 check.passed("the row written a moment ago came back");
-                return Ok(copy);
+                return Ok((copy, lag));
             }
             Ok(false) if synced.certain() => {
                 check.failed("the row that was replicated is not in the restored copy");
