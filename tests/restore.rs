@@ -187,3 +187,93 @@ fn a_check_that_fails_keeps_the_copy_out() {
     assert_eq!(sandbox.integer("db.sqlite3", USERS), 4);
     assert!(!sandbox.names("").iter().any(|name| name.contains("lsrun-")));
 }
+
+/// Six transactions, each with a file and a moment of its own.
+fn six_transactions() -> Sandbox {
+    let sandbox = Sandbox::new();
+    let level = sandbox.path("replica/ltx/0");
+    for number in 0..6 {
+        sandbox.sql("db.sqlite3", &format!("INSERT INTO users (name) VALUES ('u{number}')"));
+        sandbox.lsrun(&["replicate", "-once"]).expect(0);
+    }
+    // A file replica's times are those of its files.
+    let mut files: Vec<_> = std::fs::read_dir(&level).unwrap().flatten().collect();
+    files.sort_by_key(std::fs::DirEntry::file_name);
+    let epoch = jiff::Timestamp::now().as_second() - 36_000;
+    for (number, file) in (0_i64..).zip(&files) {
+        let time = std::time::SystemTime::UNIX_EPOCH
+            + std::time::Duration::from_secs(u64::try_from(epoch + number * 3600).unwrap());
+        std::fs::File::options().write(true).open(file.path()).unwrap().set_modified(time).unwrap();
+    }
+    sandbox
+}
+
+#[test]
+fn every_point_that_is_listed_can_be_restored_by_txid_and_by_time() {
+    let sandbox = six_transactions();
+    let listed = sandbox.lsrun(&["points", "-json", "default"]).expect(0).json();
+    let points = listed["points"].as_array().unwrap();
+    assert!(points.len() >= 6, "{listed}");
+    assert!(listed["gaps"].as_array().unwrap().is_empty());
+    assert_eq!(listed["newest"], points.last().unwrap()["timestamp"]);
+    for (number, point) in points.iter().enumerate() {
+        let txid = point["txid"].as_str().unwrap();
+        let after: jiff::Timestamp = point["timestamp"].as_str().unwrap().parse().unwrap();
+        let after = (after + jiff::SignedDuration::from_millis(2)).to_string();
+        for (way, value) in [("-txid", txid), ("-timestamp", after.as_str())] {
+            let copy = format!("copy{way}{number}.sqlite3");
+            let run = sandbox.lsrun(&["restore", "-json", way, value, "-o", &copy, "default"]);
+            assert_eq!(run.expect(0).json()["txid"], txid, "{way} {value}");
+        }
+    }
+    // One a second apart from each other, thinned out by the day.
+    let thin = sandbox.lsrun(&["points", "--every", "300h", "default"]).expect(0);
+    assert!(thin.stdout.lines().count() <= 6, "{}", thin.stdout);
+}
+
+#[test]
+fn a_timestamp_behind_a_gap_is_refused_and_the_gap_is_shown() {
+    let sandbox = six_transactions();
+    let files = sandbox.names("replica/ltx/0");
+    std::fs::remove_file(sandbox.path("replica/ltx/0").join(&files[3])).unwrap();
+    sandbox
+        .lsrun(&["restore", "-timestamp", "1 minute ago", "-o", "copy.sqlite3", "default"])
+        .expect(11)
+        .says(&[
+            "up to ",
+            "the backup has a gap",
+            "TXID 0000000000000003",
+            "TXID 0000000000000005",
+        ]);
+    assert!(!sandbox.path("copy.sqlite3").exists());
+    sandbox.lsrun(&["restore", "-txid", "3", "-o", "copy.sqlite3", "default"]).expect(0);
+    sandbox
+        .lsrun(&["points", "default"])
+        .expect(0)
+        .says(&["gap: nothing between TXID 0000000000000003 and 0000000000000005"]);
+}
+
+#[test]
+fn a_time_is_read_as_people_write_it() {
+    let sandbox = six_transactions();
+    let run = |time: &str| {
+        let _again = std::fs::remove_file(sandbox.path("copy.sqlite3"));
+        sandbox.lsrun(&["restore", "-json", "-timestamp", time, "-o", "copy.sqlite3", "default"])
+    };
+    let points = sandbox.lsrun(&["points", "-json", "default"]).expect(0).json();
+    // Ten hours ago the first, one more each hour.
+    let third = &points["points"][2]["txid"];
+    let run_of_third = run("7 hours 30 minutes ago").expect(0).says(&["up to 20"]);
+    assert_eq!(&run_of_third.json()["txid"], third);
+    run("in a while").expect(2).says(&["is no time", "2 hours ago"]);
+    run("yesterday").expect(11).says(&["no matching backup"]);
+}
+
+#[test]
+fn nothing_to_restore_has_no_points() {
+    let sandbox = Sandbox::new();
+    sandbox.lsrun(&["points", "default"]).expect(11).says(&["nothing to restore"]);
+    sandbox.lsrun(&["points", "nope"]).expect(20);
+    sandbox.lsrun(&["points"]).expect(2);
+    sandbox.lsrun(&["--help"]).expect(0).says(&["points"]);
+}

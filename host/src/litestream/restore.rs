@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 use crate::litestream::feature::{self, Feature};
 use crate::litestream::sync::explain;
 use crate::litestream::txid::Txid;
-use crate::litestream::{child, reach};
+use crate::litestream::{child, points, reach};
 use crate::project::Database;
 use crate::report::human;
 use crate::scratch::Scratch;
@@ -138,9 +138,11 @@ pub async fn plan(context: &Context, request: &Request) -> Result<Plan> {
         return Err(error);
     }
     let json = output.json().unwrap_or_default();
+    let txid = json["max_txid"].as_str().and_then(|txid| txid.parse().ok());
+    refuse_gap(context, request, txid).await?;
     let files = json["files"].as_array().map(Vec::as_slice).unwrap_or_default();
     Ok(Plan {
-        txid: json["max_txid"].as_str().and_then(|txid| txid.parse().ok()),
+        txid,
         timestamp: files.last().and_then(|file| file["timestamp"].as_str()).map(str::to_owned),
         bytes: Some(files.iter().filter_map(|file| file["size"].as_u64()).sum()),
     })
@@ -168,14 +170,16 @@ pub async fn restore(context: Arc<Context>, request: Request) -> Result<Copy> {
         })?
         .len();
     let json = output.json().unwrap_or_default();
-    Ok(Copy {
-        path,
-        txid: json["txid"].as_str().and_then(|txid| txid.parse().ok()),
-        bytes,
-        duration,
-        target: request.target,
-        _home: home,
-    })
+    let txid = json["txid"].as_str().and_then(|txid| txid.parse().ok());
+    refuse_gap(&context, &request, txid).await?;
+    Ok(Copy { path, txid, bytes, duration, target: request.target, _home: home })
+}
+
+/// With a timestamp litestream stops silently at the first gap of the backup.
+async fn refuse_gap(context: &Context, request: &Request, reached: Option<Txid>) -> Result<()> {
+    let (Some(timestamp), Some(reached)) = (request.timestamp, reached) else { return Ok(()) };
+    let files = points::list(context, &request.source, request.patience).await?;
+    files.refuse_gap(timestamp, reached)
 }
 
 /// Gives a copy a second life in the temporary folder, readable by this user.

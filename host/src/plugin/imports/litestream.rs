@@ -9,7 +9,7 @@ use wasmtime::component::Resource;
 use crate::config::Purpose;
 use crate::error::Error;
 use crate::litestream::restore::{self, Request, Source};
-use crate::litestream::{reach, replace, sync};
+use crate::litestream::{moment, reach, replace, sync};
 use crate::plugin::bindings::litestream::{
     Host, HostProcess, HostReplaced, HostRestoreJob, HostRestoreRequest, HostSyncJob,
     HostSyncRequest, HostSyncResult, OutputLine,
@@ -218,12 +218,11 @@ impl HostRestoreRequest for State {
         handle: Resource<RestoreRequest>,
         timestamp: String,
     ) -> Result<(), Failure> {
-        let timestamp = timestamp.parse().map_err(|error| {
-            Error::usage(format!("{timestamp} is no time"))
-                .cause(error)
-                .hint("write it as 2026-01-31T12:00:00Z")
-        })?;
-        self.table.get_mut(&handle)?.0.timestamp = Some(timestamp);
+        let moment = moment::parse(&timestamp, &jiff::ZonedDateTime::now())?;
+        if let Some(said) = moment.said_back {
+            self.call.context.terminal.note(&format!("up to {said}"));
+        }
+        self.table.get_mut(&handle)?.0.timestamp = Some(moment.at);
         Ok(())
     }
 
