@@ -39,6 +39,9 @@ pub struct Request {
     pub parallelism: Option<u32>,
     /// The absolute path that the copy is to replace; none for a private copy.
     pub target: Option<PathBuf>,
+    /// A target that a process has open may be replaced, where SQLite's own locks
+    /// allow it.
+    pub even_if_in_use: bool,
     /// How long litestream may go without writing before it is given up.
     pub patience: Duration,
 }
@@ -67,7 +70,25 @@ pub struct Copy {
     pub duration: Duration,
     /// What it is to replace.
     pub target: Option<PathBuf>,
+    /// As in the request.
+    pub even_if_in_use: bool,
     _home: Home,
+}
+
+impl Copy {
+    /// One that was not restored by litestream, in a folder beside its target.
+    pub(super) fn staged(path: PathBuf, target: PathBuf, home: Scratch) -> Self {
+        let bytes = std::fs::metadata(&path).map_or(0, |metadata| metadata.len());
+        Self {
+            path,
+            txid: None,
+            bytes,
+            duration: Duration::ZERO,
+            target: Some(target),
+            even_if_in_use: false,
+            _home: Home::Beside(home),
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -172,7 +193,15 @@ pub async fn restore(context: Arc<Context>, request: Request) -> Result<Copy> {
     let json = output.json().unwrap_or_default();
     let txid = json["txid"].as_str().and_then(|txid| txid.parse().ok());
     refuse_gap(&context, &request, txid).await?;
-    Ok(Copy { path, txid, bytes, duration, target: request.target, _home: home })
+    Ok(Copy {
+        path,
+        txid,
+        bytes,
+        duration,
+        target: request.target,
+        even_if_in_use: request.even_if_in_use,
+        _home: home,
+    })
 }
 
 /// With a timestamp litestream stops silently at the first gap of the backup.
@@ -259,6 +288,12 @@ fn home(context: &Context, request: &Request) -> Result<(Home, PathBuf)> {
         let folder = target.parent().unwrap_or_else(|| Path::new("/"));
         room(folder, size)?;
         let scratch = Scratch::beside(target)?;
+        if scratch.swept() > 0 {
+            let target = target.display();
+            context.terminal.note(&format!(
+                "an earlier restore of {target} broke off before it was done; its copy was removed"
+            ));
+        }
         let folder = scratch.path().to_owned();
         return Ok((Home::Beside(scratch), folder));
     }

@@ -15,6 +15,9 @@ fn run(invocation: &Invocation) -> Result<(), Error> {
     if invocation.flag("follow") {
         return follow(invocation, database);
     }
+    if invocation.flag("undo") {
+        return undo(database);
+    }
     let request = request(invocation, database)?;
     if invocation.flag("if-db-not-exists") && request.target_exists() {
         report::skipped("the database exists already");
@@ -52,11 +55,7 @@ fn run(invocation: &Invocation) -> Result<(), Error> {
     }
     let (txid, duration) = (copy.txid(), copy.duration_ms());
     let replaced = litestream::replace(copy, invocation.flag("force"))?;
-    if let Some(kept) = replaced.kept() {
-        report::log("info", &format!("the old database is kept as {kept}"));
-        report::fact("kept", &json(&kept));
-    }
-    report::fact("target", &json(&replaced.path()));
+    say(&replaced);
     if invocation.flag("json") {
         let line = format!(
             "{{\"db_path\":{},\"replica\":{},\"txid\":{},\"duration_ms\":{duration}}}\n",
@@ -87,11 +86,31 @@ fn request(invocation: &Invocation, database: Option<&Database>) -> Result<Resto
     if let Some(timestamp) = one(invocation, "timestamp") {
         request.set_timestamp(&timestamp)?;
     }
+    if invocation.flag("even-if-in-use") {
+        request.set_even_if_in_use();
+    }
     if let Some(files) = one(invocation, "parallelism") {
         let files = files.parse().map_err(|_| error("invalid", "-parallelism takes a number"))?;
         request.set_parallelism(files);
     }
     Ok(request)
+}
+
+/// Brings back what the last restore replaced.
+fn undo(database: Option<&Database>) -> Result<(), Error> {
+    let Some(database) = database else {
+        return Err(error("invalid", "--undo takes a database, not a replica URL"));
+    };
+    say(&litestream::undo(database)?);
+    Ok(())
+}
+
+fn say(replaced: &litestream::Replaced) {
+    if let Some(kept) = replaced.kept() {
+        report::log("info", &format!("the old database is kept as {kept}"));
+        report::fact("kept", &json(&kept));
+    }
+    report::fact("target", &json(&replaced.path()));
 }
 
 /// A database that is damaged is not put in place.
