@@ -575,3 +575,32 @@ fn a_transaction_that_is_not_in_the_backup_leaves_everything() {
     assert_eq!(sandbox.integer("db.sqlite3", USERS), 4);
     assert!(kept(&sandbox).is_empty());
 }
+
+#[test]
+fn a_post_restore_hook_can_refuse_the_copy() {
+    let sandbox = backed_up();
+    sandbox.plugin("fresh");
+    let with = |sql: &str| {
+        let settings = format!("fresh: {{config: {{sql: {sql}}}}}");
+        sandbox.write("lsrun.yml", &format!("{PROJECT}plugins: {{settings: {{{settings}}}}}\n"));
+    };
+    with("SELECT count(*) > 3 FROM users");
+    for arguments in
+        [&["restore", "-force", "default"][..], &["restore", "-o", "copy.sqlite3", "default"]]
+    {
+        sandbox.lsrun(arguments).expect(33).says(&[
+            "fresh refused",
+            "too old",
+            "nothing was touched",
+        ]);
+    }
+    assert_eq!(sandbox.integer("db.sqlite3", USERS), 4);
+    assert!(kept(&sandbox).is_empty() && !sandbox.path("copy.sqlite3").exists());
+    assert!(!sandbox.names("").iter().any(|name| name.contains("lsrun-")));
+    with("SELECT count(*) = 3 FROM users");
+    sandbox.lsrun(&["restore", "-force", "default"]).expect(0);
+    assert_eq!(sandbox.integer("db.sqlite3", USERS), 3);
+    // One that asks nothing cannot agree.
+    sandbox.write("lsrun.yml", PROJECT);
+    sandbox.lsrun(&["restore", "-force", "default"]).expect(33).says(&["needs a question"]);
+}

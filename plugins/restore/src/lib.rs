@@ -53,6 +53,7 @@ fn run(invocation: &Invocation) -> Result<(), Error> {
     {
         return Err(failed("a check did not agree: nothing was replaced"));
     }
+    hooks::post_restore(&plan, &copy)?;
     let (txid, duration) = (copy.txid(), copy.duration_ms());
     let replaced = litestream::replace(copy, invocation.flag("force"))?;
     say(&replaced);
