@@ -525,7 +525,10 @@ fn a_folder_is_no_target() {
         assert!(run.code == 2 || run.code == 11, "{}: {}", run.code, run.stderr);
     }
     assert!(sandbox.names("folder").is_empty());
-    sandbox.lsrun(&["restore", "-o", "missing/copy.sqlite3", "default"]).expect(11);
+    sandbox.write("file", "");
+    sandbox.lsrun(&["restore", "-o", "file/copy.sqlite3", "default"]).expect(11);
+    // As litestream does.
+    sandbox.lsrun(&["restore", "-o", "new/copy.sqlite3", "default"]).expect(0);
 }
 
 #[test]
@@ -603,4 +606,35 @@ fn a_post_restore_hook_can_refuse_the_copy() {
     // One that asks nothing cannot agree.
     sandbox.write("lsrun.yml", PROJECT);
     sandbox.lsrun(&["restore", "-force", "default"]).expect(33).says(&["needs a question"]);
+}
+
+#[test]
+fn all_of_them_into_a_folder() {
+    let sandbox = Sandbox::empty();
+    sandbox.write(
+        "lsrun.yml",
+        "databases: {one: a/db.sqlite3, two: b/db.sqlite3}\nlitestream:\n  dbs:\n  - {path: one, replica: {type: file, path: ra}}\n  - {path: two, replica: {type: file, path: rb}}\n",
+    );
+    for folder in ["a", "b"] {
+        std::fs::create_dir(sandbox.path(folder)).unwrap();
+        let name = format!("{folder}/db.sqlite3");
+        sandbox.sql(&name, &format!("CREATE TABLE t (x); INSERT INTO t VALUES ('{folder}')"));
+    }
+    sandbox.lsrun(&["replicate", "-once"]).expect(0);
+    sandbox.lsrun(&["restore", "--all", "-o", "copies"]).expect(2).says(&["FOLDER/"]);
+    sandbox.lsrun(&["restore", "--all", "-o", "copies/"]).expect(0).says(&["one restored"]);
+    assert_eq!(sandbox.names("copies"), ["one.sqlite3", "two.sqlite3"]);
+    assert_eq!(sandbox.integer("copies/two.sqlite3", "SELECT count(*) FROM t WHERE x = 'b'"), 1);
+    sandbox.lsrun(&["restore", "--all", "-o", "copies/"]).expect(11).says(&["exists already"]);
+}
+
+#[test]
+fn of_two_restores_onto_nothing_one_replaces_nothing() {
+    let sandbox = many_pages();
+    let start = || sandbox.command(&["restore", "-o", "copy.sqlite3", "default"]).spawn().unwrap();
+    let (mut one, mut other) = (start(), start());
+    let mut codes = [one.wait().unwrap().code(), other.wait().unwrap().code()];
+    codes.sort_unstable();
+    assert_eq!(codes, [Some(0), Some(11)]);
+    assert_eq!(sandbox.integer("copy.sqlite3", INTACT), 1);
 }

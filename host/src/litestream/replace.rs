@@ -69,6 +69,7 @@ pub async fn replace(context: Arc<Context>, copy: Copy, force: bool) -> Result<R
     let stopped = stop(&context, &given, &target).await?;
     let job = Swap {
         target: target.clone(),
+        force,
         replicated: stopped.is_some(),
         even_if_in_use: copy.even_if_in_use,
         keep: context.project.restore().keep,
@@ -177,6 +178,7 @@ struct Swapped {
 /// What is done with the files.
 struct Swap {
     target: PathBuf,
+    force: bool,
     replicated: bool,
     even_if_in_use: bool,
     keep: Option<u32>,
@@ -192,6 +194,10 @@ impl Swap {
         let mut notes = tidy(target);
         let old = std::fs::metadata(target).ok().filter(|metadata| metadata.len() > 0);
         if let Some(metadata) = &old {
+            // It may have come while this one waited.
+            if !self.force {
+                return Err(exists(target));
+            }
             if !self.even_if_in_use {
                 self.refuse_in_use()?;
             }

@@ -2,6 +2,7 @@
 //! litestream's `-force`.
 
 use std::ffi::OsString;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -286,6 +287,13 @@ fn home(context: &Context, request: &Request) -> Result<(Home, PathBuf)> {
     };
     if let Some(target) = &request.target {
         let folder = target.parent().unwrap_or_else(|| Path::new("/"));
+        // As litestream does.
+        let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder);
+        made.map_err(|error| {
+            Error::inconclusive(format!("cannot make the folder {}", folder.display()))
+                .code("io")
+                .cause(error)
+        })?;
         room(folder, size)?;
         let scratch = Scratch::beside(target)?;
         if scratch.swept() > 0 {

@@ -75,7 +75,11 @@ fn request(invocation: &Invocation, database: Option<&Database>) -> Result<Resto
         (None, Some(url)) => (RestoreRequest::from_url(&url)?, None),
         (None, None) => return Err(error("invalid", "no database was given")),
     };
-    let Some(target) = one(invocation, "output").or(own) else {
+    let output = one(invocation, "output").map(|output| match database {
+        Some(database) if output.ends_with('/') => format!("{output}{}", file_name(database)),
+        _ => output,
+    });
+    let Some(target) = output.or(own) else {
         let mut error = error("invalid", "a restore from a replica URL needs -o");
         error.hint = Some("lsrun restore -o copy.sqlite3 URL".into());
         return Err(error);
@@ -95,6 +99,17 @@ fn request(invocation: &Invocation, database: Option<&Database>) -> Result<Resto
         request.set_parallelism(files);
     }
     Ok(request)
+}
+
+/// The alias, of which there is one, with the ending that the database has.
+fn file_name(database: &Database) -> String {
+    let (name, path) = (database.name(), database.path());
+    let file = path.rsplit('/').next().unwrap_or_default();
+    if name == path {
+        return file.to_owned();
+    }
+    let ending = file.rsplit_once('.').map(|(_, ending)| format!(".{ending}"));
+    format!("{}{}", name.replace('/', "-"), ending.unwrap_or_default())
 }
 
 /// Brings back what the last restore replaced.
