@@ -638,3 +638,16 @@ fn of_two_restores_onto_nothing_one_replaces_nothing() {
     assert_eq!(codes, [Some(0), Some(11)]);
     assert_eq!(sandbox.integer("copy.sqlite3", INTACT), 1);
 }
+
+#[test]
+fn a_daemon_that_remembers_a_database_that_is_gone_is_a_refusal() {
+    let sandbox = many_pages();
+    let daemon = with_socket(&sandbox);
+    for name in ["db.sqlite3", "db.sqlite3-wal", "db.sqlite3-shm"] {
+        std::fs::remove_file(sandbox.path(name)).unwrap();
+    }
+    sandbox.lsrun(&["restore", "default"]).expect(11).says(&["remembers", "stop the daemon"]);
+    drop(daemon);
+    sandbox.lsrun(&["restore", "default"]).expect(0);
+    sandbox.lsrun(&["verify"]).expect(0).says(&["verified"]);
+}

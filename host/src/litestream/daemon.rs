@@ -33,6 +33,17 @@ pub struct Synced {
 #[derive(Deserialize)]
 struct State {
     status: String,
+    #[serde(default)]
+    txid: u64,
+}
+
+/// What a daemon was doing with a database that it leaves alone now.
+#[derive(Debug, Clone, Copy)]
+pub struct Left {
+    /// It replicated it.
+    pub running: bool,
+    /// How far it had come; 0 when it has never seen it.
+    pub txid: u64,
 }
 
 #[derive(Deserialize)]
@@ -84,10 +95,10 @@ impl Control {
         }
     }
 
-    /// Tells the daemon to leave the database alone. False when it did so before.
-    pub async fn stop(&self, database: &Path) -> std::result::Result<bool, ControlError> {
+    /// Tells the daemon to leave the database alone.
+    pub async fn stop(&self, database: &Path) -> std::result::Result<Left, ControlError> {
         let answer: State = self.switch("/stop", database).await?;
-        Ok(answer.status == "stopped")
+        Ok(Left { running: answer.status == "stopped", txid: answer.txid })
     }
 
     /// Tells the daemon to replicate the database again.

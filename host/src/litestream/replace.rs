@@ -22,7 +22,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::exit::Exit;
-use crate::litestream::daemon::{self, Control, ControlError};
+use crate::litestream::daemon::{self, Control, ControlError, Left};
 use crate::litestream::restore::Copy;
 use crate::litestream::runtime;
 use crate::project::Database;
@@ -66,7 +66,12 @@ pub async fn replace(context: Arc<Context>, copy: Copy, force: bool) -> Result<R
     if stands && !force {
         return Err(exists(&target));
     }
-    let stopped = stop(&context, &given, &target).await?;
+    let mut stopped = stop(&context, &given, &target).await?;
+    // Its memory of a file that is gone would be applied to the new one.
+    if let Some(stopped) = stopped.take_if(|stopped| !stands && stopped.left.txid > 0) {
+        stopped.start(&context).await;
+        return Err(remembered(&target));
+    }
     let job = Swap {
         target: target.clone(),
         force,
@@ -113,19 +118,19 @@ pub async fn undo(context: Arc<Context>, database: &Database) -> Result<Replaced
 struct Stopped {
     control: Control,
     path: PathBuf,
-    /// It replicated before, and not by somebody's wish no more.
-    running: bool,
+    left: Left,
 }
 
 impl Stopped {
     async fn start(self, context: &Context) {
-        if !self.running {
+        if !self.left.running {
             context.terminal.note("the daemon had been stopped for this database and stays so");
             return;
         }
         let started = match self.control.start(&self.path).await {
             // It opens the database when it first looks at it, and until then nothing
             // keeps others from checkpointing what it has not read.
+            Ok(()) if !self.path.exists() => Ok(()),
             Ok(()) => self.control.sync(&self.path, PATIENCE).await.map(|_synced| ()),
             Err(error) => Err(error),
         };
@@ -151,10 +156,14 @@ async fn stop(context: &Context, given: &Path, target: &Path) -> Result<Option<S
     for control in sockets.filter_map(|socket| Control::at(&socket)) {
         for path in [given, target] {
             match control.stop(path).await {
-                Ok(running) => {
-                    return Ok(Some(Stopped { control, path: path.to_owned(), running }));
+                Ok(left) => {
+                    return Ok(Some(Stopped { control, path: path.to_owned(), left }));
                 }
                 Err(ControlError::NotThere) => {}
+                // It fails over the missing file.
+                Err(ControlError::Refused(error)) if !target.exists() => {
+                    return Err(remembered(target).cause(error.one_line()));
+                }
                 Err(ControlError::Refused(error)) => return Err(error),
             }
         }
@@ -415,6 +424,12 @@ fn busy(target: &Path, holder: String) -> Error {
         .code("busy")
         .cause(holder)
         .hint("stop what uses it, restore, and start it again")
+}
+
+/// The refusal where a daemon has replicated a database that is missing now.
+fn remembered(target: &Path) -> Error {
+    busy(target, "a litestream daemon remembers the database that was there".to_owned())
+        .hint("stop the daemon, restore, and start it again")
 }
 
 fn is_busy(error: &rusqlite::Error) -> bool {
