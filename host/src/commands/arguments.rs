@@ -308,7 +308,8 @@ mod tests {
     fn a_wrong_command_line_is_a_usage_error_that_says_what_is_wrong() {
         for (words, what) in [
             (&["--nope"][..], "--nope"),
-            (&["-o", "x", "a", "b"], "one database"),
+            (&["-o", "x", "a", "b"], "a folder for several databases"),
+            (&["-txid", "5", "a", "b"], "one database"),
             (&["--integrity-check", "maybe", "a"], "maybe"),
             (&["--timeout", "soon", "a"], "soon"),
             (&["--all", "a"], "--all"),
