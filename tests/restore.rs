@@ -187,3 +187,467 @@ fn a_check_that_fails_keeps_the_copy_out() {
     assert_eq!(sandbox.integer("db.sqlite3", USERS), 4);
     assert!(!sandbox.names("").iter().any(|name| name.contains("lsrun-")));
 }
+
+/// Six transactions, each with a file and a moment of its own.
+fn six_transactions() -> Sandbox {
+    let sandbox = Sandbox::new();
+    let level = sandbox.path("replica/ltx/0");
+    for number in 0..6 {
+        sandbox.sql("db.sqlite3", &format!("INSERT INTO users (name) VALUES ('u{number}')"));
+        sandbox.lsrun(&["replicate", "-once"]).expect(0);
+    }
+    // A file replica's times are those of its files.
+    let mut files: Vec<_> = std::fs::read_dir(&level).unwrap().flatten().collect();
+    files.sort_by_key(std::fs::DirEntry::file_name);
+    let epoch = jiff::Timestamp::now().as_second() - 36_000;
+    for (number, file) in (0_i64..).zip(&files) {
+        let time = std::time::SystemTime::UNIX_EPOCH
+            + std::time::Duration::from_secs(u64::try_from(epoch + number * 3600).unwrap());
+        std::fs::File::options().write(true).open(file.path()).unwrap().set_modified(time).unwrap();
+    }
+    sandbox
+}
+
+#[test]
+fn every_point_that_is_listed_can_be_restored_by_txid_and_by_time() {
+    let sandbox = six_transactions();
+    let listed = sandbox.lsrun(&["points", "-json", "default"]).expect(0).json();
+    let points = listed["points"].as_array().unwrap();
+    assert!(points.len() >= 6, "{listed}");
+    assert!(listed["gaps"].as_array().unwrap().is_empty());
+    assert_eq!(listed["newest"], points.last().unwrap()["timestamp"]);
+    for (number, point) in points.iter().enumerate() {
+        let txid = point["txid"].as_str().unwrap();
+        let after: jiff::Timestamp = point["timestamp"].as_str().unwrap().parse().unwrap();
+        let after = (after + jiff::SignedDuration::from_millis(2)).to_string();
+        for (way, value) in [("-txid", txid), ("-timestamp", after.as_str())] {
+            let copy = format!("copy{way}{number}.sqlite3");
+            let run = sandbox.lsrun(&["restore", "-json", way, value, "-o", &copy, "default"]);
+            assert_eq!(run.expect(0).json()["txid"], txid, "{way} {value}");
+        }
+    }
+    // One a second apart from each other, thinned out by the day.
+    let thin = sandbox.lsrun(&["points", "--every", "300h", "default"]).expect(0);
+    assert!(thin.stdout.lines().count() <= 6, "{}", thin.stdout);
+}
+
+#[test]
+fn a_timestamp_behind_a_gap_is_refused_and_the_gap_is_shown() {
+    let sandbox = six_transactions();
+    let files = sandbox.names("replica/ltx/0");
+    std::fs::remove_file(sandbox.path("replica/ltx/0").join(&files[3])).unwrap();
+    sandbox
+        .lsrun(&["restore", "-timestamp", "1 minute ago", "-o", "copy.sqlite3", "default"])
+        .expect(11)
+        .says(&[
+            "up to ",
+            "the backup has a gap",
+            "TXID 0000000000000003",
+            "TXID 0000000000000005",
+        ]);
+    assert!(!sandbox.path("copy.sqlite3").exists());
+    sandbox.lsrun(&["restore", "-txid", "3", "-o", "copy.sqlite3", "default"]).expect(0);
+    sandbox
+        .lsrun(&["points", "default"])
+        .expect(0)
+        .says(&["gap: nothing between TXID 0000000000000003 and 0000000000000005"]);
+}
+
+#[test]
+fn a_time_is_read_as_people_write_it() {
+    let sandbox = six_transactions();
+    let run = |time: &str| {
+        let _again = std::fs::remove_file(sandbox.path("copy.sqlite3"));
+        sandbox.lsrun(&["restore", "-json", "-timestamp", time, "-o", "copy.sqlite3", "default"])
+    };
+    let points = sandbox.lsrun(&["points", "-json", "default"]).expect(0).json();
+    // Ten hours ago the first, one more each hour.
+    let third = &points["points"][2]["txid"];
+    let run_of_third = run("7 hours 30 minutes ago").expect(0).says(&["up to 20"]);
+    assert_eq!(&run_of_third.json()["txid"], third);
+    run("in a while").expect(2).says(&["is no time", "2 hours ago"]);
+    run("yesterday").expect(11).says(&["no matching backup"]);
+}
+
+#[test]
+fn nothing_to_restore_has_no_points() {
+    let sandbox = Sandbox::new();
+    sandbox.lsrun(&["points", "default"]).expect(11).says(&["nothing to restore"]);
+    sandbox.lsrun(&["points", "nope"]).expect(20);
+    sandbox.lsrun(&["points"]).expect(2);
+    sandbox.lsrun(&["--help"]).expect(0).says(&["points"]);
+}
+
+/// The kept databases, oldest first.
+fn kept(sandbox: &Sandbox) -> Vec<String> {
+    let names = sandbox.names("").into_iter();
+    names.filter(|name| name.starts_with("db.sqlite3.before-restore-")).collect()
+}
+
+const INTACT: &str = "SELECT integrity_check = 'ok' FROM pragma_integrity_check";
+/// How many of the many rows are of the time after the backup.
+const NEW: &str = "SELECT count(*) FROM pages WHERE content LIKE 'new%'";
+
+/// A backup of many pages, half of which are other ones by now.
+fn many_pages() -> Sandbox {
+    let sandbox = Sandbox::new();
+    sandbox.sql(
+        "db.sqlite3",
+        "CREATE TABLE pages (id INTEGER PRIMARY KEY, content TEXT);
+         WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 200)
+         INSERT INTO pages SELECT i, 'old' || hex(randomblob(500)) FROM n;",
+    );
+    sandbox.lsrun(&["replicate", "-once"]).expect(0);
+    sandbox
+}
+
+fn change_pages(sandbox: &Sandbox) {
+    sandbox.sql("db.sqlite3", "UPDATE pages SET content = 'new' || content WHERE id % 2 = 0");
+}
+
+#[test]
+fn a_backup_goes_on_after_a_restore_without_a_daemon() {
+    let sandbox = many_pages();
+    change_pages(&sandbox);
+    sandbox.lsrun(&["replicate", "-once"]).expect(0);
+    sandbox.lsrun(&["restore", "-force", "-txid", "1", "default"]).expect(0);
+    assert_eq!(sandbox.integer("db.sqlite3", NEW), 0);
+    sandbox.sql("db.sqlite3", "INSERT INTO users (name) VALUES ('later')");
+    sandbox.lsrun(&["verify"]).expect(0).says(&["verified"]);
+    sandbox.lsrun(&["restore", "-o", "copy.sqlite3", "default"]).expect(0);
+    assert_eq!(sandbox.integer("copy.sqlite3", NEW), 0);
+    assert_eq!(sandbox.integer("copy.sqlite3", USERS), 4);
+}
+
+/// A daemon with a control socket, and a project that knows it.
+fn with_socket(sandbox: &Sandbox) -> Daemon {
+    let (_socket, lines) = Daemon::socket(sandbox);
+    let daemon = Daemon::start(sandbox, &lines);
+    let project = PROJECT.replace("litestream:\n", &format!("litestream:\n  {lines}\n"));
+    sandbox.write("lsrun.yml", &project);
+    // There was a replica before, so that it says nothing about the daemon.
+    crate::support::wait_until("the socket answers", || {
+        sandbox.lsrun(&["sync", "-wait", "default"]).code == 0
+    });
+    daemon
+}
+
+#[test]
+fn a_daemon_with_a_socket_replicates_correctly_on_after_a_restore() {
+    let sandbox = many_pages();
+    let _daemon = with_socket(&sandbox);
+    let points = sandbox.lsrun(&["points", "-json", "default"]).expect(0).json();
+    let before = points["points"].as_array().unwrap().last().unwrap()["txid"].clone();
+    change_pages(&sandbox);
+    sandbox.lsrun(&["sync", "-wait", "default"]).expect(0);
+    sandbox
+        .lsrun(&["restore", "-force", "-txid", before.as_str().unwrap(), "default"])
+        .expect(0)
+        .says(&["the old database is kept as"]);
+    assert_eq!(sandbox.integer("db.sqlite3", NEW), 0);
+    assert_eq!(sandbox.integer(&kept(&sandbox)[0], NEW), 100);
+    sandbox.sql("db.sqlite3", "INSERT INTO users (name) VALUES ('later')");
+    sandbox.lsrun(&["verify"]).expect(0).says(&["verified"]);
+    sandbox.lsrun(&["restore", "-o", "copy.sqlite3", "default"]).expect(0);
+    assert_eq!(sandbox.integer("copy.sqlite3", NEW), 0, "pages of the old database are back");
+    assert_eq!(sandbox.integer("copy.sqlite3", USERS), 4);
+    assert_eq!(sandbox.integer("copy.sqlite3", INTACT), 1);
+}
+
+#[test]
+fn a_daemon_replicates_on_after_a_restore_that_was_refused() {
+    let sandbox = many_pages();
+    let _daemon = with_socket(&sandbox);
+    let user = rusqlite::Connection::open(sandbox.path("db.sqlite3")).unwrap();
+    user.execute_batch("BEGIN; SELECT * FROM users").unwrap();
+    for flags in [&["-force"][..], &["-force", "--even-if-in-use"]] {
+        let arguments = [&["restore"][..], flags, &["default"]].concat();
+        sandbox.lsrun(&arguments).expect(11).says(&["in use"]);
+    }
+    user.execute_batch("COMMIT").unwrap();
+    drop(user);
+    change_pages(&sandbox);
+    sandbox.lsrun(&["verify"]).expect(0).says(&["verified"]);
+    assert!(kept(&sandbox).is_empty());
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_process_that_has_the_database_open_is_named() {
+    let sandbox = backed_up();
+    // It has the file open and no lock on it.
+    let holder = std::fs::File::open(sandbox.path("db.sqlite3")).unwrap();
+    let own = format!("(process {})", std::process::id());
+    sandbox.lsrun(&["restore", "-force", "default"]).expect(11).says(&["in use", &own]);
+    assert_eq!(sandbox.integer("db.sqlite3", USERS), 4);
+    sandbox.lsrun(&["restore", "-force", "--even-if-in-use", "default"]).expect(0);
+    assert_eq!(sandbox.integer("db.sqlite3", USERS), 3);
+    drop(holder);
+}
+
+#[test]
+fn undo_brings_back_what_was_replaced_and_keeps_what_it_replaces() {
+    let sandbox = backed_up();
+    sandbox.lsrun(&["restore", "--undo", "default"]).expect(11).says(&["no kept copy"]);
+    sandbox.lsrun(&["restore", "-force", "default"]).expect(0);
+    assert_eq!(sandbox.integer("db.sqlite3", USERS), 3);
+    for users in [4, 3, 4] {
+        sandbox.lsrun(&["restore", "--undo", "default"]).expect(0).says(&["bringing", "kept as"]);
+        assert_eq!(sandbox.integer("db.sqlite3", USERS), users);
+    }
+    sandbox.lsrun(&["verify"]).expect(0);
+}
+
+#[test]
+fn only_so_many_old_databases_are_kept() {
+    let sandbox = backed_up();
+    sandbox.write("lsrun.yml", &format!("{PROJECT}restore: {{keep: 2}}\n"));
+    for round in 1..=4 {
+        sandbox.lsrun(&["restore", "-force", "default"]).expect(0);
+        assert_eq!(kept(&sandbox).len(), round.min(2));
+    }
+    // The very last one is never removed.
+    sandbox.write("lsrun.yml", &format!("{PROJECT}restore: {{keep: 0}}\n"));
+    sandbox.sql("db.sqlite3", "INSERT INTO users (name) VALUES ('x'), ('y')");
+    sandbox.lsrun(&["restore", "-force", "default"]).expect(0).says(&["restore.keep"]);
+    assert_eq!(kept(&sandbox).len(), 1);
+    assert_eq!(sandbox.integer(&kept(&sandbox)[0], USERS), 5);
+}
+
+/// Fails unless the database is the old one or the new one, whole.
+#[track_caller]
+fn assert_whole(sandbox: &Sandbox, when: &str) {
+    let _made_by_readers = std::fs::remove_file(sandbox.path("db.sqlite3-shm"));
+    assert_eq!(sandbox.integer("db.sqlite3", INTACT), 1, "{when}");
+    let new = sandbox.integer("db.sqlite3", NEW);
+    assert!(new == 0 || new == 100, "{when}: {new} of the new rows");
+}
+
+#[test]
+fn a_crash_at_any_point_leaves_the_old_database_or_the_new_one() {
+    for point in 1..=6 {
+        let sandbox = many_pages();
+        change_pages(&sandbox);
+        let mut command = sandbox.command(&["restore", "-force", "default"]);
+        let run: crate::support::Run =
+            command.env("LSRUN_TEST_ABORT_AT", point.to_string()).output().unwrap().into();
+        assert_eq!(run.code, -1, "it did not crash at {point}: {}", run.stderr);
+        assert_whole(&sandbox, &format!("crash at {point}"));
+        let replaced = sandbox.integer("db.sqlite3", NEW) == 0;
+        assert_eq!(replaced, point >= 5, "crash at {point}");
+        // The next one says what it found and goes through.
+        sandbox.lsrun(&["restore", "-force", "default"]).expect(0).says(&["broke off"]);
+        assert_eq!(sandbox.integer("db.sqlite3", NEW), 0);
+        let left: Vec<String> = sandbox.names("");
+        assert!(!left.iter().any(|name| name.contains("lsrun-")), "crash at {point}: {left:?}");
+        assert_eq!(sandbox.integer(&kept(&sandbox)[0], NEW), 100, "crash at {point}");
+    }
+}
+
+#[test]
+fn a_crash_beside_a_daemon_leaves_the_old_database_or_the_new_one() {
+    for point in 1..=6 {
+        let sandbox = many_pages();
+        let _daemon = with_socket(&sandbox);
+        let points = sandbox.lsrun(&["points", "-json", "default"]).expect(0).json();
+        let before = points["points"].as_array().unwrap().last().unwrap()["txid"].clone();
+        let txid = before.as_str().unwrap();
+        change_pages(&sandbox);
+        let arguments = ["restore", "-force", "-txid", txid, "default"];
+        let mut command = sandbox.command(&arguments);
+        let run: crate::support::Run =
+            command.env("LSRUN_TEST_ABORT_AT", point.to_string()).output().unwrap().into();
+        assert_eq!(run.code, -1, "it did not crash at {point}: {}", run.stderr);
+        sandbox.lsrun(&["start", "default"]).expect(0);
+        sandbox.lsrun(&["sync", "-wait", "default"]).expect(0);
+        assert_eq!(sandbox.integer("db.sqlite3", INTACT), 1, "crash at {point}");
+        let new = sandbox.integer("db.sqlite3", NEW);
+        assert_eq!(new, if point >= 5 { 0 } else { 100 }, "crash at {point}");
+        sandbox.lsrun(&["verify"]).expect(0).says(&["verified"]);
+        sandbox.lsrun(&["restore", "-o", "copy.sqlite3", "default"]).expect(0);
+        assert_eq!(sandbox.integer("copy.sqlite3", NEW), new, "crash at {point}");
+        sandbox.lsrun(&arguments).expect(0).says(&["broke off"]);
+        assert_eq!(sandbox.integer("db.sqlite3", NEW), 0);
+    }
+}
+
+#[test]
+fn killed_at_any_moment_it_leaves_the_old_database_or_the_new_one() {
+    let sandbox = many_pages();
+    for round in 0_u64..12 {
+        change_pages(&sandbox);
+        sandbox.sql("db.sqlite3", "UPDATE pages SET content = 'new' || substr(content, 4) WHERE id % 2 = 0 AND content LIKE 'new%'");
+        let mut child = sandbox
+            .command(&["restore", "-force", "default"])
+            .stdout(std::process::Stdio::null())
+            .stderr(std::process::Stdio::null())
+            .spawn()
+            .unwrap();
+        // Moments spread over the whole of it.
+        let moment = std::time::Instant::now() + std::time::Duration::from_millis(10 + round * 12);
+        while std::time::Instant::now() < moment && child.try_wait().unwrap().is_none() {
+            std::thread::yield_now();
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert_whole(&sandbox, &format!("round {round}"));
+    }
+    sandbox.lsrun(&["restore", "-force", "default"]).expect(0);
+    assert_eq!(sandbox.integer("db.sqlite3", NEW), 0);
+}
+
+#[test]
+fn a_link_is_followed_and_mode_is_kept() {
+    use std::os::unix::fs::PermissionsExt;
+    let sandbox = backed_up();
+    std::fs::create_dir(sandbox.path("data")).unwrap();
+    std::fs::rename(sandbox.path("db.sqlite3"), sandbox.path("data/real.sqlite3")).unwrap();
+    for left in ["db.sqlite3-wal", "db.sqlite3-shm"] {
+        let _missing = std::fs::remove_file(sandbox.path(left));
+    }
+    std::os::unix::fs::symlink("data/real.sqlite3", sandbox.path("db.sqlite3")).unwrap();
+    let mode = std::fs::Permissions::from_mode(0o640);
+    std::fs::set_permissions(sandbox.path("data/real.sqlite3"), mode).unwrap();
+    sandbox.lsrun(&["restore", "-force", "default"]).expect(0);
+    assert!(sandbox.path("db.sqlite3").is_symlink());
+    let metadata = std::fs::metadata(sandbox.path("data/real.sqlite3")).unwrap();
+    assert_eq!(metadata.permissions().mode() & 0o777, 0o640);
+    assert_eq!(sandbox.integer("data/real.sqlite3", USERS), 3);
+}
+
+#[test]
+fn a_folder_is_no_target() {
+    let sandbox = backed_up();
+    std::fs::create_dir(sandbox.path("folder")).unwrap();
+    for flags in [&[][..], &["-force"]] {
+        let arguments = [&["restore"][..], flags, &["-o", "folder", "default"]].concat();
+        let run = sandbox.lsrun(&arguments);
+        assert!(run.code == 2 || run.code == 11, "{}: {}", run.code, run.stderr);
+    }
+    assert!(sandbox.names("folder").is_empty());
+    sandbox.write("file", "");
+    sandbox.lsrun(&["restore", "-o", "file/copy.sqlite3", "default"]).expect(11);
+    // As litestream does.
+    sandbox.lsrun(&["restore", "-o", "new/copy.sqlite3", "default"]).expect(0);
+}
+
+#[test]
+fn two_restores_at_once_both_leave_a_whole_database() {
+    let sandbox = many_pages();
+    change_pages(&sandbox);
+    let start = || sandbox.command(&["restore", "-force", "default"]).spawn().unwrap();
+    let (mut one, mut other) = (start(), start());
+    let codes = [one.wait().unwrap().code(), other.wait().unwrap().code()];
+    assert!(codes.contains(&Some(0)), "{codes:?}");
+    assert_whole(&sandbox, "two at once");
+    assert_eq!(sandbox.integer("db.sqlite3", NEW), 0);
+    assert!(kept(&sandbox).iter().any(|name| sandbox.integer(name, NEW) == 100));
+}
+
+#[test]
+fn no_write_of_a_busy_application_is_lost() {
+    let sandbox = backed_up();
+    let stop = std::sync::atomic::AtomicBool::new(false);
+    let written = std::sync::atomic::AtomicI64::new(0);
+    let ordering = std::sync::atomic::Ordering::SeqCst;
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let user = rusqlite::Connection::open(sandbox.path("db.sqlite3")).unwrap();
+            user.busy_timeout(std::time::Duration::from_secs(10)).unwrap();
+            while !stop.load(ordering) {
+                user.execute("INSERT INTO users (name) VALUES ('busy')", []).unwrap();
+                written.fetch_add(1, ordering);
+            }
+        });
+        crate::support::wait_until("it writes", || written.load(ordering) > 0);
+        for flags in [&["-force"][..], &["-force", "--even-if-in-use"]] {
+            let arguments = [&["restore"][..], flags, &["default"]].concat();
+            let run = sandbox.lsrun(&arguments);
+            assert_eq!(run.code, 11, "{}", run.stderr);
+        }
+        stop.store(true, ordering);
+    });
+    assert_eq!(sandbox.integer("db.sqlite3", USERS), 4 + written.load(ordering));
+}
+
+#[test]
+fn a_transaction_that_is_not_in_the_backup_leaves_everything() {
+    let sandbox = backed_up();
+    sandbox.lsrun(&["restore", "-force", "-txid", "999", "default"]).expect(11);
+    sandbox.lsrun(&["restore", "-force", "-txid", "nonsense", "default"]).expect(2);
+    assert_eq!(sandbox.integer("db.sqlite3", USERS), 4);
+    assert!(kept(&sandbox).is_empty());
+}
+
+#[test]
+fn a_post_restore_hook_can_refuse_the_copy() {
+    let sandbox = backed_up();
+    sandbox.plugin("fresh");
+    let with = |sql: &str| {
+        let settings = format!("fresh: {{config: {{sql: {sql}}}}}");
+        sandbox.write("lsrun.yml", &format!("{PROJECT}plugins: {{settings: {{{settings}}}}}\n"));
+    };
+    with("SELECT count(*) > 3 FROM users");
+    for arguments in
+        [&["restore", "-force", "default"][..], &["restore", "-o", "copy.sqlite3", "default"]]
+    {
+        sandbox.lsrun(arguments).expect(33).says(&[
+            "fresh refused",
+            "too old",
+            "nothing was touched",
+        ]);
+    }
+    assert_eq!(sandbox.integer("db.sqlite3", USERS), 4);
+    assert!(kept(&sandbox).is_empty() && !sandbox.path("copy.sqlite3").exists());
+    assert!(!sandbox.names("").iter().any(|name| name.contains("lsrun-")));
+    with("SELECT count(*) = 3 FROM users");
+    sandbox.lsrun(&["restore", "-force", "default"]).expect(0);
+    assert_eq!(sandbox.integer("db.sqlite3", USERS), 3);
+    // One that asks nothing cannot agree.
+    sandbox.write("lsrun.yml", PROJECT);
+    sandbox.lsrun(&["restore", "-force", "default"]).expect(33).says(&["needs a question"]);
+}
+
+#[test]
+fn all_of_them_into_a_folder() {
+    let sandbox = Sandbox::empty();
+    sandbox.write(
+        "lsrun.yml",
+        "databases: {one: a/db.sqlite3, two: b/db.sqlite3}\nlitestream:\n  dbs:\n  - {path: one, replica: {type: file, path: ra}}\n  - {path: two, replica: {type: file, path: rb}}\n",
+    );
+    for folder in ["a", "b"] {
+        std::fs::create_dir(sandbox.path(folder)).unwrap();
+        let name = format!("{folder}/db.sqlite3");
+        sandbox.sql(&name, &format!("CREATE TABLE t (x); INSERT INTO t VALUES ('{folder}')"));
+    }
+    sandbox.lsrun(&["replicate", "-once"]).expect(0);
+    sandbox.lsrun(&["restore", "--all", "-o", "copies"]).expect(2).says(&["FOLDER/"]);
+    sandbox.lsrun(&["restore", "--all", "-o", "copies/"]).expect(0).says(&["one restored"]);
+    assert_eq!(sandbox.names("copies"), ["one.sqlite3", "two.sqlite3"]);
+    assert_eq!(sandbox.integer("copies/two.sqlite3", "SELECT count(*) FROM t WHERE x = 'b'"), 1);
+    sandbox.lsrun(&["restore", "--all", "-o", "copies/"]).expect(11).says(&["exists already"]);
+}
+
+#[test]
+fn of_two_restores_onto_nothing_one_replaces_nothing() {
+    let sandbox = many_pages();
+    let start = || sandbox.command(&["restore", "-o", "copy.sqlite3", "default"]).spawn().unwrap();
+    let (mut one, mut other) = (start(), start());
+    let mut codes = [one.wait().unwrap().code(), other.wait().unwrap().code()];
+    codes.sort_unstable();
+    assert_eq!(codes, [Some(0), Some(11)]);
+    assert_eq!(sandbox.integer("copy.sqlite3", INTACT), 1);
+}
+
+#[test]
+fn a_daemon_that_remembers_a_database_that_is_gone_is_a_refusal() {
+    let sandbox = many_pages();
+    let daemon = with_socket(&sandbox);
+    for name in ["db.sqlite3", "db.sqlite3-wal", "db.sqlite3-shm"] {
+        std::fs::remove_file(sandbox.path(name)).unwrap();
+    }
+    sandbox.lsrun(&["restore", "default"]).expect(11).says(&["remembers", "stop the daemon"]);
+    drop(daemon);
+    sandbox.lsrun(&["restore", "default"]).expect(0);
+    sandbox.lsrun(&["verify"]).expect(0).says(&["verified"]);
+}

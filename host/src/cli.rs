@@ -14,6 +14,9 @@ use crate::terminal::{Color, Format};
 /// What `lsrun history` is for.
 pub(crate) const HISTORY: &str = "Show what earlier verifications found out";
 
+/// What `lsrun points` is for.
+pub(crate) const POINTS: &str = "Show the points in time that a backup can be restored to";
+
 /// Proves that SQLite backups restore.
 #[derive(Debug, Parser)]
 #[command(name = "lsrun", version, disable_help_subcommand = true, arg_required_else_help = true)]
@@ -70,6 +73,7 @@ pub fn command() -> clap::Command {
         help.push_str(&format!("  {:<12} {about}\n", builtin.name));
     }
     help.push_str(&format!("  {:<12} {HISTORY}\n", "history"));
+    help.push_str(&format!("  {:<12} {POINTS}\n", "points"));
     help.push_str("\nLitestream's commands, with aliases where a database is wanted:\n");
     for verb in VERBS {
         help.push_str(&format!("  {:<12} {}\n", verb.name, verb.about));
@@ -82,14 +86,14 @@ pub fn command() -> clap::Command {
 /// Whether lsrun has a command of this name without any plugin.
 #[must_use]
 pub fn is_own(name: &str) -> bool {
-    matches!(name, "help" | "history" | "plugin") || Verb::named(name).is_some()
+    matches!(name, "help" | "history" | "plugin" | "points") || Verb::named(name).is_some()
 }
 
 /// The error for a command that is most likely a mistyped one; none for a word
 /// that is like no command, which a newer litestream may have.
 #[must_use]
 pub fn mistyped(name: &str, plugins: &[String]) -> Option<Error> {
-    let known = BUILTIN.iter().map(|builtin| builtin.name).chain(["history"]);
+    let known = BUILTIN.iter().map(|builtin| builtin.name).chain(["history", "points"]);
     let known = known.chain(VERBS.iter().map(|verb| verb.name));
     let near = nearest(name, known.chain(plugins.iter().map(String::as_str)))?;
     Some(Error::usage(format!("no such command: {name}")).hint(format!("did you mean {near}?")))

@@ -23,6 +23,7 @@ const HALF_MADE: &str = ".new-";
 #[derive(Debug)]
 pub struct Scratch {
     path: PathBuf,
+    swept: usize,
     _lock: File,
 }
 
@@ -43,7 +44,7 @@ impl Scratch {
 
     /// Creates a folder in `parent`.
     pub fn within(parent: &Path, prefix: &str) -> Result<Self> {
-        sweep(parent, prefix);
+        let swept = sweep(parent, prefix);
         let failed = |error: std::io::Error| {
             Error::new(
                 Exit::Inconclusive,
@@ -66,13 +67,19 @@ impl Scratch {
         std::fs::rename(hidden.path(), &path).map_err(failed)?;
         // The folder has its final name now; the guard has nothing to remove.
         let _moved = hidden.keep();
-        Ok(Self { path, _lock: lock })
+        Ok(Self { path, swept, _lock: lock })
     }
 
     /// The folder.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// How many folders of dead processes were removed when it was created.
+    #[must_use]
+    pub fn swept(&self) -> usize {
+        self.swept
     }
 
     /// A new folder of mode 0700 in it.
@@ -94,9 +101,10 @@ impl Drop for Scratch {
     }
 }
 
-/// Removes the folders in `parent` whose process is dead.
-fn sweep(parent: &Path, prefix: &str) {
-    let Ok(entries) = std::fs::read_dir(parent) else { return };
+/// Removes the folders in `parent` whose process is dead, and says how many.
+fn sweep(parent: &Path, prefix: &str) -> usize {
+    let mut swept = 0;
+    let Ok(entries) = std::fs::read_dir(parent) else { return swept };
     let me = rustix::process::geteuid().as_raw();
     for entry in entries.flatten() {
         let name = entry.file_name();
@@ -117,9 +125,10 @@ fn sweep(parent: &Path, prefix: &str) {
                 let _ignored = std::fs::remove_dir_all(&path);
             }
         } else if File::open(path.join(LOCK)).is_ok_and(|lock| lock.try_lock().is_ok()) {
-            let _ignored = std::fs::remove_dir_all(&path);
+            swept += usize::from(std::fs::remove_dir_all(&path).is_ok());
         }
     }
+    swept
 }
 
 #[cfg(test)]

@@ -127,7 +127,12 @@ pub(super) fn parse(name: &str, manifest: &Manifest, words: &[OsString]) -> Resu
             continue;
         }
         let values = strings(&matches, name);
-        if argument.single && !values.is_empty() && (parsed.all || parsed.selected.len() > 1) {
+        let several = parsed.all || parsed.selected.len() > 1;
+        if several && argument.folder && values.iter().any(|value| !value.ends_with('/')) {
+            return Err(Error::usage(format!("--{name} has to be a folder for several databases"))
+                .hint(format!("end it with a slash: --{name} FOLDER/")));
+        }
+        if several && argument.single && !values.is_empty() {
             return Err(Error::usage(format!("--{name} goes with one database only")));
         }
         if !values.is_empty() {
@@ -303,7 +308,8 @@ mod tests {
     fn a_wrong_command_line_is_a_usage_error_that_says_what_is_wrong() {
         for (words, what) in [
             (&["--nope"][..], "--nope"),
-            (&["-o", "x", "a", "b"], "one database"),
+            (&["-o", "x", "a", "b"], "a folder for several databases"),
+            (&["-txid", "5", "a", "b"], "one database"),
             (&["--integrity-check", "maybe", "a"], "maybe"),
             (&["--timeout", "soon", "a"], "soon"),
             (&["--all", "a"], "--all"),

@@ -4,6 +4,7 @@ mod arguments;
 mod component;
 mod history;
 mod passthrough;
+mod points;
 mod replicate;
 mod selection;
 
@@ -78,6 +79,9 @@ async fn find(name: &str, start: Start) -> std::result::Result<u8, Failed> {
     }
     if name == "history" {
         return history::run(&start).map(Exit::code);
+    }
+    if name == "points" {
+        return points::run(&start).await.map(Exit::code);
     }
     let global = start.global.clone();
     if let Some(verb) = Verb::named(name) {

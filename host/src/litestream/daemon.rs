@@ -31,6 +31,22 @@ pub struct Synced {
 }
 
 #[derive(Deserialize)]
+struct State {
+    status: String,
+    #[serde(default)]
+    txid: u64,
+}
+
+/// What a daemon was doing with a database that it leaves alone now.
+#[derive(Debug, Clone, Copy)]
+pub struct Left {
+    /// It replicated it.
+    pub running: bool,
+    /// How far it had come; 0 when it has never seen it.
+    pub txid: u64,
+}
+
+#[derive(Deserialize)]
 struct Refusal {
     error: String,
 }
@@ -79,6 +95,34 @@ impl Control {
         }
     }
 
+    /// Tells the daemon to leave the database alone.
+    pub async fn stop(&self, database: &Path) -> std::result::Result<Left, ControlError> {
+        let answer: State = self.switch("/stop", database).await?;
+        Ok(Left { running: answer.status == "stopped", txid: answer.txid })
+    }
+
+    /// Tells the daemon to replicate the database again.
+    pub async fn start(&self, database: &Path) -> std::result::Result<(), ControlError> {
+        let _started: State = self.switch("/start", database).await?;
+        Ok(())
+    }
+
+    async fn switch(
+        &self,
+        path: &str,
+        database: &Path,
+    ) -> std::result::Result<State, ControlError> {
+        let timeout = Duration::from_secs(30);
+        let body = serde_json::json!({ "path": database, "timeout": timeout.as_secs() });
+        match tokio::time::timeout(timeout * 2, self.post(path, body.to_string())).await {
+            Ok(answer) => answer,
+            Err(_late) => Err(Error::inconclusive("the litestream daemon does not answer in time")
+                .code("timeout")
+                .cause(format!("control socket {}", self.socket.display()))
+                .into()),
+        }
+    }
+
     async fn post<T: for<'de> Deserialize<'de>>(
         &self,
         path: &str,
@@ -99,6 +143,10 @@ impl Control {
         if !status.is_success() {
             let text = String::from_utf8_lossy(&text).into_owned();
             let reason = serde_json::from_str::<Refusal>(&text).map_or(text, |body| body.error);
+            // `/stop` and `/start` say so under another status.
+            if reason.starts_with("database not found") {
+                return Err(ControlError::NotThere);
+            }
             let late = reason.contains("deadline exceeded");
             return Err(Error::inconclusive("the litestream daemon cannot replicate")
                 .code(if late { "timeout" } else { "litestream" })
@@ -179,6 +227,53 @@ fn is_litestream(pid: u32) -> bool {
     // The name is cut at 15 characters and can be read for any user's process.
     std::fs::read_to_string(format!("/proc/{pid}/comm"))
         .is_ok_and(|name| name.trim_end().contains("litestream"))
+}
+
+/// A process that has a database open.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Holder {
+    /// Its id.
+    pub pid: u32,
+    /// Its name, at most 15 characters.
+    pub name: String,
+}
+
+impl Holder {
+    /// Whether it is a litestream.
+    #[must_use]
+    pub fn is_litestream(&self) -> bool {
+        self.name.contains("litestream")
+    }
+}
+
+/// The other processes that have the database or its write-ahead log open, as far
+/// as this user may know. `database` is canonical.
+#[cfg(target_os = "linux")]
+#[must_use]
+pub fn holders(database: &Path) -> Vec<Holder> {
+    let mut log = database.as_os_str().to_owned();
+    log.push("-wal");
+    let log = PathBuf::from(log);
+    let Ok(processes) = std::fs::read_dir("/proc") else { return Vec::new() };
+    let mut found = Vec::new();
+    for process in processes.flatten() {
+        let pid = process.file_name().to_str().and_then(|name| name.parse::<u32>().ok());
+        let Some(pid) = pid.filter(|pid| *pid != std::process::id()) else { continue };
+        let Ok(files) = std::fs::read_dir(process.path().join("fd")) else { continue };
+        let open = |path: PathBuf| path == database || path == log;
+        if files.flatten().any(|file| std::fs::read_link(file.path()).is_ok_and(open)) {
+            let name = std::fs::read_to_string(process.path().join("comm")).unwrap_or_default();
+            found.push(Holder { pid, name: name.trim_end().to_owned() });
+        }
+    }
+    found
+}
+
+/// Elsewhere the system is not asked; SQLite's locks are.
+#[cfg(not(target_os = "linux"))]
+#[must_use]
+pub fn holders(_database: &Path) -> Vec<Holder> {
+    Vec::new()
 }
 
 /// Elsewhere the system is not asked; `-once` is safe beside a daemon.

@@ -2,6 +2,7 @@
 //! litestream's `-force`.
 
 use std::ffi::OsString;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -12,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::litestream::feature::{self, Feature};
 use crate::litestream::sync::explain;
 use crate::litestream::txid::Txid;
-use crate::litestream::{child, reach};
+use crate::litestream::{child, points, reach};
 use crate::project::Database;
 use crate::report::human;
 use crate::scratch::Scratch;
@@ -39,6 +40,9 @@ pub struct Request {
     pub parallelism: Option<u32>,
     /// The absolute path that the copy is to replace; none for a private copy.
     pub target: Option<PathBuf>,
+    /// A target that a process has open may be replaced, where SQLite's own locks
+    /// allow it.
+    pub even_if_in_use: bool,
     /// How long litestream may go without writing before it is given up.
     pub patience: Duration,
 }
@@ -67,7 +71,25 @@ pub struct Copy {
     pub duration: Duration,
     /// What it is to replace.
     pub target: Option<PathBuf>,
+    /// As in the request.
+    pub even_if_in_use: bool,
     _home: Home,
+}
+
+impl Copy {
+    /// One that was not restored by litestream, in a folder beside its target.
+    pub(super) fn staged(path: PathBuf, target: PathBuf, home: Scratch) -> Self {
+        let bytes = std::fs::metadata(&path).map_or(0, |metadata| metadata.len());
+        Self {
+            path,
+            txid: None,
+            bytes,
+            duration: Duration::ZERO,
+            target: Some(target),
+            even_if_in_use: false,
+            _home: Home::Beside(home),
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -138,9 +160,11 @@ pub async fn plan(context: &Context, request: &Request) -> Result<Plan> {
         return Err(error);
     }
     let json = output.json().unwrap_or_default();
+    let txid = json["max_txid"].as_str().and_then(|txid| txid.parse().ok());
+    refuse_gap(context, request, txid).await?;
     let files = json["files"].as_array().map(Vec::as_slice).unwrap_or_default();
     Ok(Plan {
-        txid: json["max_txid"].as_str().and_then(|txid| txid.parse().ok()),
+        txid,
         timestamp: files.last().and_then(|file| file["timestamp"].as_str()).map(str::to_owned),
         bytes: Some(files.iter().filter_map(|file| file["size"].as_u64()).sum()),
     })
@@ -168,14 +192,24 @@ pub async fn restore(context: Arc<Context>, request: Request) -> Result<Copy> {
         })?
         .len();
     let json = output.json().unwrap_or_default();
+    let txid = json["txid"].as_str().and_then(|txid| txid.parse().ok());
+    refuse_gap(&context, &request, txid).await?;
     Ok(Copy {
         path,
-        txid: json["txid"].as_str().and_then(|txid| txid.parse().ok()),
+        txid,
         bytes,
         duration,
         target: request.target,
+        even_if_in_use: request.even_if_in_use,
         _home: home,
     })
+}
+
+/// With a timestamp litestream stops silently at the first gap of the backup.
+async fn refuse_gap(context: &Context, request: &Request, reached: Option<Txid>) -> Result<()> {
+    let (Some(timestamp), Some(reached)) = (request.timestamp, reached) else { return Ok(()) };
+    let files = points::list(context, &request.source, request.patience).await?;
+    files.refuse_gap(timestamp, reached)
 }
 
 /// Gives a copy a second life in the temporary folder, readable by this user.
@@ -259,8 +293,21 @@ fn home(context: &Context, request: &Request) -> Result<(Home, PathBuf)> {
     };
     if let Some(target) = &request.target {
         let folder = target.parent().unwrap_or_else(|| Path::new("/"));
+        // As litestream does.
+        let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder);
+        made.map_err(|error| {
+            Error::inconclusive(format!("cannot make the folder {}", folder.display()))
+                .code("io")
+                .cause(error)
+        })?;
         room(folder, size)?;
         let scratch = Scratch::beside(target)?;
+        if scratch.swept() > 0 {
+            let target = target.display();
+            context.terminal.note(&format!(
+                "an earlier restore of {target} broke off before it was done; its copy was removed"
+            ));
+        }
         let folder = scratch.path().to_owned();
         return Ok((Home::Beside(scratch), folder));
     }

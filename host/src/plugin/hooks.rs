@@ -5,10 +5,11 @@ use std::sync::Arc;
 use futures_util::future::join_all;
 
 use super::store::Call;
-use super::{CHECK, PRE_RESTORE, Plugin, handles, registry, run};
+use super::{CHECK, POST_RESTORE, PRE_RESTORE, Plugin, handles, registry, run};
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::exit::Exit;
+use crate::litestream::restore::Source;
 use crate::report::Outcome;
 
 /// The hooks of a project, by what they export.
@@ -55,35 +56,64 @@ impl Hooks {
     /// Runs every `pre-restore` that applies, in the order of names; the first
     /// that does not agree ends it.
     pub(super) async fn pre_restore(&self, call: &Call, plan: &handles::RestorePlan) -> Result<()> {
-        let database = match &plan.request.source {
-            crate::litestream::restore::Source::Database(database) => Some(database.clone()),
-            crate::litestream::restore::Source::Url(_) => None,
-        };
-        for plugin in self.exporting(PRE_RESTORE) {
-            if database.as_ref().is_some_and(|database| !plugin.applies_to(database)) {
-                continue;
-            }
-            let own = call.for_plugin(plugin, database.clone().into_iter().collect());
-            let Err(error) = run::pre_restore(plugin, own, plan).await else { continue };
-            if plugin.setting.optional {
-                let context = &call.context;
-                context.terminal.warning(&format!(
-                    "{} (optional): {}",
-                    plugin.name,
-                    error.one_line()
-                ));
-                continue;
-            }
-            return Err(match error.exit() {
-                Exit::PluginCrashed | Exit::PluginDenied => error,
-                _ => Error::new(Exit::HookRefused, format!("{} refused the restore", plugin.name))
-                    .code("refused")
-                    .cause(error.one_line())
-                    .or_hint(error.hint_text().unwrap_or("nothing was touched")),
-            });
+        for (plugin, own) in self.around_restore(PRE_RESTORE, call, plan) {
+            let result = run::pre_restore(plugin, own, plan).await;
+            settle(plugin, call, "refused the restore", result)?;
         }
         Ok(())
     }
+
+    /// Runs every `post-restore` that applies, likewise.
+    pub(super) async fn post_restore(
+        &self,
+        call: &Call,
+        plan: &handles::RestorePlan,
+        copy: &handles::RestoredCopy,
+    ) -> Result<()> {
+        for (plugin, own) in self.around_restore(POST_RESTORE, call, plan) {
+            let result = run::post_restore(plugin, own, plan, copy).await;
+            settle(plugin, call, "refused the restored copy", result)?;
+        }
+        Ok(())
+    }
+
+    /// The hooks for a plan's database, each with the call that it gets.
+    fn around_restore(
+        &self,
+        interface: &str,
+        call: &Call,
+        plan: &handles::RestorePlan,
+    ) -> impl Iterator<Item = (&Arc<Plugin>, Call)> {
+        let database = match &plan.request.source {
+            Source::Database(database) => Some(database.clone()),
+            Source::Url(_) => None,
+        };
+        let applies = |plugin: &&Arc<Plugin>| {
+            database.as_ref().is_none_or(|database| plugin.applies_to(database))
+        };
+        let plugins: Vec<&Arc<Plugin>> = self.exporting(interface).filter(applies).collect();
+        let databases: Vec<_> = database.into_iter().collect();
+        let calls: Vec<Call> =
+            plugins.iter().map(|plugin| call.for_plugin(plugin, databases.clone())).collect();
+        plugins.into_iter().zip(calls)
+    }
+}
+
+/// What the answer of a hook means for the run.
+fn settle(plugin: &Plugin, call: &Call, refusal: &str, result: Result<()>) -> Result<()> {
+    let Err(error) = result else { return Ok(()) };
+    if plugin.setting.optional {
+        let text = format!("{} (optional): {}", plugin.name, error.one_line());
+        call.context.terminal.warning(&text);
+        return Ok(());
+    }
+    Err(match error.exit() {
+        Exit::PluginCrashed | Exit::PluginDenied => error,
+        _ => Error::new(Exit::HookRefused, format!("{} {refusal}", plugin.name))
+            .code("refused")
+            .cause(error.one_line())
+            .or_hint(error.hint_text().unwrap_or("nothing was touched")),
+    })
 }
 
 async fn check_one(

@@ -83,6 +83,9 @@ pub struct Argument {
     /// With it exactly one database may be selected.
     #[serde(default)]
     pub single: bool,
+    /// For several databases its value has to be a folder, with a slash at its end.
+    #[serde(default)]
+    pub folder: bool,
     /// It may be given several times.
     #[serde(default)]
     pub repeat: bool,

@@ -9,7 +9,7 @@ use super::bindings::types;
 use super::failure::{bounded, from_guest};
 use super::handles::{self, InvocationData};
 use super::store::{self, Call, CpuLimit, State, Stopped};
-use super::{CHECK, COMMAND, PRE_RESTORE, Plugin};
+use super::{CHECK, COMMAND, POST_RESTORE, PRE_RESTORE, Plugin};
 use crate::error::{Error, Result};
 use crate::exit::Exit;
 use crate::report::human;
@@ -45,6 +45,20 @@ pub(super) async fn pre_restore(
     plan: &handles::RestorePlan,
 ) -> Result<()> {
     invoke(plugin, call, PRE_RESTORE, |state| Ok((state.table.push(plan.clone())?,))).await
+}
+
+/// Runs a post-restore hook.
+pub(super) async fn post_restore(
+    plugin: &Plugin,
+    call: Call,
+    plan: &handles::RestorePlan,
+    copy: &handles::RestoredCopy,
+) -> Result<()> {
+    invoke(plugin, call, POST_RESTORE, |state| {
+        let plan: Resource<handles::RestorePlan> = state.table.push(plan.clone())?;
+        Ok((plan, state.table.push(copy.clone())?))
+    })
+    .await
 }
 
 /// One call of `run` of an exported interface, in a store of its own.

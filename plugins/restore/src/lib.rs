@@ -15,6 +15,9 @@ fn run(invocation: &Invocation) -> Result<(), Error> {
     if invocation.flag("follow") {
         return follow(invocation, database);
     }
+    if invocation.flag("undo") {
+        return undo(database);
+    }
     let request = request(invocation, database)?;
     if invocation.flag("if-db-not-exists") && request.target_exists() {
         report::skipped("the database exists already");
@@ -50,13 +53,10 @@ fn run(invocation: &Invocation) -> Result<(), Error> {
     {
         return Err(failed("a check did not agree: nothing was replaced"));
     }
+    hooks::post_restore(&plan, &copy)?;
     let (txid, duration) = (copy.txid(), copy.duration_ms());
     let replaced = litestream::replace(copy, invocation.flag("force"))?;
-    if let Some(kept) = replaced.kept() {
-        report::log("info", &format!("the old database is kept as {kept}"));
-        report::fact("kept", &json(&kept));
-    }
-    report::fact("target", &json(&replaced.path()));
+    say(&replaced);
     if invocation.flag("json") {
         let line = format!(
             "{{\"db_path\":{},\"replica\":{},\"txid\":{},\"duration_ms\":{duration}}}\n",
@@ -75,7 +75,11 @@ fn request(invocation: &Invocation, database: Option<&Database>) -> Result<Resto
         (None, Some(url)) => (RestoreRequest::from_url(&url)?, None),
         (None, None) => return Err(error("invalid", "no database was given")),
     };
-    let Some(target) = one(invocation, "output").or(own) else {
+    let output = one(invocation, "output").map(|output| match database {
+        Some(database) if output.ends_with('/') => format!("{output}{}", file_name(database)),
+        _ => output,
+    });
+    let Some(target) = output.or(own) else {
         let mut error = error("invalid", "a restore from a replica URL needs -o");
         error.hint = Some("lsrun restore -o copy.sqlite3 URL".into());
         return Err(error);
@@ -87,11 +91,42 @@ fn request(invocation: &Invocation, database: Option<&Database>) -> Result<Resto
     if let Some(timestamp) = one(invocation, "timestamp") {
         request.set_timestamp(&timestamp)?;
     }
+    if invocation.flag("even-if-in-use") {
+        request.set_even_if_in_use();
+    }
     if let Some(files) = one(invocation, "parallelism") {
         let files = files.parse().map_err(|_| error("invalid", "-parallelism takes a number"))?;
         request.set_parallelism(files);
     }
     Ok(request)
+}
+
+/// The alias, of which there is one, with the ending that the database has.
+fn file_name(database: &Database) -> String {
+    let (name, path) = (database.name(), database.path());
+    let file = path.rsplit('/').next().unwrap_or_default();
+    if name == path {
+        return file.to_owned();
+    }
+    let ending = file.rsplit_once('.').map(|(_, ending)| format!(".{ending}"));
+    format!("{}{}", name.replace('/', "-"), ending.unwrap_or_default())
+}
+
+/// Brings back what the last restore replaced.
+fn undo(database: Option<&Database>) -> Result<(), Error> {
+    let Some(database) = database else {
+        return Err(error("invalid", "--undo takes a database, not a replica URL"));
+    };
+    say(&litestream::undo(database)?);
+    Ok(())
+}
+
+fn say(replaced: &litestream::Replaced) {
+    if let Some(kept) = replaced.kept() {
+        report::log("info", &format!("the old database is kept as {kept}"));
+        report::fact("kept", &json(&kept));
+    }
+    report::fact("target", &json(&replaced.path()));
 }
 
 /// A database that is damaged is not put in place.

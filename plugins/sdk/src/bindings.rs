@@ -40,3 +40,4 @@ macro_rules! world {
 world!(command_world, "command-plugin", "export_command");
 world!(check_world, "check-plugin", "export_check");
 world!(pre_restore_world, "pre-restore-plugin", "export_pre_restore");
+world!(post_restore_world, "post-restore-plugin", "export_post_restore");

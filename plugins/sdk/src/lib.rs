@@ -17,7 +17,7 @@ pub mod bindings;
 mod sql;
 
 pub use bindings::host;
-pub use bindings::{check_world, command_world, pre_restore_world};
+pub use bindings::{check_world, command_world, post_restore_world, pre_restore_world};
 pub use sql::{Query, integer, text};
 
 use host::types::Error;
@@ -110,6 +110,29 @@ macro_rules! pre_restore {
         }
         $crate::pre_restore_world::export_pre_restore!(
             PreRestorePlugin with_types_in $crate::pre_restore_world
+        );
+    };
+}
+
+/// Makes the plugin a hook that runs `fn(&RestorePlan, &RestoredCopy) -> Result<(), Error>`
+/// before a restored copy is put in place.
+#[macro_export]
+macro_rules! post_restore {
+    ($run:path) => {
+        struct PostRestorePlugin;
+        impl $crate::post_restore_world::exports::lsrun::plugin::post_restore::Guest
+            for PostRestorePlugin
+        {
+            fn run(
+                plan: &$crate::host::types::RestorePlan,
+                copy: &$crate::host::types::RestoredCopy,
+            ) -> Result<(), $crate::host::types::Error> {
+                $crate::start();
+                $run(plan, copy)
+            }
+        }
+        $crate::post_restore_world::export_post_restore!(
+            PostRestorePlugin with_types_in $crate::post_restore_world
         );
     };
 }

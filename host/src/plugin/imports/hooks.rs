@@ -26,4 +26,14 @@ impl Host for State {
         let hooks = Arc::clone(&self.call.hooks);
         Ok(hooks.pre_restore(&self.call, &plan).await?)
     }
+
+    async fn post_restore(
+        &mut self,
+        plan: Resource<RestorePlan>,
+        copy: Resource<RestoredCopy>,
+    ) -> Result<(), Failure> {
+        let (plan, copy) = (self.table.get(&plan)?.clone(), self.table.get(&copy)?.clone());
+        let hooks = Arc::clone(&self.call.hooks);
+        Ok(hooks.post_restore(&self.call, &plan, &copy).await?)
+    }
 }

@@ -9,7 +9,7 @@ use wasmtime::component::Resource;
 use crate::config::Purpose;
 use crate::error::Error;
 use crate::litestream::restore::{self, Request, Source};
-use crate::litestream::{reach, replace, sync};
+use crate::litestream::{moment, reach, replace, sync};
 use crate::plugin::bindings::litestream::{
     Host, HostProcess, HostReplaced, HostRestoreJob, HostRestoreRequest, HostSyncJob,
     HostSyncRequest, HostSyncResult, OutputLine,
@@ -53,8 +53,16 @@ impl Host for State {
         let Some(copy) = Arc::into_inner(copy.0) else {
             return Err(Error::inconclusive("the copy is in use by a check").code("busy").into());
         };
-        let replaced = tokio::task::spawn_blocking(move || replace::replace(copy, force)).await;
-        let replaced = replaced.map_err(|error| Failure::Trap(error.into()))??;
+        let context = Arc::clone(&self.call.context);
+        let replaced = replace::replace(context, copy, force).await?;
+        Ok(self.table.push(Replaced(replaced))?)
+    }
+
+    async fn undo(&mut self, handle: Resource<Database>) -> Result<Resource<Replaced>, Failure> {
+        self.call.plugin.grants.require("litestream:replace")?;
+        let database = self.table.get(&handle)?.0.clone();
+        let context = Arc::clone(&self.call.context);
+        let replaced = replace::undo(context, &database).await?;
         Ok(self.table.push(Replaced(replaced))?)
     }
 
@@ -181,6 +189,7 @@ impl State {
             timestamp: None,
             parallelism: None,
             target: None,
+            even_if_in_use: false,
             patience: self.call.patience,
         };
         Ok(self.table.push(RestoreRequest(request))?)
@@ -218,12 +227,11 @@ impl HostRestoreRequest for State {
         handle: Resource<RestoreRequest>,
         timestamp: String,
     ) -> Result<(), Failure> {
-        let timestamp = timestamp.parse().map_err(|error| {
-            Error::usage(format!("{timestamp} is no time"))
-                .cause(error)
-                .hint("write it as 2026-01-31T12:00:00Z")
-        })?;
-        self.table.get_mut(&handle)?.0.timestamp = Some(timestamp);
+        let moment = moment::parse(&timestamp, &jiff::ZonedDateTime::now())?;
+        if let Some(said) = moment.said_back {
+            self.call.context.terminal.note(&format!("up to {said}"));
+        }
+        self.table.get_mut(&handle)?.0.timestamp = Some(moment.at);
         Ok(())
     }
 
@@ -256,6 +264,14 @@ impl HostRestoreRequest for State {
         timeout: u64,
     ) -> wasmtime::Result<()> {
         self.table.get_mut(&handle)?.0.patience = Duration::from_millis(timeout);
+        Ok(())
+    }
+
+    async fn set_even_if_in_use(
+        &mut self,
+        handle: Resource<RestoreRequest>,
+    ) -> wasmtime::Result<()> {
+        self.table.get_mut(&handle)?.0.even_if_in_use = true;
         Ok(())
     }
 
