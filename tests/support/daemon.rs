@@ -20,7 +20,15 @@ impl Daemon {
             database.display(),
             replica.display()
         );
-        Self::run(sandbox, &config, || replica.join("ltx/0").is_dir())
+        Self::run(sandbox, &config, || {
+            let level = std::fs::read_dir(replica.join("ltx/0"));
+            // While it is written a file has another name.
+            level
+                .into_iter()
+                .flatten()
+                .flatten()
+                .any(|it| it.path().extension().is_some_and(|extension| extension == "ltx"))
+        })
     }
 
     /// With this configuration. Returns when `replicated` says so.
