@@ -240,17 +240,33 @@ fn once_replicates_and_ends() {
 }
 
 #[test]
-fn restore_if_db_not_exists_keeps_its_meaning() {
+fn restore_if_db_not_exists_goes_through_the_checked_restore() {
     let sandbox = Sandbox::new();
-    sandbox.lsrun(&["verify"]).expect(0);
+    let run = |script: &str| {
+        let mut words = vec!["-restore-if-db-not-exists".to_owned()];
+        words.extend(shell(script));
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        Replicate::start(&sandbox, &words).end()
+    };
+    // No backup yet, and the database is there.
+    run("exit 0").expect(0);
     for name in ["db.sqlite3", "db.sqlite3-wal", "db.sqlite3-shm"] {
         let _missing = std::fs::remove_file(sandbox.path(name));
     }
-    let mut words = vec!["-restore-if-db-not-exists".to_owned()];
-    words.extend(shell("test -s db.sqlite3"));
-    let words: Vec<&str> = words.iter().map(String::as_str).collect();
-    Replicate::start(&sandbox, &words).end().expect(0);
+    sandbox.plugin("row-count");
+    let settings = |min: u32| {
+        format!(
+            "{PROJECT}plugins: {{settings: {{row-count: {{config: {{table: users, min: {min}}}}}}}}}\n"
+        )
+    };
+    sandbox.write("lsrun.yml", &settings(100));
+    run("touch started").expect(10).says(&["users has 3 rows"]);
+    assert!(!sandbox.path("started").exists() && !sandbox.path("db.sqlite3").exists());
+    sandbox.write("lsrun.yml", &settings(3));
+    let run = run("test -s db.sqlite3").expect(0);
+    assert_eq!(run.stdout, "", "stdout is the application's");
     assert_eq!(sandbox.integer("db.sqlite3", "SELECT count(*) FROM users"), 3);
+    sandbox.assert_clean();
 }
 
 #[test]

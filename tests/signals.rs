@@ -6,16 +6,21 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::support::{PROJECT, Sandbox, wait_until};
 
-/// Runs `verify` with a litestream that hangs, and signals it in the middle.
-fn stopped_by(signal: Signal, code: i32) {
-    let sandbox = Sandbox::new();
-    // A recorder in place of litestream: it says that it runs, and does not end.
+/// A recorder in place of litestream: it says that it runs, and does not end.
+fn hanging(sandbox: &Sandbox) -> std::path::PathBuf {
     sandbox.write(
         "litestream",
         "#!/bin/sh\nif [ \"$1\" = version ]; then echo 0.5.17; exit 0; fi\necho $$ >pid.new\nmv pid.new pid\nexec sleep 600\n",
     );
     let path = sandbox.path("litestream");
     std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    path
+}
+
+/// Runs `verify` with a litestream that hangs, and signals it in the middle.
+fn stopped_by(signal: Signal, code: i32) {
+    let sandbox = Sandbox::new();
+    let path = hanging(&sandbox);
     sandbox.write("lsrun.yml", PROJECT);
     let child = sandbox
         .command(&["verify"])
@@ -50,12 +55,7 @@ fn terminated() {
 #[test]
 fn killed_it_leaves_no_litestream_and_the_next_run_cleans_up() {
     let sandbox = Sandbox::new();
-    sandbox.write(
-        "litestream",
-        "#!/bin/sh\nif [ \"$1\" = version ]; then echo 0.5.17; exit 0; fi\necho $$ >pid.new\nmv pid.new pid\nexec sleep 600\n",
-    );
-    let path = sandbox.path("litestream");
-    std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let path = hanging(&sandbox);
     let mut child = sandbox.command(&["verify"]).env("LSRUN_LITESTREAM", &path).spawn().unwrap();
     wait_until("litestream runs", || sandbox.path("pid").exists());
     let litestream: i32 =

@@ -8,13 +8,13 @@ use std::time::{Duration, Instant};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
-use super::arguments::Parsed;
+use super::arguments::{self, Parsed};
 use super::selection::{Target, select};
 use crate::context::Context;
 use crate::create;
 use crate::error::{Error, Result};
 use crate::exit::Exit;
-use crate::plugin::{Call, Hooks, InvocationData, Plugin, Sink, manifest, run_command};
+use crate::plugin::{Builtin, Call, Hooks, InvocationData, Plugin, Sink, manifest, run_command};
 use crate::project::Database;
 use crate::report::{DatabaseReport, Delivery, Destinations, Outcome, Report, human, json, ndjson};
 use crate::stop::Stop;
@@ -57,6 +57,29 @@ pub(super) async fn run(
                 delivery.gave_up(&error).await;
             }
             Err(error)
+        }
+    }
+}
+
+/// For `replicate -restore-if-db-not-exists`: restores every database that is not
+/// there and has a backup, with the hooks and checks of `lsrun restore`. What was
+/// restored is told on stderr; stdout is the application's.
+pub(super) async fn restore_missing(context: &Arc<Context>) -> Result<Exit> {
+    let Some(builtin) = Builtin::named("restore") else { return Ok(Exit::Success) };
+    let words = ["--if-db-not-exists", "--if-replica-exists", "--all"].map(Into::into);
+    let parsed = arguments::parse(builtin.name, &builtin.manifest()?, &words)?;
+    let (started, clock) = (jiff::Timestamp::now(), Instant::now());
+    let plugin = builtin.load(context)?;
+    let described = plugin.manifest.command.clone().unwrap_or_default();
+    let work = Work { plugin, described, parsed, started, clock };
+    match work.run(context, None).await? {
+        Done::Exit(exit) => Ok(exit),
+        Done::Report { report, style, .. } => {
+            if report.outcome() != Outcome::Skipped {
+                let style = human::Style { color: false, ..style };
+                context.terminal.note(human::render(&report, style).trim_end());
+            }
+            Ok(report.exit())
         }
     }
 }

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use process_wrap::tokio::{ChildWrapper, CommandWrap, KillOnDrop, ProcessGroup};
 
-use super::passthrough;
+use super::{component, passthrough};
 use crate::config::{Config, Purpose};
 use crate::context::Context;
 use crate::error::{Error, Result};
@@ -70,6 +70,14 @@ pub(super) async fn run(context: &Arc<Context>, verb: &Verb, words: &[OsString])
         line.remove("no-expand-env", false);
     } else {
         resolve(context, &mut line);
+    }
+    // litestream would restore without asking a hook, and check less.
+    if config.is_some() && line.has("restore-if-db-not-exists") {
+        line.remove("restore-if-db-not-exists", false);
+        let exit = component::restore_missing(context).await?;
+        if exit != Exit::Success {
+            return Ok(exit.code());
+        }
     }
     let has_socket = feature::require(version, Feature::Socket).is_ok();
     let runtime = match config {
