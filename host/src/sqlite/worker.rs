@@ -321,9 +321,6 @@ fn prepare(
     connection.set_limit(Limit::SQLITE_LIMIT_ATTACHED, 0)?;
     // A schema made by an attacker must not run functions with side effects.
     connection.pragma_update(None, "trusted_schema", false)?;
-    if access == Access::Copy {
-        connection.pragma_update(None, "mmap_size", 1_i64 << 30)?;
-    }
     connection.query_row("PRAGMA schema_version", [], |_row| Ok(()))?;
     connection.progress_handler(PROGRESS_STEPS, Some(given_up))?;
     connection.authorizer(Some(move |context: rusqlite::hooks::AuthContext<'_>| {
