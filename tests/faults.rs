@@ -305,7 +305,7 @@ fn a_storage_that_dies_under_a_daemon() {
 
 /// A script in place of litestream that calls the real one as `$real`, and knows
 /// `$output`, where a restore is to go.
-fn stand_in(sandbox: &Sandbox, on_restore: &str) -> PathBuf {
+pub(crate) fn stand_in(sandbox: &Sandbox, on_restore: &str) -> PathBuf {
     sandbox.write(
         "stand-in",
         &format!(

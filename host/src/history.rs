@@ -137,6 +137,22 @@ impl History {
             .map_err(|error| self.failed("cannot be read", &error.into()))
     }
 
+    /// How long the restore of the database at `path` took on average, the last five
+    /// times that it was good.
+    pub fn restore_time(&self, path: &str) -> Result<Option<Duration>> {
+        let Some(connection) = self.open()? else { return Ok(None) };
+        connection
+            .query_row(
+                "SELECT avg(restore_ms) FROM (SELECT restore_ms FROM results
+                 WHERE path = ?1 AND outcome = 'passed' AND restore_ms IS NOT NULL
+                 ORDER BY started_ms DESC LIMIT 5)",
+                [path],
+                |row| row.get::<_, Option<f64>>(0),
+            )
+            .map(|found| found.map(|mean| Duration::from_secs_f64(mean.max(0.0) / 1000.0)))
+            .map_err(|error| self.failed("cannot be read", &error.into()))
+    }
+
     /// What is known, newest first, at most `limit` for each database.
     pub fn past(&self, limit: u32) -> Result<Vec<Past>> {
         let Some(connection) = self.open()? else { return Ok(Vec::new()) };

@@ -18,13 +18,22 @@ const PREFIX: &str = "lsrun-";
 const LOCK: &str = ".lock";
 /// What the name starts with until the lock is taken.
 const HALF_MADE: &str = ".new-";
+/// What its process wants the next one to know if it is killed.
+const NOTE: &str = ".note";
 
 /// A private folder, removed when dropped.
 #[derive(Debug)]
 pub struct Scratch {
     path: PathBuf,
-    swept: usize,
+    swept: Swept,
     _lock: File,
+}
+
+/// What was removed because its process is dead.
+#[derive(Debug, Default)]
+struct Swept {
+    folders: usize,
+    notes: Vec<String>,
 }
 
 impl Scratch {
@@ -79,7 +88,22 @@ impl Scratch {
     /// How many folders of dead processes were removed when it was created.
     #[must_use]
     pub fn swept(&self) -> usize {
-        self.swept
+        self.swept.folders
+    }
+
+    /// What their processes had [left](Self::leave) for the one that finds it.
+    #[must_use]
+    pub fn found(&self) -> &[String] {
+        &self.swept.notes
+    }
+
+    /// Leaves a note in a scratch folder for whoever sweeps it when this process is
+    /// killed; an empty one takes it back. It survives the process, not the machine.
+    pub fn leave(folder: &Path, note: &str) {
+        let file = folder.join(NOTE);
+        // Without it the next run only knows less.
+        let _ignored =
+            if note.is_empty() { std::fs::remove_file(file) } else { std::fs::write(file, note) };
     }
 
     /// A new folder of mode 0700 in it.
@@ -101,9 +125,9 @@ impl Drop for Scratch {
     }
 }
 
-/// Removes the folders in `parent` whose process is dead, and says how many.
-fn sweep(parent: &Path, prefix: &str) -> usize {
-    let mut swept = 0;
+/// Removes the folders in `parent` whose process is dead.
+fn sweep(parent: &Path, prefix: &str) -> Swept {
+    let mut swept = Swept::default();
     let Ok(entries) = std::fs::read_dir(parent) else { return swept };
     let me = rustix::process::geteuid().as_raw();
     for entry in entries.flatten() {
@@ -125,7 +149,8 @@ fn sweep(parent: &Path, prefix: &str) -> usize {
                 let _ignored = std::fs::remove_dir_all(&path);
             }
         } else if File::open(path.join(LOCK)).is_ok_and(|lock| lock.try_lock().is_ok()) {
-            swept += usize::from(std::fs::remove_dir_all(&path).is_ok());
+            swept.notes.extend(std::fs::read_to_string(path.join(NOTE)));
+            swept.folders += usize::from(std::fs::remove_dir_all(&path).is_ok());
         }
     }
     swept
@@ -142,11 +167,13 @@ mod tests {
         let dead = parent.path().join("lsrun-dead");
         std::fs::create_dir(&dead).unwrap();
         File::create(dead.join(LOCK)).unwrap();
+        Scratch::leave(&dead, "start the daemon");
         let foreign = parent.path().join("lsrun-foreign");
         std::fs::create_dir(&foreign).unwrap();
 
         let second = Scratch::within(parent.path(), PREFIX).unwrap();
         assert!(!dead.exists(), "a folder whose lock is free belongs to a dead process");
+        assert_eq!(second.found(), ["start the daemon"]);
         assert!(foreign.exists(), "a folder without a lock is not lsrun's");
         assert!(alive.path().exists() && second.path().exists());
         let (first, second_path) = (alive.path().to_owned(), second.path().to_owned());

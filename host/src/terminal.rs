@@ -190,6 +190,22 @@ impl Terminal {
         }
     }
 
+    /// Whether somebody watches the [`Terminal::moving`] figures.
+    #[must_use]
+    pub fn is_watched(&self) -> bool {
+        self.bars.is_some()
+    }
+
+    /// A stage whose figures change all the time: on a terminal only.
+    pub fn moving(&self, name: &str, text: &str) {
+        if let Some(bars) = &self.bars {
+            bars.show(
+                name,
+                if name.is_empty() { text.to_owned() } else { format!("{name}: {text}") },
+            );
+        }
+    }
+
     /// One of several databases is done. Its line on a terminal goes, and the last
     /// one says how far everything is; else `text` is printed.
     pub fn finished(&self, name: &str, text: &str, (done, of): (usize, usize)) {

@@ -90,6 +90,12 @@ impl Run {
     }
 
     #[track_caller]
+    pub(crate) fn says_not(&self, word: &str) {
+        let all = format!("{}{}", self.stdout, self.stderr);
+        assert!(!all.contains(word), "{word:?} is said:\n{all}");
+    }
+
+    #[track_caller]
     pub(crate) fn json(&self) -> serde_json::Value {
         serde_json::from_str(&self.stdout)
             .unwrap_or_else(|error| panic!("{error}:\n{}\n{}", self.stdout, self.stderr))

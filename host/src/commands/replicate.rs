@@ -18,7 +18,7 @@ use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::exit::Exit;
 use crate::litestream::child::{self, ConfigFile};
-use crate::litestream::daemon::{self, Control, ControlError};
+use crate::litestream::daemon::{self, Control};
 use crate::litestream::feature::{self, Feature};
 use crate::litestream::line::{Line, Verb, is_url};
 use crate::litestream::runtime::{self, Runtime};
@@ -309,7 +309,9 @@ impl Supervisor<'_> {
         let deadline = Instant::now() + self.limit;
         for database in self.databases.iter().filter(|database| database.path.exists()) {
             let left = deadline.saturating_duration_since(Instant::now());
-            if let Err(ControlError::Refused(error)) = control.sync(&database.path, left).await {
+            if let Err(error) = control.sync(&database.path, left).await
+                && let Some(error) = error.explain(&database.name())
+            {
                 lost.push(database.name());
                 first.get_or_insert(error);
             }

@@ -56,8 +56,27 @@ struct Refusal {
 pub enum ControlError {
     /// Nobody listens, or the daemon does not know this database.
     NotThere,
+    /// It was told to leave this database alone.
+    Stopped,
     /// The daemon says no.
     Refused(Error),
+}
+
+impl ControlError {
+    /// Why the daemon does not replicate `database`; none where it is not the one
+    /// to ask.
+    #[must_use]
+    pub fn explain(self, database: &str) -> Option<Error> {
+        match self {
+            Self::NotThere => None,
+            Self::Stopped => Some(
+                Error::inconclusive(format!("the litestream daemon was stopped for {database}"))
+                    .code("litestream")
+                    .hint(format!("run: lsrun start {database}")),
+            ),
+            Self::Refused(error) => Some(error),
+        }
+    }
 }
 
 impl From<Error> for ControlError {
@@ -146,6 +165,9 @@ impl Control {
             // `/stop` and `/start` say so under another status.
             if reason.starts_with("database not found") {
                 return Err(ControlError::NotThere);
+            }
+            if reason.starts_with("database not open") {
+                return Err(ControlError::Stopped);
             }
             let late = reason.contains("deadline exceeded");
             return Err(Error::inconclusive("the litestream daemon cannot replicate")
@@ -248,20 +270,45 @@ impl Holder {
 
 /// The other processes that have the database or its write-ahead log open, as far
 /// as this user may know. `database` is canonical.
-#[cfg(target_os = "linux")]
 #[must_use]
 pub fn holders(database: &Path) -> Vec<Holder> {
     let mut log = database.as_os_str().to_owned();
     log.push("-wal");
-    let log = PathBuf::from(log);
+    let files: Vec<Identity> =
+        [database, Path::new(&log)].into_iter().filter_map(identity).collect();
+    let name = database.file_name().and_then(std::ffi::OsStr::to_str).unwrap_or_default();
+    holding(&files, name)
+}
+
+/// Device and inode: what a file is, whatever its name and whoever mounted it where.
+pub type Identity = (u64, u64);
+
+/// None for what is not there.
+#[must_use]
+pub fn identity(file: &Path) -> Option<Identity> {
+    std::fs::metadata(file).ok().map(|metadata| (metadata.dev(), metadata.ino()))
+}
+
+/// The other processes that have one of these files open. `name` is what the names
+/// of the files begin with, or began with when they were opened.
+#[cfg(target_os = "linux")]
+#[must_use]
+pub fn holding(files: &[Identity], name: &str) -> Vec<Holder> {
     let Ok(processes) = std::fs::read_dir("/proc") else { return Vec::new() };
     let mut found = Vec::new();
     for process in processes.flatten() {
         let pid = process.file_name().to_str().and_then(|name| name.parse::<u32>().ok());
         let Some(pid) = pid.filter(|pid| *pid != std::process::id()) else { continue };
-        let Ok(files) = std::fs::read_dir(process.path().join("fd")) else { continue };
-        let open = |path: PathBuf| path == database || path == log;
-        if files.flatten().any(|file| std::fs::read_link(file.path()).is_ok_and(open)) {
+        let Ok(open) = std::fs::read_dir(process.path().join("fd")) else { continue };
+        let one_of_them = |file: std::fs::DirEntry| {
+            // Only what has the name is looked at: a look at a file of a server that
+            // has gone takes for ever.
+            let link = std::fs::read_link(file.path()).unwrap_or_default();
+            let named = link.file_name().and_then(std::ffi::OsStr::to_str);
+            named.is_some_and(|link| link.starts_with(name))
+                && identity(&file.path()).is_some_and(|file| files.contains(&file))
+        };
+        if open.flatten().any(one_of_them) {
             let name = std::fs::read_to_string(process.path().join("comm")).unwrap_or_default();
             found.push(Holder { pid, name: name.trim_end().to_owned() });
         }
@@ -272,7 +319,7 @@ pub fn holders(database: &Path) -> Vec<Holder> {
 /// Elsewhere the system is not asked; SQLite's locks are.
 #[cfg(not(target_os = "linux"))]
 #[must_use]
-pub fn holders(_database: &Path) -> Vec<Holder> {
+pub fn holding(_files: &[Identity], _name: &str) -> Vec<Holder> {
     Vec::new()
 }
 

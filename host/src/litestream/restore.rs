@@ -1,6 +1,7 @@
 //! Restores a backup into a private place: never over a database, never with
 //! litestream's `-force`.
 
+use std::convert::Infallible;
 use std::ffi::OsString;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
@@ -10,8 +11,10 @@ use std::time::{Duration, Instant};
 use crate::config::Purpose;
 use crate::context::Context;
 use crate::error::{Error, Result};
+use crate::history::History;
 use crate::litestream::feature::{self, Feature};
-use crate::litestream::sync::explain;
+use crate::litestream::replace::{self, behind_links, settle};
+use crate::litestream::sync::{explain, local_txid};
 use crate::litestream::txid::Txid;
 use crate::litestream::{child, points, reach};
 use crate::project::Database;
@@ -40,6 +43,8 @@ pub struct Request {
     pub parallelism: Option<u32>,
     /// The absolute path that the copy is to replace; none for a private copy.
     pub target: Option<PathBuf>,
+    /// Not from the replica: the newest database that a restore has kept.
+    pub kept: bool,
     /// A target that a process has open may be replaced, where SQLite's own locks
     /// allow it.
     pub even_if_in_use: bool,
@@ -50,12 +55,31 @@ pub struct Request {
 /// What a restore would do.
 #[derive(Debug, Clone)]
 pub struct Plan {
+    /// Where from, for people; no secret.
+    pub source: String,
     /// The last transaction.
     pub txid: Option<Txid>,
-    /// When it was written, RFC 3339.
-    pub timestamp: Option<String>,
+    /// When it was written.
+    pub timestamp: Option<jiff::Timestamp>,
     /// The size of the files that would be fetched.
     pub bytes: Option<u64>,
+    /// How long that took the last times.
+    pub expected: Option<Duration>,
+    /// What stands at the target.
+    pub present: Option<Present>,
+}
+
+/// A database that a restore would replace.
+#[derive(Debug, Clone)]
+pub struct Present {
+    /// Its size with its log.
+    pub bytes: u64,
+    /// When it was last written to.
+    pub written: Option<jiff::Timestamp>,
+    /// The last transaction that litestream has seen of it.
+    pub txid: Option<Txid>,
+    /// How many transactions that is behind the plan's.
+    pub ahead: Option<u64>,
 }
 
 /// A restored database in a private folder, removed when dropped.
@@ -77,24 +101,23 @@ pub struct Copy {
 }
 
 impl Copy {
-    /// One that was not restored by litestream, in a folder beside its target.
-    pub(super) fn staged(path: PathBuf, target: PathBuf, home: Scratch) -> Self {
-        let bytes = std::fs::metadata(&path).map_or(0, |metadata| metadata.len());
+    /// One that was not restored by litestream, and took this time.
+    pub(super) fn made(path: PathBuf, request: Request, duration: Duration, home: Home) -> Self {
         Self {
+            bytes: std::fs::metadata(&path).map_or(0, |metadata| metadata.len()),
             path,
             txid: None,
-            bytes,
-            duration: Duration::ZERO,
-            target: Some(target),
-            even_if_in_use: false,
-            _home: Home::Beside(home),
+            duration,
+            target: request.target,
+            even_if_in_use: request.even_if_in_use,
+            _home: home,
         }
     }
 }
 
 #[derive(Debug)]
 #[expect(dead_code, reason = "held for their destructors")]
-enum Home {
+pub(super) enum Home {
     Temporary(tempfile::TempDir),
     Beside(Scratch),
 }
@@ -140,13 +163,73 @@ pub fn redact(url: &str) -> String {
     }
 }
 
-/// Asks litestream what it would restore (`restore -dry-run`).
+/// Says what would be restored, and what it would replace.
 ///
 /// A backup of litestream 0.3 cannot be planned, and a binary that is older than
-/// `-dry-run` plans nothing: both give an empty plan.
+/// `-dry-run` plans nothing: both give a plan without a point.
 pub async fn plan(context: &Context, request: &Request) -> Result<Plan> {
+    let Point { txid, timestamp, bytes } = if request.kept {
+        replace::newest_kept(request)?.point()
+    } else {
+        point(context, request).await?
+    };
+    Ok(Plan {
+        source: match request.kept {
+            true => replace::newest_kept(request)?.path.display().to_string(),
+            false => request.source.describe(context)?,
+        },
+        txid,
+        timestamp,
+        bytes,
+        expected: expected(context, request),
+        present: present(context, request, txid),
+    })
+}
+
+/// Where a restore would end.
+#[derive(Default)]
+pub(super) struct Point {
+    pub(super) txid: Option<Txid>,
+    pub(super) timestamp: Option<jiff::Timestamp>,
+    pub(super) bytes: Option<u64>,
+}
+
+/// What stands at the target.
+fn present(context: &Context, request: &Request, planned: Option<Txid>) -> Option<Present> {
+    let target = request.target.as_ref().filter(|_target| request.target_exists())?;
+    let log = log_of(target);
+    let files = [target.as_path(), &log].map(|file| std::fs::metadata(file).ok());
+    let written = files.iter().flatten().filter_map(|file| file.modified().ok()).max();
+    let txid = match &request.source {
+        Source::Database(database) if database.path == *target => {
+            let config = context.config().ok();
+            config.and_then(|config| local_txid(&config.meta_path(database)))
+        }
+        _ => None,
+    };
+    Some(Present {
+        bytes: files.iter().flatten().map(std::fs::Metadata::len).sum(),
+        written: written.and_then(|time| time.try_into().ok()),
+        txid,
+        ahead: txid.zip(planned).map(|(own, planned)| own.0.saturating_sub(planned.0)),
+    })
+}
+
+/// How long it took when this backup was last restored here. A history that cannot
+/// be read knows nothing.
+fn expected(context: &Context, request: &Request) -> Option<Duration> {
+    let Source::Database(database) = &request.source else { return None };
+    if request.kept {
+        return None;
+    }
+    let history = History::of(&context.project, &context.environment).ok()?;
+    history.restore_time(&database.path.display().to_string()).ok().flatten()
+}
+
+/// Asks litestream (`restore -dry-run`).
+async fn point(context: &Context, request: &Request) -> Result<Point> {
     if feature::require(&context.binary().await?.version, Feature::DryRun).is_err() {
-        return Ok(Plan { txid: None, timestamp: None, bytes: None });
+        return Ok(Point::default());
     }
     // litestream checks the output path also when it writes nothing.
     let folder = tempfile::Builder::new().prefix("plan-").tempdir_in(context.scratch()?.path())?;
@@ -155,7 +238,7 @@ pub async fn plan(context: &Context, request: &Request) -> Result<Plan> {
     if output.code != Some(0) {
         let error = explain(&output, "plan the restore");
         if error.plugin_code() == "not-found" && request.is_of_03(context) {
-            return Ok(Plan { txid: None, timestamp: None, bytes: None });
+            return Ok(Point::default());
         }
         return Err(error);
     }
@@ -163,19 +246,48 @@ pub async fn plan(context: &Context, request: &Request) -> Result<Plan> {
     let txid = json["max_txid"].as_str().and_then(|txid| txid.parse().ok());
     refuse_gap(context, request, txid).await?;
     let files = json["files"].as_array().map(Vec::as_slice).unwrap_or_default();
-    Ok(Plan {
+    Ok(Point {
         txid,
-        timestamp: files.last().and_then(|file| file["timestamp"].as_str()).map(str::to_owned),
+        timestamp: files.last().and_then(|file| file["timestamp"].as_str()?.parse().ok()),
         bytes: Some(files.iter().filter_map(|file| file["size"].as_u64()).sum()),
     })
 }
 
+/// Time between two looks at how far a restore has come.
+const LOOK: Duration = Duration::from_millis(100);
+
 /// Restores into a private place.
-pub async fn restore(context: Arc<Context>, request: Request) -> Result<Copy> {
+///
+/// Where somebody watches, `progress` is told every 100 ms: the bytes that are there,
+/// about how many there will be, and the time since the start.
+pub async fn restore(
+    context: Arc<Context>,
+    request: Request,
+    progress: impl Fn(u64, Option<u64>, Duration) + Send,
+) -> Result<Copy> {
     let (home, folder) = home(&context, &request)?;
+    if let Home::Beside(scratch) = &home {
+        settle(&context, scratch.found()).await;
+    }
     let path = folder.join("restored.sqlite3");
     let started = Instant::now();
-    let output = run(&context, &request, &path, &[]).await?;
+    if request.kept {
+        return replace::newest_kept(&request)?.copy_to(path, request, home);
+    }
+    let partial = partial(&path);
+    let watch = async {
+        if context.terminal.is_watched() {
+            let of = expected_bytes(&request);
+            let look = || progress(size(&partial).max(size(&path)), of, started.elapsed());
+            every(LOOK, look).await
+        } else {
+            std::future::pending().await
+        }
+    };
+    let output = tokio::select! {
+        output = run(&context, &request, &path, &[]) => output?,
+        never = watch => match never {},
+    };
     let duration = started.elapsed();
     let what = match &request.source {
         Source::Database(database) => format!("restore the backup of {}", database.name()),
@@ -203,6 +315,14 @@ pub async fn restore(context: Arc<Context>, request: Request) -> Result<Copy> {
         even_if_in_use: request.even_if_in_use,
         _home: home,
     })
+}
+
+/// Does something again and again.
+async fn every(time: Duration, work: impl Fn()) -> Infallible {
+    loop {
+        tokio::time::sleep(time).await;
+        work();
+    }
 }
 
 /// With a timestamp litestream stops silently at the first gap of the backup.
@@ -270,28 +390,46 @@ async fn run(
         }
     };
     let arguments: Vec<_> = arguments.iter().map(OsString::as_os_str).collect();
-    // litestream writes to a name of its own and renames at the end.
-    let mut partial = output.as_os_str().to_owned();
-    partial.push(".tmp");
-    let partial = PathBuf::from(partial);
-    let written = move || std::fs::metadata(&partial).map_or(0, |metadata| metadata.len());
+    let partial = partial(output);
+    let written = move || size(&partial);
     let limit = child::Limit::Stalled { patience: request.patience, progress: &written };
     child::capture(context, &arguments, config, limit).await
+}
+
+/// litestream writes to a name of its own and renames at the end.
+fn partial(output: &Path) -> PathBuf {
+    let mut partial = output.as_os_str().to_owned();
+    partial.push(".tmp");
+    partial.into()
+}
+
+fn size(file: &Path) -> u64 {
+    std::fs::metadata(file).map_or(0, |metadata| metadata.len())
+}
+
+/// What the live database takes is what its backup takes, give or take. None where
+/// there is none.
+fn expected_bytes(request: &Request) -> Option<u64> {
+    match &request.source {
+        // What is in the log may not be in the file yet.
+        Source::Database(database) => {
+            Some(size(&database.path).max(size(&log_of(&database.path)))).filter(|size| *size > 0)
+        }
+        Source::Url(_) => None,
+    }
 }
 
 /// Where the copy goes: beside its target, else a temporary folder with room.
 fn home(context: &Context, request: &Request) -> Result<(Home, PathBuf)> {
     let size = match &request.source {
-        // What is in the log may not be in the file yet.
         Source::Database(database) => {
-            let mut log = database.path.clone().into_os_string();
-            log.push("-wal");
-            let size = |path: &Path| std::fs::metadata(path).map_or(0, |it| it.len());
-            size(&database.path).saturating_add(size(Path::new(&log)))
+            size(&database.path).saturating_add(size(&log_of(&database.path)))
         }
         Source::Url(_) => 0,
     };
     if let Some(target) = &request.target {
+        // The copy has to be on the file system of the file behind a link.
+        let target = &behind_links(target);
         let folder = target.parent().unwrap_or_else(|| Path::new("/"));
         // As litestream does.
         let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder);
@@ -316,6 +454,13 @@ fn home(context: &Context, request: &Request) -> Result<(Home, PathBuf)> {
     let folder = tempfile::Builder::new().prefix("copy-").tempdir_in(parent)?;
     let path = folder.path().to_owned();
     Ok((Home::Temporary(folder), path))
+}
+
+/// The write-ahead log of a database.
+fn log_of(database: &Path) -> PathBuf {
+    let mut log = database.as_os_str().to_owned();
+    log.push("-wal");
+    log.into()
 }
 
 /// Litestream writes the file once; a tenth more and some room for others.

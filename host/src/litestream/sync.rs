@@ -11,7 +11,7 @@ use crate::config::Purpose;
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::litestream::child::{self, Limit, Output};
-use crate::litestream::daemon::{self, Control, ControlError};
+use crate::litestream::daemon::{self, Control};
 use crate::litestream::feature::{self, Feature};
 use crate::litestream::runtime;
 use crate::litestream::txid::Txid;
@@ -68,8 +68,11 @@ pub async fn sync(context: Arc<Context>, wanted: Wanted, deadline: Instant) -> R
                     lag: started.elapsed(),
                 });
             }
-            Err(ControlError::NotThere) => {}
-            Err(ControlError::Refused(error)) => return Err(error),
+            Err(error) => {
+                if let Some(error) = error.explain(&database.name()) {
+                    return Err(error);
+                }
+            }
         }
     }
     if !daemon::running(&database.path).is_empty() {

@@ -25,9 +25,14 @@ pub struct RestorePlan {
     pub request: restore::Request,
     /// What litestream says about it.
     pub plan: restore::Plan,
-    /// Where the backup lies; no secret.
-    pub source: String,
 }
+
+/// `types.present-database`.
+pub struct PresentDatabase(pub restore::Present);
+
+/// `types.replaced`.
+#[derive(Clone)]
+pub struct Replaced(pub replace::Replaced);
 
 /// `types.invocation`.
 #[derive(Clone)]
@@ -74,9 +79,6 @@ pub struct RestoreRequest(pub restore::Request);
 
 /// `litestream.restore-job`.
 pub struct RestoreJob(pub Job<restore::Copy>);
-
-/// `litestream.replaced`.
-pub struct Replaced(pub replace::Replaced);
 
 /// `litestream.process`.
 pub struct Process(pub super::process::Process);

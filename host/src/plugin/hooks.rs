@@ -5,7 +5,7 @@ use std::sync::Arc;
 use futures_util::future::join_all;
 
 use super::store::Call;
-use super::{CHECK, POST_RESTORE, PRE_RESTORE, Plugin, handles, registry, run};
+use super::{CHECK, POST_RESTORE, PRE_RESTORE, Plugin, RESTORED, handles, registry, run};
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::exit::Exit;
@@ -57,8 +57,8 @@ impl Hooks {
     /// that does not agree ends it.
     pub(super) async fn pre_restore(&self, call: &Call, plan: &handles::RestorePlan) -> Result<()> {
         for (plugin, own) in self.around_restore(PRE_RESTORE, call, plan) {
-            let result = run::pre_restore(plugin, own, plan).await;
-            settle(plugin, call, "refused the restore", result)?;
+            let asked = recorded(plugin, call, "pre-restore", run::pre_restore(plugin, own, plan));
+            asked.await.map_err(|error| refusal(plugin, "refused the restore", error))?;
         }
         Ok(())
     }
@@ -71,10 +71,30 @@ impl Hooks {
         copy: &handles::RestoredCopy,
     ) -> Result<()> {
         for (plugin, own) in self.around_restore(POST_RESTORE, call, plan) {
-            let result = run::post_restore(plugin, own, plan, copy).await;
-            settle(plugin, call, "refused the restored copy", result)?;
+            let run = run::post_restore(plugin, own, plan, copy);
+            let asked = recorded(plugin, call, "post-restore", run);
+            asked.await.map_err(|error| refusal(plugin, "refused the restored copy", error))?;
         }
         Ok(())
+    }
+
+    /// Runs every `restored` that applies, whatever comes of the others, and gives
+    /// the first failure.
+    pub(super) async fn restored(
+        &self,
+        call: &Call,
+        plan: &handles::RestorePlan,
+        replaced: &handles::Replaced,
+    ) -> Result<()> {
+        let mut first = Ok(());
+        for (plugin, own) in self.around_restore(RESTORED, call, plan) {
+            let told =
+                recorded(plugin, call, "restored", run::restored(plugin, own, plan, replaced));
+            if let Err(error) = told.await {
+                first = first.and(Err(not_told(plugin, error)));
+            }
+        }
+        first
     }
 
     /// The hooks for a plan's database, each with the call that it gets.
@@ -99,21 +119,60 @@ impl Hooks {
     }
 }
 
-/// What the answer of a hook means for the run.
-fn settle(plugin: &Plugin, call: &Call, refusal: &str, result: Result<()>) -> Result<()> {
-    let Err(error) = result else { return Ok(()) };
-    if plugin.setting.optional {
+/// Runs a hook and puts its answer into the report. One that is optional and fails
+/// is told, and does not count.
+async fn recorded(
+    plugin: &Plugin,
+    call: &Call,
+    hook: &str,
+    run: impl Future<Output = Result<()>>,
+) -> Result<()> {
+    let optional = plugin.setting.optional;
+    let id = format!("{}/{hook}", plugin.name);
+    let mut started = call.sink.start(id, &plugin.name, optional);
+    let Err(error) = run.await else {
+        started.end(Outcome::Passed, String::new(), None);
+        return Ok(());
+    };
+    started.end(Outcome::Inconclusive, message(&error), None);
+    if optional {
         let text = format!("{} (optional): {}", plugin.name, error.one_line());
         call.context.terminal.warning(&text);
         return Ok(());
     }
-    Err(match error.exit() {
+    Err(error)
+}
+
+/// The error of a restore that a hook did not agree to.
+fn refusal(plugin: &Plugin, refused: &str, error: Error) -> Error {
+    match error.exit() {
         Exit::PluginCrashed | Exit::PluginDenied => error,
-        _ => Error::new(Exit::HookRefused, format!("{} {refusal}", plugin.name))
+        _ => Error::new(Exit::HookRefused, format!("{} {refused}", plugin.name))
             .code("refused")
             .cause(error.one_line())
             .or_hint(error.hint_text().unwrap_or("nothing was touched")),
-    })
+    }
+}
+
+/// The error of a restore that was done, and of which a hook could not be told.
+fn not_told(plugin: &Plugin, error: Error) -> Error {
+    let (exit, code) = match error.exit() {
+        exit @ (Exit::PluginCrashed | Exit::PluginDenied) => (exit, error.plugin_code()),
+        _ => (Exit::Inconclusive, "inconclusive"),
+    };
+    let name = &plugin.name;
+    Error::new(exit, format!("the database was restored, and {name} failed behind it"))
+        .code(code)
+        .cause(error.one_line())
+        .or_hint(error.hint_text().unwrap_or("nothing is undone: do by hand what it is for"))
+}
+
+/// An error as the message of a check.
+fn message(error: &Error) -> String {
+    match error.hint_text() {
+        Some(hint) => format!("{}\nhint: {hint}", error.one_line()),
+        None => error.one_line(),
+    }
 }
 
 async fn check_one(
@@ -129,12 +188,7 @@ async fn check_one(
         Err(error) => {
             let wrong = error.exit() == Exit::CheckFailed;
             let outcome = if wrong { Outcome::Failed } else { Outcome::Inconclusive };
-            let mut message = error.one_line();
-            if let Some(hint) = error.hint_text() {
-                message.push_str("\nhint: ");
-                message.push_str(hint);
-            }
-            (outcome, message, Some(error.exit()))
+            (outcome, message(&error), Some(error.exit()))
         }
     };
     started.end(outcome, message, exit);

@@ -46,6 +46,7 @@ pub(crate) const COMMAND: &str = "lsrun:plugin/command@0.1.0";
 pub(crate) const CHECK: &str = "lsrun:plugin/check@0.1.0";
 pub(crate) const PRE_RESTORE: &str = "lsrun:plugin/pre-restore@0.1.0";
 pub(crate) const POST_RESTORE: &str = "lsrun:plugin/post-restore@0.1.0";
+pub(crate) const RESTORED: &str = "lsrun:plugin/restored@0.1.0";
 
 /// Where a plugin comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]

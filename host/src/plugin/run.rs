@@ -9,7 +9,7 @@ use super::bindings::types;
 use super::failure::{bounded, from_guest};
 use super::handles::{self, InvocationData};
 use super::store::{self, Call, CpuLimit, State, Stopped};
-use super::{CHECK, COMMAND, POST_RESTORE, PRE_RESTORE, Plugin};
+use super::{CHECK, COMMAND, POST_RESTORE, PRE_RESTORE, Plugin, RESTORED};
 use crate::error::{Error, Result};
 use crate::exit::Exit;
 use crate::report::human;
@@ -57,6 +57,20 @@ pub(super) async fn post_restore(
     invoke(plugin, call, POST_RESTORE, |state| {
         let plan: Resource<handles::RestorePlan> = state.table.push(plan.clone())?;
         Ok((plan, state.table.push(copy.clone())?))
+    })
+    .await
+}
+
+/// Tells a hook that a restore is done.
+pub(super) async fn restored(
+    plugin: &Plugin,
+    call: Call,
+    plan: &handles::RestorePlan,
+    replaced: &handles::Replaced,
+) -> Result<()> {
+    invoke(plugin, call, RESTORED, |state| {
+        let plan: Resource<handles::RestorePlan> = state.table.push(plan.clone())?;
+        Ok((plan, state.table.push(replaced.clone())?))
     })
     .await
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::failure::bounded;
 use crate::context::Context;
 use crate::error::Error;
-use crate::report::{Check, DatabaseReport, Outcome, Replication, Restore, ndjson};
+use crate::report::{Check, DatabaseReport, Outcome, Replication, Restore, human, ndjson};
 use crate::terminal::Format;
 
 /// How many checks one run may report, and bytes of data one call may write.
@@ -85,6 +85,19 @@ impl Sink {
         } else {
             self.context.terminal.stage(&name, &text);
         }
+    }
+
+    /// Shows how far a restore has come, after `elapsed`.
+    pub fn restoring(&self, done: u64, of: Option<u64>, elapsed: Duration) {
+        let mut text = format!("restoring, {}", human::bytes(done));
+        if let Some(of) = of.filter(|of| *of >= done) {
+            text.push_str(&format!(" of about {}", human::bytes(of)));
+        }
+        let rate = u128::from(done) * 1000 / elapsed.as_millis().max(1);
+        let rate = u64::try_from(rate).unwrap_or(u64::MAX);
+        text.push_str(&format!(", {}/s", human::bytes(rate)));
+        let name = self.report().name.clone();
+        self.context.terminal.moving(&name, &text);
     }
 
     /// Records how the replica was reached.

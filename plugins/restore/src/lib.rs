@@ -1,10 +1,17 @@
 //! `lsrun restore`: restores a backup beside its target, checks it there, and only
 //! then lets the host put it in place. Litestream's `-force` is never used.
 
+mod json;
+mod lacks;
+mod plan;
+
 use lsrun_plugin::host::litestream::RestoreRequest;
 use lsrun_plugin::host::report::Check;
 use lsrun_plugin::host::sqlite::Value;
 use lsrun_plugin::prelude::*;
+use lsrun_plugin::words;
+
+use lacks::Comparison;
 
 lsrun_plugin::manifest!("../manifest.yml");
 lsrun_plugin::command!(run);
@@ -15,10 +22,10 @@ fn run(invocation: &Invocation) -> Result<(), Error> {
     if invocation.flag("follow") {
         return follow(invocation, database);
     }
-    if invocation.flag("undo") {
-        return undo(database);
-    }
     let request = request(invocation, database)?;
+    if invocation.flag("undo") {
+        return undo(invocation, database, &request);
+    }
     if invocation.flag("if-db-not-exists") && request.target_exists() {
         report::skipped("the database exists already");
         return Ok(());
@@ -33,7 +40,7 @@ fn run(invocation: &Invocation) -> Result<(), Error> {
         Err(error) => return Err(error),
     };
     if invocation.flag("dry-run") {
-        return show(invocation, &plan);
+        return show(invocation, database, &request, &plan);
     }
     if request.target_exists() && !invocation.flag("force") {
         let mut error = error("exists", format!("{} exists already", target(&plan)));
@@ -43,30 +50,72 @@ fn run(invocation: &Invocation) -> Result<(), Error> {
         );
         return Err(error);
     }
+    announce(&plan);
     hooks::pre_restore(&plan)?;
     report::progress("restoring");
     let copy = request.start()?.wait()?;
-    report::progress("checking the copy");
+    report::progress(&format!("checking the copy, {}", words::bytes(copy.bytes())));
+    let comparison = replaced(database, &plan).map(|own| Comparison::start(own, &copy));
     integrity(&copy, one(invocation, "integrity-check").as_deref().unwrap_or("full"))?;
+    if let Some(comparison) = comparison {
+        let lines = comparison.and_then(Comparison::finish);
+        report::log("info", tell(&lines).trim_end());
+        if let Ok(lines) = lines {
+            report::fact("replaced_differs", &json::list(&lines));
+        }
+    }
     if let Some(database) = database
         && hooks::check(database, &copy)? != "passed"
     {
         return Err(failed("a check did not agree: nothing was replaced"));
     }
     hooks::post_restore(&plan, &copy)?;
-    let (txid, duration) = (copy.txid(), copy.duration_ms());
+    let duration = copy.duration_ms();
+    report::progress("putting the copy in place");
     let replaced = litestream::replace(copy, invocation.flag("force"))?;
-    say(&replaced);
+    done(invocation, &plan, &replaced, duration)
+}
+
+/// Says what was done, to everybody who wants to know.
+fn done(
+    invocation: &Invocation,
+    plan: &RestorePlan,
+    replaced: &Replaced,
+    duration: u64,
+) -> Result<(), Error> {
+    if let Some(kept) = replaced.kept() {
+        report::log("info", &format!("the old database is kept as {kept}"));
+        report::fact("kept", &json::string(&kept));
+    }
+    report::fact("target", &json::string(&replaced.path()));
     if invocation.flag("json") {
         let line = format!(
             "{{\"db_path\":{},\"replica\":{},\"txid\":{},\"duration_ms\":{duration}}}\n",
-            json(&replaced.path()),
-            json(&plan.source()),
-            json(&txid.unwrap_or_default()),
+            json::string(&replaced.path()),
+            json::string(&plan.source()),
+            json::string(&replaced.txid().unwrap_or_default()),
         );
         report::data(line.as_bytes());
     }
-    Ok(())
+    hooks::restored(plan, replaced)
+}
+
+/// Brings back what the last restore replaced: as it was, so nothing is checked.
+fn undo(
+    invocation: &Invocation,
+    database: Option<&Database>,
+    request: &RestoreRequest,
+) -> Result<(), Error> {
+    request.set_kept();
+    let plan = request.plan()?;
+    if invocation.flag("dry-run") {
+        return show(invocation, database, request, &plan);
+    }
+    announce(&plan);
+    hooks::pre_restore(&plan)?;
+    let copy = request.start()?.wait()?;
+    let duration = copy.duration_ms();
+    done(invocation, &plan, &litestream::replace(copy, true)?, duration)
 }
 
 fn request(invocation: &Invocation, database: Option<&Database>) -> Result<RestoreRequest, Error> {
@@ -112,21 +161,31 @@ fn file_name(database: &Database) -> String {
     format!("{}{}", name.replace('/', "-"), ending.unwrap_or_default())
 }
 
-/// Brings back what the last restore replaced.
-fn undo(database: Option<&Database>) -> Result<(), Error> {
-    let Some(database) = database else {
-        return Err(error("invalid", "--undo takes a database, not a replica URL"));
-    };
-    say(&litestream::undo(database)?);
-    Ok(())
+/// The plan, before anything is done.
+fn announce(plan: &RestorePlan) {
+    let name = plan.database().map_or_else(|| plan.source(), |database| database.name());
+    report::log("info", &format!("{name}:\n{}", plan::for_people(plan).trim_end()));
+    report::fact("plan", &plan::for_machines(plan, None));
 }
 
-fn say(replaced: &litestream::Replaced) {
-    if let Some(kept) = replaced.kept() {
-        report::log("info", &format!("the old database is kept as {kept}"));
-        report::fact("kept", &json(&kept));
+/// The database, where it is what would be replaced: of a file at another path the
+/// plugin has no handle.
+fn replaced<'a>(database: Option<&'a Database>, plan: &RestorePlan) -> Option<&'a Database> {
+    database.filter(|own| plan.present().is_some() && own.path() == target(plan))
+}
+
+/// What is lost with the database that is replaced, with line ends.
+fn tell(lines: &Result<Vec<String>, Error>) -> String {
+    match lines {
+        Ok(lines) if lines.is_empty() => {
+            "the database that is replaced holds the same as the restored one\n".to_owned()
+        }
+        Ok(lines) => format!(
+            "the database that is replaced holds something else than the restored one:\n  {}\n",
+            lines.join("\n  ")
+        ),
+        Err(error) => format!("the database that is replaced cannot be read: {}\n", error.message),
     }
-    report::fact("target", &json(&replaced.path()));
 }
 
 /// A database that is damaged is not put in place.
@@ -157,26 +216,25 @@ fn integrity(copy: &RestoredCopy, level: &str) -> Result<(), Error> {
     }
 }
 
-fn show(invocation: &Invocation, plan: &RestorePlan) -> Result<(), Error> {
-    let (txid, time) = (plan.txid().unwrap_or_default(), plan.timestamp().unwrap_or_default());
+fn show(
+    invocation: &Invocation,
+    database: Option<&Database>,
+    request: &RestoreRequest,
+    plan: &RestorePlan,
+) -> Result<(), Error> {
+    let differs = match replaced(database, plan).filter(|_own| invocation.flag("compare")) {
+        Some(own) => {
+            report::progress("restoring into a private place");
+            let copy = request.start()?.wait()?;
+            Some(Comparison::start(own, &copy)?.finish()?)
+        }
+        None => None,
+    };
     let text = if invocation.flag("json") {
-        format!(
-            "{{\"source\":{},\"target_path\":{},\"replaces\":{},\"max_txid\":{},\"timestamp\":{},\"bytes\":{}}}\n",
-            json(&plan.source()),
-            json(&target(plan)),
-            plan.replaces(),
-            json(&txid),
-            json(&time),
-            plan.bytes().map_or("null".into(), |bytes| bytes.to_string()),
-        )
+        format!("{}\n", plan::for_machines(plan, differs.as_deref()))
     } else {
-        let replaces = if plan.replaces() { " (replaces the database there)" } else { "" };
-        format!(
-            "from    {}\nto      {}{replaces}\nTXID    {txid}\nwritten {time}\nfetches {} bytes\n",
-            plan.source(),
-            target(plan),
-            plan.bytes().unwrap_or_default(),
-        )
+        let differs = differs.map_or(String::new(), |differs| tell(&Ok(differs)));
+        format!("{}{differs}", plan::for_people(plan))
     };
     report::data(text.as_bytes());
     report::skipped("nothing was written");
@@ -220,21 +278,4 @@ fn one(invocation: &Invocation, name: &str) -> Option<String> {
 
 fn target(plan: &RestorePlan) -> String {
     plan.target().unwrap_or_default()
-}
-
-/// A string in JSON.
-fn json(text: &str) -> String {
-    let mut quoted = String::from("\"");
-    for character in text.chars() {
-        match character {
-            '"' => quoted.push_str("\\\""),
-            '\\' => quoted.push_str("\\\\"),
-            control if u32::from(control) < 0x20 => {
-                quoted.push_str(&format!("\\u{:04x}", u32::from(control)));
-            }
-            other => quoted.push(other),
-        }
-    }
-    quoted.push('"');
-    quoted
 }

@@ -41,3 +41,4 @@ world!(command_world, "command-plugin", "export_command");
 world!(check_world, "check-plugin", "export_check");
 world!(pre_restore_world, "pre-restore-plugin", "export_pre_restore");
 world!(post_restore_world, "post-restore-plugin", "export_post_restore");
+world!(restored_world, "restored-plugin", "export_restored");

@@ -15,16 +15,22 @@
 
 pub mod bindings;
 mod sql;
+pub mod tables;
+pub mod words;
 
 pub use bindings::host;
-pub use bindings::{check_world, command_world, post_restore_world, pre_restore_world};
+pub use bindings::{
+    check_world, command_world, post_restore_world, pre_restore_world, restored_world,
+};
 pub use sql::{Query, integer, text};
 
 use host::types::Error;
 
 /// What nearly every plugin uses.
 pub mod prelude {
-    pub use crate::host::types::{Database, Error, Invocation, RestorePlan, RestoredCopy};
+    pub use crate::host::types::{
+        Database, Error, Invocation, Replaced, RestorePlan, RestoredCopy,
+    };
     pub use crate::host::{config, databases, hooks, litestream, report, settings, sqlite};
     pub use crate::sql::{Query, integer, text};
     pub use crate::{error, failed, refused};
@@ -133,6 +139,27 @@ macro_rules! post_restore {
         }
         $crate::post_restore_world::export_post_restore!(
             PostRestorePlugin with_types_in $crate::post_restore_world
+        );
+    };
+}
+
+/// Makes the plugin a hook that runs `fn(&RestorePlan, &Replaced) -> Result<(), Error>`
+/// when a restored copy has been put in place.
+#[macro_export]
+macro_rules! restored {
+    ($run:path) => {
+        struct RestoredPlugin;
+        impl $crate::restored_world::exports::lsrun::plugin::restored::Guest for RestoredPlugin {
+            fn run(
+                plan: &$crate::host::types::RestorePlan,
+                replaced: &$crate::host::types::Replaced,
+            ) -> Result<(), $crate::host::types::Error> {
+                $crate::start();
+                $run(plan, replaced)
+            }
+        }
+        $crate::restored_world::export_restored!(
+            RestoredPlugin with_types_in $crate::restored_world
         );
     };
 }

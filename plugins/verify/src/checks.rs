@@ -3,6 +3,7 @@
 use lsrun_plugin::host::report::Check;
 use lsrun_plugin::host::sqlite::{Rows, TableContent, Value};
 use lsrun_plugin::prelude::*;
+use lsrun_plugin::tables;
 
 use crate::live::{self, Live};
 use crate::options::{Id, Options};
@@ -151,15 +152,14 @@ impl Comparison {
         let connection = sqlite::open_copy(copy);
         let job = (rows.is_some() || content.is_some()).then(|| {
             let connection = connection.as_ref().map_err(Clone::clone)?;
-            let tables = live::tables(connection)?;
-            connection.content(&tables, content.is_some())
+            tables::start(connection, content.is_some())
         });
         Self { live, schema, rows, content, connection, job }
     }
 
     fn finish(mut self) {
         let of_copy = match self.job.take() {
-            Some(job) => job.and_then(|job| live::contents(&job)),
+            Some(job) => job.and_then(|job| tables::contents(&job)),
             None => Ok(Vec::new()),
         };
         let of_live = self.live.contents();

@@ -11,6 +11,7 @@ mod sentinel;
 use lsrun_plugin::host::litestream::{RestoreRequest, SyncRequest, SyncResult};
 use lsrun_plugin::host::report::Check;
 use lsrun_plugin::prelude::*;
+use lsrun_plugin::words;
 
 use live::Live;
 use options::{Id, Options, Point};
@@ -59,7 +60,7 @@ fn prove(database: &Database, options: &Options) -> Result<(), Ended> {
         let (copy, lag) = restored(database, &sentinel)?;
         (copy, Some(lag), live)
     };
-    report::progress("checking the copy");
+    report::progress(&format!("checking the copy, {}", words::bytes(copy.bytes())));
     checks::run(database, &copy, lag, live, options);
     if options.keep {
         match litestream::keep(&copy) {

@@ -5,17 +5,13 @@
 use lsrun_plugin::host::report::Check;
 use lsrun_plugin::host::sqlite::{Connection, ContentJob, TableContent, Value};
 use lsrun_plugin::prelude::*;
+use lsrun_plugin::tables;
 
 use crate::options::{Id, Options};
 use crate::sentinel::Snapshot;
 use crate::{Ended, could_not, wanted};
 
-/// What belongs to the tools and not to the application. What ANALYZE gathers
-/// does, and what belongs to virtual tables is in their shadow tables.
-const TABLES: &str = "SELECT name FROM pragma_table_list WHERE schema = 'main' \
-    AND type IN ('table', 'shadow') AND name <> 'sqlite_schema' \
-    AND name NOT IN ('_litestream_seq', '_litestream_lock', '_litestream_verification') \
-    ORDER BY name";
+/// What belongs to the tools and not to the application is left out.
 const SCHEMA: &str = "SELECT type || ' ' || name, coalesce(sql, '') FROM sqlite_schema \
     WHERE tbl_name NOT IN ('_litestream_seq', '_litestream_lock', '_litestream_verification') \
     ORDER BY 1";
@@ -32,16 +28,15 @@ impl Live {
     pub(crate) fn start(snapshot: Snapshot, options: &Options) -> Self {
         let schema = schema(&snapshot.reader);
         let content = wanted(options, Id::Content);
-        let job = (content || wanted(options, Id::Rows)).then(|| {
-            tables(&snapshot.reader).and_then(|tables| snapshot.reader.content(&tables, content))
-        });
+        let job = (content || wanted(options, Id::Rows))
+            .then(|| tables::start(&snapshot.reader, content));
         Self { snapshot, schema, job }
     }
 
     /// The tables' content, in their order.
     pub(crate) fn contents(&mut self) -> Result<Vec<TableContent>, Error> {
         match self.job.take() {
-            Some(job) => contents(&job?),
+            Some(job) => tables::contents(&job?),
             None => Ok(Vec::new()),
         }
     }
@@ -64,22 +59,6 @@ pub(crate) fn without_sentinel(
     let snapshot =
         Snapshot::of_now(database).map_err(|error| could_not(&Check::new("snapshot"), error))?;
     Ok(snapshot.map(|snapshot| Live::start(snapshot, options)))
-}
-
-pub(crate) fn contents(job: &ContentJob) -> Result<Vec<TableContent>, Error> {
-    let mut contents = Vec::new();
-    while let Some(content) = job.next()? {
-        contents.push(content);
-    }
-    Ok(contents)
-}
-
-/// The tables that are compared.
-pub(crate) fn tables(connection: &Connection) -> Result<Vec<String>, Error> {
-    let rows = connection.rows(TABLES, &[])?;
-    rows.iter()
-        .map(|row| row.first().map_or(Ok(String::new()), |it| text(it).map(Into::into)))
-        .collect()
 }
 
 /// Name and SQL of everything in the schema.

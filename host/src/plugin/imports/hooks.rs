@@ -6,7 +6,7 @@ use wasmtime::component::Resource;
 
 use crate::plugin::bindings::hooks::Host;
 use crate::plugin::failure::Failure;
-use crate::plugin::handles::{Database, RestorePlan, RestoredCopy};
+use crate::plugin::handles::{Database, Replaced, RestorePlan, RestoredCopy};
 use crate::plugin::store::State;
 
 impl Host for State {
@@ -35,5 +35,15 @@ impl Host for State {
         let (plan, copy) = (self.table.get(&plan)?.clone(), self.table.get(&copy)?.clone());
         let hooks = Arc::clone(&self.call.hooks);
         Ok(hooks.post_restore(&self.call, &plan, &copy).await?)
+    }
+
+    async fn restored(
+        &mut self,
+        plan: Resource<RestorePlan>,
+        replaced: Resource<Replaced>,
+    ) -> Result<(), Failure> {
+        let (plan, replaced) = (self.table.get(&plan)?.clone(), self.table.get(&replaced)?.clone());
+        let hooks = Arc::clone(&self.call.hooks);
+        Ok(hooks.restored(&self.call, &plan, &replaced).await?)
     }
 }

@@ -11,8 +11,8 @@ use crate::error::Error;
 use crate::litestream::restore::{self, Request, Source};
 use crate::litestream::{moment, reach, replace, sync};
 use crate::plugin::bindings::litestream::{
-    Host, HostProcess, HostReplaced, HostRestoreJob, HostRestoreRequest, HostSyncJob,
-    HostSyncRequest, HostSyncResult, OutputLine,
+    Host, HostProcess, HostRestoreJob, HostRestoreRequest, HostSyncJob, HostSyncRequest,
+    HostSyncResult, OutputLine,
 };
 use crate::plugin::failure::Failure;
 use crate::plugin::handles::{
@@ -55,14 +55,6 @@ impl Host for State {
         };
         let context = Arc::clone(&self.call.context);
         let replaced = replace::replace(context, copy, force).await?;
-        Ok(self.table.push(Replaced(replaced))?)
-    }
-
-    async fn undo(&mut self, handle: Resource<Database>) -> Result<Resource<Replaced>, Failure> {
-        self.call.plugin.grants.require("litestream:replace")?;
-        let database = self.table.get(&handle)?.0.clone();
-        let context = Arc::clone(&self.call.context);
-        let replaced = replace::undo(context, &database).await?;
         Ok(self.table.push(Replaced(replaced))?)
     }
 
@@ -189,6 +181,7 @@ impl State {
             timestamp: None,
             parallelism: None,
             target: None,
+            kept: false,
             even_if_in_use: false,
             patience: self.call.patience,
         };
@@ -232,6 +225,11 @@ impl HostRestoreRequest for State {
             self.call.context.terminal.note(&format!("up to {said}"));
         }
         self.table.get_mut(&handle)?.0.timestamp = Some(moment.at);
+        Ok(())
+    }
+
+    async fn set_kept(&mut self, handle: Resource<RestoreRequest>) -> wasmtime::Result<()> {
+        self.table.get_mut(&handle)?.0.kept = true;
         Ok(())
     }
 
@@ -287,8 +285,7 @@ impl HostRestoreRequest for State {
         let request = self.table.get(&handle)?.0.clone();
         let context = Arc::clone(&self.call.context);
         let plan = restore::plan(&context, &request).await?;
-        let source = request.source.describe(&context)?;
-        Ok(self.table.push(RestorePlan { request, plan, source })?)
+        Ok(self.table.push(RestorePlan { request, plan })?)
     }
 
     async fn start(
@@ -297,7 +294,9 @@ impl HostRestoreRequest for State {
     ) -> Result<Resource<RestoreJob>, Failure> {
         self.call.plugin.grants.require("litestream:restore")?;
         let request = self.table.get(&handle)?.0.clone();
-        let job = Job::start(restore::restore(Arc::clone(&self.call.context), request));
+        let sink = Arc::clone(&self.call.sink);
+        let watch = move |done, of, elapsed| sink.restoring(done, of, elapsed);
+        let job = Job::start(restore::restore(Arc::clone(&self.call.context), request, watch));
         Ok(self.table.push(RestoreJob(job))?)
     }
 
@@ -319,22 +318,6 @@ impl HostRestoreJob for State {
     }
 
     async fn drop(&mut self, handle: Resource<RestoreJob>) -> wasmtime::Result<()> {
-        self.table.delete(handle)?;
-        Ok(())
-    }
-}
-
-impl HostReplaced for State {
-    async fn path(&mut self, handle: Resource<Replaced>) -> wasmtime::Result<String> {
-        Ok(self.table.get(&handle)?.0.path.display().to_string())
-    }
-
-    async fn kept(&mut self, handle: Resource<Replaced>) -> wasmtime::Result<Option<String>> {
-        let kept = self.table.get(&handle)?.0.kept.as_ref();
-        Ok(kept.map(|path| path.display().to_string()))
-    }
-
-    async fn drop(&mut self, handle: Resource<Replaced>) -> wasmtime::Result<()> {
         self.table.delete(handle)?;
         Ok(())
     }

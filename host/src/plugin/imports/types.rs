@@ -4,11 +4,20 @@ use wasmtime::component::Resource;
 
 use crate::litestream::restore::Source;
 use crate::plugin::bindings::types::{
-    Error, Host, HostDatabase, HostInvocation, HostRestorePlan, HostRestoredCopy,
+    Error, Host, HostDatabase, HostInvocation, HostPresentDatabase, HostReplaced, HostRestorePlan,
+    HostRestoredCopy,
 };
 use crate::plugin::failure::Failure;
-use crate::plugin::handles::{Database, Invocation, RestorePlan, RestoredCopy};
+use crate::plugin::handles::{
+    Database, Invocation, PresentDatabase, Replaced, RestorePlan, RestoredCopy,
+};
 use crate::plugin::store::State;
+
+/// Milliseconds since then. A clock that was set back makes nothing younger than now.
+fn age(then: jiff::Timestamp) -> u64 {
+    let age = jiff::Timestamp::now().duration_since(then);
+    super::milliseconds(age.try_into().unwrap_or_default())
+}
 
 impl Host for State {
     fn convert_error(&mut self, failure: Failure) -> wasmtime::Result<Error> {
@@ -77,7 +86,7 @@ impl HostRestorePlan for State {
     }
 
     async fn source(&mut self, handle: Resource<RestorePlan>) -> wasmtime::Result<String> {
-        Ok(self.table.get(&handle)?.source.clone())
+        Ok(self.table.get(&handle)?.plan.source.clone())
     }
 
     async fn target(&mut self, handle: Resource<RestorePlan>) -> wasmtime::Result<Option<String>> {
@@ -97,14 +106,93 @@ impl HostRestorePlan for State {
         &mut self,
         handle: Resource<RestorePlan>,
     ) -> wasmtime::Result<Option<String>> {
-        Ok(self.table.get(&handle)?.plan.timestamp.clone())
+        let timestamp = self.table.get(&handle)?.plan.timestamp;
+        Ok(timestamp.map(crate::report::json::time))
+    }
+
+    async fn age_ms(&mut self, handle: Resource<RestorePlan>) -> wasmtime::Result<Option<u64>> {
+        Ok(self.table.get(&handle)?.plan.timestamp.map(age))
     }
 
     async fn bytes(&mut self, handle: Resource<RestorePlan>) -> wasmtime::Result<Option<u64>> {
         Ok(self.table.get(&handle)?.plan.bytes)
     }
 
+    async fn expected_ms(
+        &mut self,
+        handle: Resource<RestorePlan>,
+    ) -> wasmtime::Result<Option<u64>> {
+        Ok(self.table.get(&handle)?.plan.expected.map(super::milliseconds))
+    }
+
+    async fn present(
+        &mut self,
+        handle: Resource<RestorePlan>,
+    ) -> wasmtime::Result<Option<Resource<PresentDatabase>>> {
+        match self.table.get(&handle)?.plan.present.clone() {
+            Some(present) => Ok(Some(self.table.push(PresentDatabase(present))?)),
+            None => Ok(None),
+        }
+    }
+
     async fn drop(&mut self, handle: Resource<RestorePlan>) -> wasmtime::Result<()> {
+        self.table.delete(handle)?;
+        Ok(())
+    }
+}
+
+impl HostPresentDatabase for State {
+    async fn bytes(&mut self, handle: Resource<PresentDatabase>) -> wasmtime::Result<u64> {
+        Ok(self.table.get(&handle)?.0.bytes)
+    }
+
+    async fn written(
+        &mut self,
+        handle: Resource<PresentDatabase>,
+    ) -> wasmtime::Result<Option<String>> {
+        Ok(self.table.get(&handle)?.0.written.map(crate::report::json::time))
+    }
+
+    async fn age_ms(&mut self, handle: Resource<PresentDatabase>) -> wasmtime::Result<Option<u64>> {
+        Ok(self.table.get(&handle)?.0.written.map(age))
+    }
+
+    async fn txid(
+        &mut self,
+        handle: Resource<PresentDatabase>,
+    ) -> wasmtime::Result<Option<String>> {
+        Ok(self.table.get(&handle)?.0.txid.map(|txid| txid.to_string()))
+    }
+
+    async fn ahead(&mut self, handle: Resource<PresentDatabase>) -> wasmtime::Result<Option<u64>> {
+        Ok(self.table.get(&handle)?.0.ahead)
+    }
+
+    async fn drop(&mut self, handle: Resource<PresentDatabase>) -> wasmtime::Result<()> {
+        self.table.delete(handle)?;
+        Ok(())
+    }
+}
+
+impl HostReplaced for State {
+    async fn path(&mut self, handle: Resource<Replaced>) -> wasmtime::Result<String> {
+        Ok(self.table.get(&handle)?.0.path.display().to_string())
+    }
+
+    async fn kept(&mut self, handle: Resource<Replaced>) -> wasmtime::Result<Option<String>> {
+        let kept = self.table.get(&handle)?.0.kept.as_ref();
+        Ok(kept.map(|path| path.display().to_string()))
+    }
+
+    async fn txid(&mut self, handle: Resource<Replaced>) -> wasmtime::Result<Option<String>> {
+        Ok(self.table.get(&handle)?.0.txid.map(|txid| txid.to_string()))
+    }
+
+    async fn bytes(&mut self, handle: Resource<Replaced>) -> wasmtime::Result<u64> {
+        Ok(self.table.get(&handle)?.0.bytes)
+    }
+
+    async fn drop(&mut self, handle: Resource<Replaced>) -> wasmtime::Result<()> {
         self.table.delete(handle)?;
         Ok(())
     }

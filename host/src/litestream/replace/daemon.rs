@@ -1,0 +1,125 @@
+//! The daemon that replicates the target: told to leave it alone before the swap,
+//! and to go on behind it, also by the next restore when this one is killed.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::{busy, remembered};
+use crate::context::Context;
+use crate::error::Result;
+use crate::litestream::daemon::{self, Control, Left};
+use crate::litestream::runtime;
+use crate::scratch::Scratch;
+
+/// How long a daemon may take to look at the new database.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A daemon that was told to leave a database alone.
+pub(super) struct Stopped {
+    socket: PathBuf,
+    path: PathBuf,
+    /// What it was doing.
+    pub(super) left: Left,
+}
+
+/// What a restore that may be killed leaves in its private folder.
+#[derive(Serialize, Deserialize)]
+struct Debt {
+    socket: PathBuf,
+    path: PathBuf,
+}
+
+impl Stopped {
+    /// Tells the daemon to replicate again; a failure is a warning.
+    pub(super) async fn start(self, context: &Context) {
+        if !self.left.running {
+            context.terminal.note("the daemon had been stopped for this database and stays so");
+            return;
+        }
+        if let Err(why) = start(&self.socket, &self.path).await {
+            context.terminal.warning(&format!(
+                "the litestream daemon does not replicate {0} again: {why}; run: lsrun start {0}",
+                self.path.display(),
+            ));
+        }
+    }
+}
+
+async fn start(socket: &Path, path: &Path) -> std::result::Result<(), String> {
+    let Some(control) = Control::at(socket) else { return Err("it is gone".to_owned()) };
+    let started = match control.start(path).await {
+        // It opens the database when it first looks at it, and until then nothing
+        // keeps others from checkpointing what it has not read.
+        Ok(()) if !path.exists() => Ok(()),
+        Ok(()) => control.sync(path, PATIENCE).await.map(|_synced| ()),
+        Err(error) => Err(error),
+    };
+    started.map_err(|error| {
+        let explained = error.explain(&path.display().to_string());
+        explained.map_or_else(|| "it is gone".to_owned(), |error| error.one_line())
+    })
+}
+
+/// Stops the daemon that replicates the target, if there is one.
+///
+/// `private` is the folder of this restore: what is noted there, the next restore
+/// of the target pays with [`settle`] when this one is killed.
+pub(super) async fn stop(
+    context: &Context,
+    given: &Path,
+    target: &Path,
+    private: &Path,
+) -> Result<Option<Stopped>> {
+    // Without a project there is no configured socket.
+    let configured = context.config().ok().and_then(|config| config.socket());
+    for socket in configured.into_iter().chain(runtime::sockets(context)) {
+        let Some(control) = Control::at(&socket) else { continue };
+        for path in [given, target] {
+            let debt = Debt { socket: socket.clone(), path: path.to_owned() };
+            Scratch::leave(private, &serde_json::to_string(&debt).unwrap_or_default());
+            match control.stop(path).await {
+                Ok(left) => {
+                    if !left.running {
+                        Scratch::leave(private, "");
+                    }
+                    return Ok(Some(Stopped { socket, path: path.to_owned(), left }));
+                }
+                Err(error) => {
+                    Scratch::leave(private, "");
+                    match error.explain(&path.display().to_string()) {
+                        None => {}
+                        // It fails over the missing file.
+                        Some(error) if !target.exists() => {
+                            return Err(remembered(target).cause(error.one_line()));
+                        }
+                        Some(error) => return Err(error),
+                    }
+                }
+            }
+        }
+    }
+    match daemon::running(target).first() {
+        Some(pid) => {
+            Err(busy(target, format!("a litestream daemon (process {pid}) replicates it")))
+        }
+        None => Ok(None),
+    }
+}
+
+/// Starts the daemons that killed restores had stopped and not started again; what
+/// they left is in the notes.
+pub(in crate::litestream) async fn settle(context: &Context, notes: &[String]) {
+    for debt in notes.iter().filter_map(|note| serde_json::from_str::<Debt>(note).ok()) {
+        let path = debt.path.display();
+        match start(&debt.socket, &debt.path).await {
+            Ok(()) => context.terminal.note(&format!(
+                "an earlier restore broke off while the daemon was stopped for {path}; it replicates it again"
+            )),
+            Err(why) => context.terminal.warning(&format!(
+                "an earlier restore broke off while the daemon was stopped for {path}, and it cannot be started: {why}; run: lsrun start {path}"
+            )),
+        }
+    }
+}

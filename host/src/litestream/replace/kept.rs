@@ -1,0 +1,141 @@
+//! The databases that a restore has replaced: their names, how many are kept, and
+//! what a restore that was killed has left of them.
+
+use std::path::{Path, PathBuf};
+
+use crate::litestream::daemon::identity;
+
+/// What SQLite keeps beside a database.
+pub(super) const SIDECARS: [&str; 3] = ["-wal", "-shm", "-journal"];
+/// What stands between a database's name and the time in that of a kept one.
+const KEPT: &str = ".before-restore-";
+/// `20260131T120000.000Z`
+const TIME_LENGTH: usize = 20;
+/// A kept copy that is being written.
+const PART: &str = ".part";
+
+/// The name under which the database that stands at `target` now is kept.
+pub(super) fn name(target: &Path) -> PathBuf {
+    let time = jiff::Timestamp::now().strftime("%Y%m%dT%H%M%S%.3fZ").to_string();
+    with_suffix(target, &format!("{KEPT}{time}"))
+}
+
+/// The name of a kept database until it is whole.
+pub(super) fn part(kept: &Path) -> PathBuf {
+    with_suffix(kept, PART)
+}
+
+/// The kept databases, oldest first.
+pub(super) fn all(target: &Path) -> Vec<PathBuf> {
+    beside(target, |time| time.len() == TIME_LENGTH && time.ends_with('Z'))
+}
+
+/// Removes all kept databases but the newest ones, and says which; the newest is
+/// never removed.
+pub(super) fn retain(target: &Path, keep: u32) -> Vec<String> {
+    let kept = all(target);
+    let keep = usize::try_from(keep).unwrap_or(usize::MAX).max(1);
+    let mut notes = Vec::new();
+    for old in kept.iter().take(kept.len().saturating_sub(keep)) {
+        if std::fs::remove_file(old).is_ok() {
+            notes.push(format!("removed {} (restore.keep: {keep})", old.display()));
+        }
+        for suffix in SIDECARS {
+            let _mostly_missing = std::fs::remove_file(with_suffix(old, suffix));
+        }
+    }
+    notes
+}
+
+/// Undoes what a restore that was killed has begun, and says so.
+pub(super) fn tidy(target: &Path) -> Vec<String> {
+    let mut notes = Vec::new();
+    let inode = identity(target);
+    for path in all(target) {
+        // The second name was given, and the database not replaced.
+        if identity(&path) != inode || inode.is_none() {
+            continue;
+        }
+        // What could not be folded into the database belongs beside it.
+        for suffix in SIDECARS {
+            let (aside, own) = (with_suffix(&path, suffix), with_suffix(target, suffix));
+            if aside.exists() && !own.exists() {
+                let _stays = std::fs::rename(aside, own);
+            }
+        }
+        if std::fs::remove_file(&path).is_ok() {
+            notes.push(format!(
+                "an earlier restore broke off before it replaced the database; removed {}",
+                path.display()
+            ));
+        }
+    }
+    for path in beside(target, |rest| rest.ends_with(PART)) {
+        if std::fs::remove_file(&path).is_ok() {
+            notes.push(format!(
+                "an earlier restore broke off while it kept the database; removed {}",
+                path.display()
+            ));
+        }
+    }
+    notes
+}
+
+/// The files beside the target that have its name, [`KEPT`], and a fitting rest.
+fn beside(target: &Path, fits: impl Fn(&str) -> bool) -> Vec<PathBuf> {
+    let Some(folder) = target.parent() else { return Vec::new() };
+    let Some(name) = target.file_name().and_then(std::ffi::OsStr::to_str) else {
+        return Vec::new();
+    };
+    let prefix = format!("{name}{KEPT}");
+    let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
+    let mut found: Vec<PathBuf> = entries
+        .flatten()
+        .filter(|entry| {
+            let name = entry.file_name();
+            name.to_str().and_then(|name| name.strip_prefix(&prefix)).is_some_and(&fits)
+        })
+        .map(|entry| entry.path())
+        .collect();
+    found.sort();
+    found
+}
+
+/// `path` with more behind its last letter.
+pub(super) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_set_aside_and_not_replaced_comes_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let target = folder.path().join("db.sqlite3");
+        std::fs::write(&target, "database").unwrap();
+        let kept = name(&target);
+        std::fs::hard_link(&target, &kept).unwrap();
+        std::fs::write(with_suffix(&kept, "-wal"), "log").unwrap();
+        assert_eq!(tidy(&target).len(), 1);
+        assert_eq!(std::fs::read(with_suffix(&target, "-wal")).unwrap(), b"log");
+        assert!(!kept.exists() && !with_suffix(&kept, "-wal").exists());
+        assert!(tidy(&target).is_empty());
+    }
+
+    #[test]
+    fn a_kept_database_is_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let target = folder.path().join("db.sqlite3");
+        let kept = name(&target);
+        std::fs::write(&kept, "old").unwrap();
+        assert!(tidy(&target).is_empty(), "there is no database");
+        std::fs::write(&target, "new").unwrap();
+        std::fs::write(part(&kept), "half").unwrap();
+        assert_eq!(tidy(&target).len(), 1);
+        assert_eq!(all(&target), [kept]);
+    }
+}

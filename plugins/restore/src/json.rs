@@ -1,0 +1,39 @@
+//! What little JSON is written here: a writer of its own would be a third of the
+//! component.
+
+/// A string in JSON.
+pub(crate) fn string(text: &str) -> String {
+    let mut quoted = String::from("\"");
+    for character in text.chars() {
+        match character {
+            '"' => quoted.push_str("\\\""),
+            '\\' => quoted.push_str("\\\\"),
+            control if u32::from(control) < 0x20 => {
+                quoted.push_str(&format!("\\u{:04x}", u32::from(control)));
+            }
+            other => quoted.push(other),
+        }
+    }
+    quoted.push('"');
+    quoted
+}
+
+/// A string, or null.
+pub(crate) fn optional(text: Option<&str>) -> String {
+    text.map_or_else(null, string)
+}
+
+/// A number, or null.
+pub(crate) fn number(number: Option<u64>) -> String {
+    number.map_or_else(null, |number| number.to_string())
+}
+
+/// A list of strings.
+pub(crate) fn list(texts: &[String]) -> String {
+    let all: Vec<String> = texts.iter().map(|text| string(text)).collect();
+    format!("[{}]", all.join(","))
+}
+
+fn null() -> String {
+    "null".to_owned()
+}
