@@ -731,7 +731,41 @@ fn checks_are_chosen_and_left_out() {
     let json = verify(&sandbox, 0, &["--fast"]);
     check(&json, "rows");
     has_not(&json, "content");
-    sandbox.lsrun(&["verify", "--check", "nothing"]).expect(2).says(&["'nothing'"]);
+    for option in ["--check", "--skip"] {
+        let run = sandbox.lsrun(&["verify", option, "nothing"]).expect(2);
+        run.says(&["no check is named 'nothing'", "integrity_check"]);
+    }
+}
+
+#[test]
+fn an_assertion_and_a_plugin_are_chosen_by_name() {
+    let sandbox = Sandbox::new();
+    sandbox.plugin("row-count");
+    let assertion = |name: &str| format!("{{name: {name}, sql: select 1}}");
+    let settings = "plugins: {settings: {row-count: {config: {table: users}}}}";
+    sandbox.write(
+        "lsrun.yml",
+        &format!(
+            "{PROJECT}{settings}\nverify: {{max_lag: 1h, assertions: {{default: [{}, {}]}}}}\n",
+            assertion("one"),
+            assertion("two words")
+        ),
+    );
+    let ids = |more: &[&str]| -> Vec<String> {
+        let json = verify(&sandbox, 0, more);
+        let checks = json["databases"][0]["checks"].as_array().unwrap();
+        let ids = checks.iter().map(|check| check["id"].as_str().unwrap().to_owned());
+        let always = ["preflight", "sync", "restore", "sentinel"];
+        ids.filter(|id| !always.contains(&id.as_str())).collect()
+    };
+    assert_eq!(ids(&["--check", "assertion:two words"]), ["assertion:two words"]);
+    assert_eq!(ids(&["--check", "row-count"]), ["row-count"]);
+    assert_eq!(ids(&["--check", "lag", "--check", "rows"]), ["rows", "lag"]);
+    assert_eq!(ids(&["--check", "assertions"]).len(), 2);
+    let rest = ids(&["--skip", "assertion:one", "--skip", "row-count", "--skip", "lag"]);
+    assert!(rest.contains(&"assertion:two words".to_owned()), "{rest:?}");
+    assert!(!rest.iter().any(|id| ["assertion:one", "row-count", "lag"].contains(&id.as_str())));
+    assert!(!ids(&["--skip", "plugins"]).contains(&"row-count".to_owned()));
 }
 
 #[test]
@@ -780,10 +814,30 @@ fn an_older_point_is_proved() {
     assert_eq!(sandbox.integer("db.sqlite3", sentinels), before);
     // Not there: that says nothing about what is.
     verify(&sandbox, 11, &["--at", "2001-01-01T00:00:00Z"]);
-    sandbox.lsrun(&["verify", "--at", "yesterday"]).expect(2);
+    verify(&sandbox, 11, &["--at", "yesterday"]);
+    sandbox.lsrun(&["verify", "--at", "soon"]).expect(2).says(&["neither a TXID nor a time"]);
     // The live database is not needed.
     std::fs::remove_file(files(&sandbox).first().unwrap()).unwrap();
     sandbox.lsrun(&["verify", "--at", "ffffffff"]).says(&["ffffffff"]);
+}
+
+#[test]
+fn the_newest_backup_is_proved_where_the_live_database_is_not() {
+    let sandbox = Sandbox::new();
+    verify(&sandbox, 0, &[]);
+    for name in ["db.sqlite3", "db.sqlite3-wal", "db.sqlite3-shm"] {
+        let _missing = std::fs::remove_file(sandbox.path(name));
+    }
+    sandbox.lsrun(&["verify"]).expect(11).says(&["there is no file"]);
+    let latest = ["verify", "--at", "latest", "--format", "json"];
+    let json = sandbox.lsrun(&latest).expect(0).json();
+    assert_eq!(json["databases"][0]["txid"], "0000000000000001");
+    assert_eq!(check(&json, "integrity_check")["outcome"], "passed");
+    assert!(!sandbox.path("db.sqlite3").exists());
+    std::fs::remove_dir_all(sandbox.path("replica/ltx")).unwrap();
+    let json = sandbox.lsrun(&latest).expect(10).json();
+    assert_eq!(check(&json, "restore")["outcome"], "failed");
+    sandbox.assert_clean();
 }
 
 #[test]

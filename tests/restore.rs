@@ -397,6 +397,59 @@ fn a_link_is_followed_and_mode_is_kept() {
 }
 
 #[test]
+fn the_owner_is_kept() {
+    use std::os::unix::fs::{MetadataExt, chown};
+    let sandbox = backed_up();
+    let path = sandbox.path("db.sqlite3");
+    // Only root can give a file away; for everybody else it has to stay their own.
+    let root = rustix::process::geteuid().is_root();
+    if root {
+        chown(&path, Some(12_345), Some(23_456)).unwrap();
+    }
+    let owner = |name: &str| {
+        let metadata = std::fs::metadata(sandbox.path(name)).unwrap();
+        (metadata.uid(), metadata.gid())
+    };
+    let before = owner("db.sqlite3");
+    sandbox.lsrun(&["restore", "-force", "default"]).expect(0);
+    assert_eq!(sandbox.integer("db.sqlite3", USERS), 3);
+    assert_eq!(owner("db.sqlite3"), before);
+    assert_eq!(owner(&kept(&sandbox)[0]), before);
+    // Where no database stood it is that of the folder.
+    std::fs::create_dir(sandbox.path("folder")).unwrap();
+    if root {
+        chown(sandbox.path("folder"), Some(12_345), Some(23_456)).unwrap();
+    }
+    sandbox.lsrun(&["restore", "-o", "folder/copy.sqlite3", "default"]).expect(0);
+    assert_eq!(owner("folder/copy.sqlite3"), owner("folder"));
+}
+
+#[test]
+fn a_link_to_another_file_system_is_followed() {
+    let sandbox = backed_up();
+    for left in ["db.sqlite3-wal", "db.sqlite3-shm"] {
+        let _missing = std::fs::remove_file(sandbox.path(left));
+    }
+    // Where this system has no second file system for everybody, it is the same one.
+    let elsewhere = tempfile::tempdir_in(if std::path::Path::new("/dev/shm").is_dir() {
+        std::path::Path::new("/dev/shm").to_owned()
+    } else {
+        std::env::temp_dir()
+    })
+    .unwrap();
+    let real = elsewhere.path().join("real.sqlite3");
+    std::fs::copy(sandbox.path("db.sqlite3"), &real).unwrap();
+    std::fs::remove_file(sandbox.path("db.sqlite3")).unwrap();
+    std::os::unix::fs::symlink(&real, sandbox.path("db.sqlite3")).unwrap();
+    sandbox.lsrun(&["restore", "-force", "default"]).expect(0);
+    assert!(sandbox.path("db.sqlite3").is_symlink());
+    assert_eq!(sandbox.integer(real.to_str().unwrap(), USERS), 3);
+    let names = std::fs::read_dir(elsewhere.path()).unwrap().flatten();
+    let kept = names.filter(|it| it.file_name().to_string_lossy().contains(".before-restore-"));
+    assert_eq!(kept.count(), 1);
+}
+
+#[test]
 fn a_folder_is_no_target() {
     let sandbox = backed_up();
     std::fs::create_dir(sandbox.path("folder")).unwrap();

@@ -57,7 +57,7 @@ fn project_of(folder: &Path, count: usize, rows: u32) {
 }
 
 /// Seconds, and the most memory that lsrun itself had, in MB (Linux).
-pub(crate) fn measured(bench: &Bench, arguments: &[&str]) -> (f64, f64) {
+fn measured(bench: &Bench, arguments: &[&str]) -> (f64, f64) {
     let started = Instant::now();
     let mut child = Command::new(env!("CARGO_BIN_EXE_lsrun"))
         .args(arguments)

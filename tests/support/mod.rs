@@ -80,6 +80,13 @@ impl Run {
         self
     }
 
+    /// For what has more than one good answer.
+    #[track_caller]
+    pub(crate) fn expect_one_of(self, codes: &[i32]) -> Self {
+        assert!(codes.contains(&self.code), "{self:?}");
+        self
+    }
+
     #[track_caller]
     pub(crate) fn says(self, words: &[&str]) -> Self {
         let all = format!("{}{}", self.stdout, self.stderr);

@@ -160,6 +160,17 @@ pub async fn capture(
     config: Option<ChildConfig>,
     limit: Limit<'_>,
 ) -> Result<Output> {
+    capture_with(context, arguments, config, limit, &[]).await
+}
+
+/// [`capture`] with more variables in litestream's environment.
+pub async fn capture_with(
+    context: &Context,
+    arguments: &[&OsStr],
+    config: Option<ChildConfig>,
+    limit: Limit<'_>,
+    variables: &[(&str, String)],
+) -> Result<Output> {
     let binary = context.binary().await?;
     let config = config.map(|config| ConfigFile::write(context, config)).transpose()?;
     let mut full: Vec<OsString> = arguments.iter().map(Into::into).collect();
@@ -167,6 +178,7 @@ pub async fn capture(
         full.splice(1..1, ["-config".into(), config.path().into()]);
     }
     let mut command = command(binary, context, &full, config.as_ref());
+    command.envs(variables.iter().map(|(name, value)| (name, value)));
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = spawn(command, binary)?;
     let stdout = tokio::spawn(read(child.stdout().take()));

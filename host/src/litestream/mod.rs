@@ -15,6 +15,7 @@ mod probe;
 pub mod reach;
 pub mod replace;
 pub mod restore;
+mod room;
 pub mod runtime;
 pub mod sync;
 pub mod txid;

@@ -40,15 +40,24 @@ impl Hooks {
         self.plugins.iter().filter(move |plugin| plugin.exports(interface))
     }
 
-    /// Runs every `check` that applies, side by side, and gives the worst outcome
-    /// of those that count.
+    /// Every `check` that applies to a database.
+    pub(super) fn checks(
+        &self,
+        database: &handles::Database,
+    ) -> impl Iterator<Item = &Arc<Plugin>> {
+        self.exporting(CHECK).filter(|plugin| plugin.applies_to(&database.0))
+    }
+
+    /// Runs every `check` that applies and is `wanted` by its name, side by side, and
+    /// gives the worst outcome of those that count.
     pub(super) async fn check(
         &self,
         call: &Call,
         database: &handles::Database,
         copy: &handles::RestoredCopy,
+        wanted: impl Fn(&str) -> bool,
     ) -> Outcome {
-        let checks = self.exporting(CHECK).filter(|plugin| plugin.applies_to(&database.0));
+        let checks = self.checks(database).filter(|plugin| wanted(&plugin.name));
         let outcomes = join_all(checks.map(|plugin| check_one(plugin, call, database, copy))).await;
         outcomes.into_iter().max().unwrap_or(Outcome::Passed)
     }

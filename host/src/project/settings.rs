@@ -22,7 +22,7 @@ const VERIFY_TIMEOUT: Duration = Duration::from_secs(30);
 pub struct VerifySettings {
     /// How long one database's replication may take; 30 s.
     pub timeout: Duration,
-    /// A longer replication lag makes the verification inconclusive.
+    /// The replication may not take longer.
     pub max_lag: Option<Duration>,
     /// The restore may not take longer.
     pub max_restore: Option<Duration>,

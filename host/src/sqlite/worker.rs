@@ -27,6 +27,10 @@ const BATCHES: usize = 4;
 /// The longest string or blob, and the longest SQL text, in bytes.
 const MAX_VALUE: i32 = 64 << 20;
 const MAX_SQL: i32 = 1 << 20;
+/// Memory for the pages of a copy, in KiB. With SQLite's own 2 MB, `integrity_check`
+/// of 117 MB reads each page of an index eight times over and takes twice as long;
+/// more than this gains nothing.
+const COPY_CACHE: i32 = 8000;
 /// Virtual machine instructions between two looks at whether to stop.
 const PROGRESS_STEPS: i32 = 10_000;
 
@@ -319,6 +323,9 @@ fn prepare(
     connection.set_limit(Limit::SQLITE_LIMIT_LENGTH, MAX_VALUE)?;
     connection.set_limit(Limit::SQLITE_LIMIT_SQL_LENGTH, MAX_SQL)?;
     connection.set_limit(Limit::SQLITE_LIMIT_ATTACHED, 0)?;
+    if access == Access::Copy {
+        connection.pragma_update(None, "cache_size", -COPY_CACHE)?;
+    }
     // A schema made by an attacker must not run functions with side effects.
     connection.pragma_update(None, "trusted_schema", false)?;
     connection.query_row("PRAGMA schema_version", [], |_row| Ok(()))?;

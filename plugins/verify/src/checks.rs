@@ -6,7 +6,7 @@ use lsrun_plugin::prelude::*;
 use lsrun_plugin::tables;
 
 use crate::live::{self, Live};
-use crate::options::{Id, Options};
+use crate::options::{ASSERTION, Id, Options};
 use crate::{told, wanted};
 
 /// How many problems SQLite lists, and how many the report shows.
@@ -31,15 +31,9 @@ pub(crate) fn run(
     if wanted(options, Id::ForeignKeyCheck) {
         foreign_keys(copy);
     }
-    limits(copy, lag);
-    if wanted(options, Id::Assertions) {
-        assertions(database, copy);
-    }
-    if wanted(options, Id::Plugins)
-        && let Err(error) = hooks::check(database, copy)
-    {
-        Check::new("plugins").inconclusive(&told(&error));
-    }
+    limits(copy, lag, options);
+    assertions(database, copy, options);
+    plugins(database, copy, options);
     match compared {
         Some(compared) => compared.finish(),
         None if options.compares() => {
@@ -246,14 +240,17 @@ fn different_content(live: &TableContent, copied: &TableContent) -> Option<Strin
 
 /// What `verify.max_lag` and `verify.max_restore` in the project file say of the
 /// times it took; no lag was measured where nobody was waited for.
-fn limits(copy: &RestoredCopy, lag: Option<u64>) {
-    let restore = ("restore_time", "restore", "restore", Some(copy.duration_ms()));
-    for (id, key, what, took) in [("lag", "lag", "replication", lag), restore] {
+fn limits(copy: &RestoredCopy, lag: Option<u64>, options: &Options) {
+    let restore = (Id::RestoreTime, "restore", "restore", Some(copy.duration_ms()));
+    for (id, key, what, took) in [(Id::Lag, "lag", "replication", lag), restore] {
+        if !wanted(options, id) {
+            continue;
+        }
         let sql = format!("SELECT ?1 ->> '$.max_{key}_ms'");
         let limit = sqlite::open_copy(copy)
             .and_then(|connection| connection.value(&sql, &[Value::Text(settings::get())]));
         let Ok(Some(Value::Integer(limit))) = limit else { continue };
-        let check = Check::new(id);
+        let check = Check::new(id.name());
         match took {
             Some(took) if i64::try_from(took).is_ok_and(|took| took <= limit) => check.passed(""),
             Some(took) => {
@@ -264,8 +261,18 @@ fn limits(copy: &RestoredCopy, lag: Option<u64>) {
     }
 }
 
+/// The project's own checks.
+fn plugins(database: &Database, copy: &RestoredCopy, options: &Options) {
+    let all = hooks::checks(database);
+    let chosen: Vec<String> =
+        all.into_iter().filter(|name| options.wants_named(name, Id::Plugins)).collect();
+    if let Err(error) = hooks::check_only(database, copy, &chosen) {
+        Check::new("plugins").inconclusive(&told(&error));
+    }
+}
+
 /// The SQL of `verify.assertions` in the project file, each with its name.
-fn assertions(database: &Database, copy: &RestoredCopy) {
+fn assertions(database: &Database, copy: &RestoredCopy, options: &Options) {
     let list = match assertions_of(database, copy) {
         Ok(list) => list,
         Err(error) => {
@@ -274,7 +281,11 @@ fn assertions(database: &Database, copy: &RestoredCopy) {
         }
     };
     for (name, sql) in list {
-        let check = Check::new(&format!("assertion:{name}"));
+        let id = format!("{ASSERTION}{name}");
+        if !options.wants_named(&id, Id::Assertions) {
+            continue;
+        }
+        let check = Check::new(&id);
         match holds(copy, &sql) {
             Ok(None) => check.passed(""),
             Ok(Some(problem)) => check.failed(&problem),

@@ -36,7 +36,7 @@ fn run(invocation: &Invocation) -> Result<(), Error> {
     let Some(database) = databases.first() else {
         return Err(error("invalid", "no database was given"));
     };
-    let options = Options::of(invocation)?;
+    let options = Options::of(invocation, database)?;
     // Found, or fetched on first use, before anything is written.
     litestream::version()?;
     // What happened is in the checks; the host makes the outcome of them.
@@ -191,16 +191,16 @@ fn restore(
     let set = match point {
         Some(Point::Txid(txid)) => request.set_txid(txid),
         Some(Point::Time(time)) => request.set_timestamp(time),
-        None => Ok(()),
+        Some(Point::Latest) | None => Ok(()),
     };
     let copy = match set.and_then(|()| request.start()).and_then(|job| job.wait()) {
         Ok(copy) => copy,
         Err(error) => {
             // The replica answers: what cannot be restored now is no backup. A
             // point that does not exist says nothing about those that do.
-            let wrong = error.code == "litestream"
-                || (error.code == "not-found"
-                    && synced.is_some_and(|synced| synced.method() != "none"));
+            let some_point = synced.is_some_and(|synced| synced.method() != "none")
+                || matches!(point, Some(Point::Latest));
+            let wrong = error.code == "litestream" || (error.code == "not-found" && some_point);
             if wrong {
                 check.failed(&told(&error));
                 return Err(Ended::Told);

@@ -2,7 +2,8 @@
 
 use lsrun_plugin::prelude::*;
 
-/// The checks that can be chosen. Their names never change.
+/// The checks that can be chosen besides assertions and plugins, each of which has its
+/// own name. The names never change.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Id {
     IntegrityCheck,
@@ -10,11 +11,27 @@ pub(crate) enum Id {
     Schema,
     Rows,
     Content,
+    Lag,
+    RestoreTime,
+    /// All of them; one is `assertion:NAME`.
     Assertions,
+    /// All of them; one has the plugin's name.
     Plugins,
 }
 
 impl Id {
+    const ALL: [Self; 9] = [
+        Self::IntegrityCheck,
+        Self::ForeignKeyCheck,
+        Self::Schema,
+        Self::Rows,
+        Self::Content,
+        Self::Lag,
+        Self::RestoreTime,
+        Self::Assertions,
+        Self::Plugins,
+    ];
+
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::IntegrityCheck => "integrity_check",
@@ -22,18 +39,25 @@ impl Id {
             Self::Schema => "schema",
             Self::Rows => "rows",
             Self::Content => "content",
+            Self::Lag => "lag",
+            Self::RestoreTime => "restore_time",
             Self::Assertions => "assertions",
             Self::Plugins => "plugins",
         }
     }
 }
 
+/// What the id of an assertion begins with.
+pub(crate) const ASSERTION: &str = "assertion:";
+
 /// An older point to prove.
 pub(crate) enum Point {
     /// 16 hexadecimal digits.
     Txid(String),
-    /// RFC 3339.
+    /// A time as the host reads it.
     Time(String),
+    /// The newest one, without asking a daemon or the live database.
+    Latest,
 }
 
 pub(crate) struct Options {
@@ -46,23 +70,31 @@ pub(crate) struct Options {
 }
 
 impl Options {
-    pub(crate) fn of(invocation: &Invocation) -> Result<Self, Error> {
+    pub(crate) fn of(invocation: &Invocation, database: &Database) -> Result<Self, Error> {
         let at = invocation.argument("at").into_iter().next();
-        Ok(Self {
+        let options = Self {
             only: invocation.argument("check"),
             skip: invocation.argument("skip"),
             fast: invocation.flag("fast"),
             read_only: invocation.flag("read-only"),
             keep: invocation.flag("keep"),
             at: at.map(|at| point(&at)).transpose()?,
-        })
+        };
+        options.only.iter().chain(&options.skip).try_for_each(|name| known(name, database))?;
+        Ok(options)
     }
 
     pub(crate) fn wants(&self, id: Id) -> bool {
-        let named = |list: &[String]| list.iter().any(|one| one == id.name());
         if id == Id::Content && self.fast {
             return false;
         }
+        self.wants_named(id.name(), id)
+    }
+
+    /// Whether one of a group is wanted, by its own name or with the group.
+    pub(crate) fn wants_named(&self, name: &str, group: Id) -> bool {
+        let named =
+            |list: &[String]| list.iter().any(|one| one == name || one == group.name());
         (self.only.is_empty() || named(&self.only)) && !named(&self.skip)
     }
 
@@ -73,8 +105,25 @@ impl Options {
     }
 }
 
+/// An error for what is the name of no check.
+fn known(name: &str, database: &Database) -> Result<(), Error> {
+    if Id::ALL.iter().any(|id| id.name() == name)
+        || name.starts_with(ASSERTION)
+        || hooks::checks(database).iter().any(|plugin| plugin == name)
+    {
+        return Ok(());
+    }
+    let ids = Id::ALL.map(Id::name).join(", ");
+    let mut error = error("invalid", format!("no check is named '{name}'"));
+    error.hint = Some(format!("there are {ids}, assertion:NAME, and the names of check plugins"));
+    Err(error)
+}
+
 fn point(text: &str) -> Result<Point, Error> {
-    if text.contains(['-', ':']) {
+    if text == "latest" {
+        return Ok(Point::Latest);
+    }
+    if text.contains(['-', ':']) || text.ends_with(" ago") || text == "yesterday" {
         return Ok(Point::Time(text.to_owned()));
     }
     if text.len() == 16 && text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
@@ -82,6 +131,6 @@ fn point(text: &str) -> Result<Point, Error> {
     }
     match text.parse::<u64>() {
         Ok(number) if number > 0 => Ok(Point::Txid(format!("{number:016x}"))),
-        _ => Err(error("invalid", format!("{text} is neither a TXID nor a time"))),
+        _ => Err(error("invalid", format!("{text} is neither a TXID nor a time nor latest"))),
     }
 }

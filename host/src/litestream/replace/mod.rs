@@ -20,7 +20,7 @@ use std::time::Instant;
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::exit::Exit;
-use crate::litestream::restore::{Copy, Home, Point, Request};
+use crate::litestream::restore::{Copy, Place, Point, Request};
 use crate::litestream::txid::Txid;
 use swap::{Swap, Swapped};
 
@@ -142,10 +142,10 @@ impl Kept {
     }
 
     /// A copy of it, staged for [`replace`].
-    pub(super) fn copy_to(self, path: PathBuf, request: Request, home: Home) -> Result<Copy> {
+    pub(super) fn copy_to(self, path: PathBuf, request: Request, place: Place) -> Result<Copy> {
         let started = Instant::now();
         std::fs::copy(&self.path, &path).map_err(|error| io("copy", &self.path, &error))?;
-        Ok(Copy::made(path, request, started.elapsed(), home))
+        Ok(Copy::made(path, request, started.elapsed(), place))
     }
 }
 

@@ -9,16 +9,41 @@ use crate::plugin::failure::Failure;
 use crate::plugin::handles::{Database, Replaced, RestorePlan, RestoredCopy};
 use crate::plugin::store::State;
 
+impl State {
+    async fn check_those(
+        &mut self,
+        database: &Resource<Database>,
+        copy: &Resource<RestoredCopy>,
+        wanted: impl Fn(&str) -> bool,
+    ) -> Result<String, Failure> {
+        let (database, copy) = (self.table.get(database)?.clone(), self.table.get(copy)?.clone());
+        let hooks = Arc::clone(&self.call.hooks);
+        let worst = hooks.check(&self.call, &database, &copy, wanted).await;
+        Ok(worst.word().to_owned())
+    }
+}
+
 impl Host for State {
     async fn check(
         &mut self,
         database: Resource<Database>,
         copy: Resource<RestoredCopy>,
     ) -> Result<String, Failure> {
-        let (database, copy) = (self.table.get(&database)?.clone(), self.table.get(&copy)?.clone());
-        let hooks = Arc::clone(&self.call.hooks);
-        let worst = hooks.check(&self.call, &database, &copy).await;
-        Ok(worst.word().to_owned())
+        self.check_those(&database, &copy, |_name| true).await
+    }
+
+    async fn checks(&mut self, database: Resource<Database>) -> wasmtime::Result<Vec<String>> {
+        let database = self.table.get(&database)?.clone();
+        Ok(self.call.hooks.checks(&database).map(|plugin| plugin.name.clone()).collect())
+    }
+
+    async fn check_only(
+        &mut self,
+        database: Resource<Database>,
+        copy: Resource<RestoredCopy>,
+        names: Vec<String>,
+    ) -> Result<String, Failure> {
+        self.check_those(&database, &copy, |name| names.iter().any(|one| one == name)).await
     }
 
     async fn pre_restore(&mut self, plan: Resource<RestorePlan>) -> Result<(), Failure> {

@@ -1,0 +1,155 @@
+//! Room on the disk for restored copies. Copies are made side by side, and each of
+//! them sees the same free space: so what the others have yet to write is counted,
+//! and a copy waits until one of them is gone.
+
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Notify;
+
+use crate::context::Context;
+use crate::error::{Error, Result};
+use crate::report::human;
+use crate::stop::Stop;
+
+/// What every copy of this process has yet to write.
+static CLAIMS: Mutex<Vec<Claim>> = Mutex::new(Vec::new());
+/// A copy is gone.
+static FREED: Notify = Notify::const_new();
+
+#[derive(Debug)]
+struct Claim {
+    id: u64,
+    device: u64,
+    bytes: u64,
+    /// The copy while it is written, and when it is.
+    files: [PathBuf; 2],
+}
+
+/// Room for one copy, given back when dropped.
+#[derive(Debug)]
+pub(super) struct Room(u64);
+
+impl Room {
+    /// Takes room in `folder` for a database of `size` bytes that is written to one of
+    /// `files`; waits while only other copies of this process are in the way.
+    ///
+    /// Fails with the code `io` when there is not enough without them.
+    pub(super) async fn take(
+        context: &Context,
+        folder: &Path,
+        size: u64,
+        files: [PathBuf; 2],
+    ) -> Result<Self> {
+        // Litestream writes the file once; a tenth more and some room for others.
+        let bytes = size.saturating_add(size / 10).saturating_add(8 << 20);
+        let mut files = Some(files);
+        loop {
+            let freed = FREED.notified();
+            match claim(folder, bytes, &mut files) {
+                Answer::Taken(room) => return Ok(room),
+                Answer::Never(free) => return Err(none(folder, bytes, free)),
+                Answer::Later => {}
+            }
+            tokio::select! {
+                () = freed => {}
+                signal = context.stop.stopped() => return Err(Stop::error(signal)),
+            }
+        }
+    }
+}
+
+impl Drop for Room {
+    fn drop(&mut self) {
+        claims().retain(|claim| claim.id != self.0);
+        FREED.notify_waiters();
+    }
+}
+
+enum Answer {
+    Taken(Room),
+    /// Somebody else's copy is in the way.
+    Later,
+    /// There are only so many bytes.
+    Never(u64),
+}
+
+fn claim(folder: &Path, bytes: u64, files: &mut Option<[PathBuf; 2]>) -> Answer {
+    let mut claims = claims();
+    let device = std::fs::metadata(folder).map_or(0, |metadata| metadata.dev());
+    let others = || claims.iter().filter(|claim| claim.device == device);
+    if let Ok(disk) = rustix::fs::statvfs(folder) {
+        let free = disk.f_bavail.saturating_mul(disk.f_frsize);
+        if free.saturating_sub(others().map(Claim::outstanding).sum()) < bytes {
+            return if others().count() > 0 { Answer::Later } else { Answer::Never(free) };
+        }
+    }
+    let id = claims.iter().map(|claim| claim.id).max().unwrap_or_default() + 1;
+    claims.push(Claim { id, device, bytes, files: files.take().unwrap_or_default() });
+    Answer::Taken(Room(id))
+}
+
+impl Claim {
+    fn outstanding(&self) -> u64 {
+        let size = |file: &PathBuf| std::fs::metadata(file).map_or(0, |metadata| metadata.len());
+        self.bytes.saturating_sub(self.files.iter().map(size).max().unwrap_or_default())
+    }
+}
+
+fn claims() -> MutexGuard<'static, Vec<Claim>> {
+    CLAIMS.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn none(folder: &Path, needed: u64, free: u64) -> Error {
+    Error::inconclusive(format!(
+        "no room for the restored copy in {}: it takes {}, {} are free",
+        folder.display(),
+        human::bytes(needed),
+        human::bytes(free)
+    ))
+    .code("io")
+    .hint("set TMPDIR to a folder on a disk with more room")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn files(folder: &Path, name: &str) -> Option<[PathBuf; 2]> {
+        Some([folder.join(format!("{name}.tmp")), folder.join(name)])
+    }
+
+    #[test]
+    fn copies_side_by_side_share_what_is_free() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path();
+        let disk = rustix::fs::statvfs(folder).unwrap();
+        let free = disk.f_bavail * disk.f_frsize;
+        let more_than_half = free / 5 * 3;
+        let Answer::Taken(first) = claim(folder, more_than_half, &mut files(folder, "a")) else {
+            panic!("there is room for the first");
+        };
+        let second = || claim(folder, more_than_half, &mut files(folder, "b"));
+        assert!(matches!(second(), Answer::Later), "the first has yet to write");
+        drop(first);
+        let Answer::Taken(_second) = second() else { panic!("the first is gone") };
+        assert!(matches!(claim(folder, 1, &mut files(folder, "c")), Answer::Taken(_)));
+    }
+
+    #[test]
+    fn a_disk_without_room_is_refused_before_anything_is_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let none_at_all = claim(folder.path(), u64::MAX / 2, &mut files(folder.path(), "a"));
+        match none_at_all {
+            Answer::Never(free) => {
+                let error = none(folder.path(), u64::MAX / 2, free);
+                assert_eq!(error.plugin_code(), "io");
+                assert!(error.message().contains("no room"), "{error}");
+            }
+            // A copy of another test that is being made.
+            Answer::Later => {}
+            Answer::Taken(_) => panic!("there is not so much"),
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! `lsrun restore` on a disk that is full, or that nobody can write to: the live
+//! database stays as it was, and nothing is left beside it.
+
+use std::process::{Command, Stdio};
+
+use crate::support::{Run, Sandbox};
+
+/// A small database in `data`, whose backup was large once: at this transaction.
+fn shrunk() -> (Sandbox, String) {
+    let sandbox = Sandbox::new();
+    std::fs::create_dir(sandbox.path("data")).unwrap();
+    let project = std::fs::read_to_string(sandbox.path("lsrun.yml")).unwrap();
+    sandbox.write("lsrun.yml", &project.replace(": db.sqlite3", ": data/db.sqlite3"));
+    sandbox.sql(
+        "data/db.sqlite3",
+        "PRAGMA journal_mode = wal; CREATE TABLE users (name TEXT); INSERT INTO users VALUES ('ann');
+         CREATE TABLE big (x); INSERT INTO big VALUES (randomblob(20000000))",
+    );
+    let json = sandbox.lsrun(&["verify", "--fast", "--format", "json"]).expect(0).json();
+    let txid = json["databases"][0]["txid"].as_str().unwrap().to_owned();
+    sandbox.sql(
+        "data/db.sqlite3",
+        "DROP TABLE big; INSERT INTO users VALUES ('new'); VACUUM; PRAGMA wal_checkpoint(TRUNCATE)",
+    );
+    (sandbox, txid)
+}
+
+const FORCE: [&str; 5] = ["restore", "-force", "-txid", "", "default"];
+
+/// What stands in a folder, with the content of each file.
+fn content(sandbox: &Sandbox) -> Vec<(String, Vec<u8>)> {
+    let names = sandbox.names("data").into_iter().filter(|name| !name.ends_with("-litestream"));
+    names
+        .map(|name| (name.clone(), std::fs::read(sandbox.path("data").join(name)).unwrap()))
+        .collect()
+}
+
+#[test]
+fn a_quota_that_is_used_up_leaves_the_database() {
+    let (sandbox, txid) = shrunk();
+    let before = content(&sandbox);
+    let lsrun = sandbox.command(&FORCE.map(|word| if word.is_empty() { &txid } else { word }));
+    let mut command = Command::new("sh");
+    // In blocks of 512 bytes: 5 MB.
+    command.args(["-c", "ulimit -f 10000; exec \"$@\"", "sh"]);
+    let run = with_environment_of(&lsrun, command).expect_one_of(&[11, 22]);
+    assert_eq!(content(&sandbox), before, "{}", run.stderr);
+    sandbox.assert_clean();
+}
+
+/// `command`, with a lsrun that was not started behind it.
+fn with_environment_of(lsrun: &Command, mut command: Command) -> Run {
+    command.arg(lsrun.get_program()).args(lsrun.get_args()).stdin(Stdio::null());
+    for (name, value) in lsrun.get_envs() {
+        match value {
+            Some(value) => command.env(name, value),
+            None => command.env_remove(name),
+        };
+    }
+    command.current_dir(lsrun.get_current_dir().unwrap()).output().unwrap().into()
+}
+
+/// lsrun in a mount namespace of its own, in which `data` is a file system that
+/// `mount` makes, with the same database in it. What stood there before and
+/// afterwards comes back. None where this system gives nobody such a namespace.
+#[cfg(target_os = "linux")]
+fn on_another_disk(sandbox: &Sandbox, mount: &str, arguments: &[&str]) -> Option<(Run, String)> {
+    let possible = Command::new("unshare")
+        .args(["-rm", "mount", "-t", "tmpfs", "tmpfs"])
+        .arg(sandbox.path("tmp"))
+        .stderr(Stdio::null())
+        .status();
+    if !possible.is_ok_and(|status| status.success()) {
+        return None;
+    }
+    let script = format!(
+        "cp data/db.sqlite3 staged && mount -t tmpfs -o size=12m tmpfs data && cp staged data/db.sqlite3 && {mount}
+         list() {{ ls -A data; sha256sum data/db.sqlite3; }}
+         list >before; \"$@\"; code=$?; list >after
+         diff before after >difference; exit $code"
+    );
+    let mut command = Command::new("unshare");
+    command.args(["-rm", "sh", "-c", &script, "sh"]);
+    let run = with_environment_of(&sandbox.command(arguments), command);
+    Some((run, std::fs::read_to_string(sandbox.path("difference")).unwrap()))
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_disk_that_gets_full_leaves_the_database() {
+    let (sandbox, txid) = shrunk();
+    let arguments = FORCE.map(|word| if word.is_empty() { &txid } else { word });
+    match on_another_disk(&sandbox, "true", &arguments) {
+        Some((run, difference)) => {
+            let run = run.expect_one_of(&[11, 22]);
+            assert!(run.stderr.contains("no space left") || run.stdout.contains("no space left"));
+            assert_eq!(difference, "");
+        }
+        // The other test of this kind needs no namespace.
+        None => a_quota_that_is_used_up_leaves_the_database(),
+    }
+    sandbox.assert_clean();
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_folder_that_nobody_can_write_to_leaves_the_database() {
+    let (sandbox, _txid) = shrunk();
+    let arguments = ["restore", "-force", "default"];
+    match on_another_disk(&sandbox, "mount -o remount,ro data", &arguments) {
+        Some((run, difference)) => {
+            run.expect(11).says(&["Read-only file system"]);
+            assert_eq!(difference, "");
+        }
+        // There is one such folder everywhere.
+        None => {
+            sandbox.lsrun(&["restore", "-o", "/proc/copy.sqlite3", "default"]).expect(11);
+        }
+    }
+    sandbox.assert_clean();
+}
