@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use crate::support::daemon::Daemon;
 use crate::support::s3::{BUCKET, KEY, S3};
-use crate::support::{PROJECT, Run, Sandbox, litestream, wait_until};
+use crate::support::{PROJECT, Run, Sandbox, litestream, wait_until, wrap};
 
 /// No compaction while a test runs: it would make a second copy of what is damaged.
 const QUIET: &str = "levels: [{interval: 24h}]\n";
@@ -360,29 +360,15 @@ kill -9 $$",
 /// at stake, and the second value is false.
 #[cfg(target_os = "linux")]
 fn with_temporary(sandbox: &Sandbox, mount: &str, arguments: &[&str]) -> (Run, bool) {
-    let possible = Command::new("unshare")
-        .args(["-rm", "mount", "-t", "tmpfs", "tmpfs"])
-        .arg(sandbox.path("tmp"))
-        .stderr(Stdio::null())
-        .status();
-    if !possible.is_ok_and(|status| status.success()) {
+    if !wrap::can_mount(sandbox) {
         let mut command = sandbox.command(arguments);
         let run: Run = command.env("TMPDIR", "/proc").output().unwrap().into();
         return (run.expect(11), false);
     }
-    let plain = sandbox.command(arguments);
     let mut command = Command::new("unshare");
     command.args(["-rm", "sh", "-c"]);
-    command.arg(format!("mount -t tmpfs -o {mount} tmpfs \"$TMPDIR\" && exec \"$@\""));
-    command.arg("sh").arg(plain.get_program()).args(plain.get_args());
-    for (name, value) in plain.get_envs() {
-        match value {
-            Some(value) => command.env(name, value),
-            None => command.env_remove(name),
-        };
-    }
-    command.current_dir(sandbox.path("")).stdin(Stdio::null());
-    (command.output().unwrap().into(), true)
+    command.arg(format!("mount -t tmpfs -o {mount} tmpfs \"$TMPDIR\" && exec \"$@\"")).arg("sh");
+    (wrap::run(command, &sandbox.command(arguments)), true)
 }
 
 #[cfg(target_os = "linux")]
@@ -399,6 +385,28 @@ fn a_disk_without_room_for_the_copy() {
         assert!(message.contains("no room") && message.contains("TMPDIR"), "{message}");
     }
     assert_eq!(state(&sandbox), before);
+    sandbox.assert_clean();
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn copies_side_by_side_take_turns_where_only_one_has_room() {
+    let sandbox = Sandbox::new();
+    let names = ["one", "two", "three"];
+    let mut project = String::from("litestream:\n  dbs:\n");
+    for name in names {
+        let file = format!("{name}.sqlite3");
+        sandbox.sql(&file, "CREATE TABLE t (x); INSERT INTO t VALUES (randomblob(9000000))");
+        project += &format!("  - {{path: {file}, replica: {{type: file, path: r/{name}}}}}\n");
+    }
+    sandbox.write("lsrun.yml", &project);
+    sandbox.lsrun(&["replicate", "-once"]).expect(0);
+    // Each takes 9 MB, and 18 MB are asked for.
+    let words = ["verify", "--jobs", "3", "--fast"];
+    let (run, mounted) = with_temporary(&sandbox, "size=30m", &words);
+    if mounted {
+        run.expect(0).says(&["3 verified"]);
+    }
     sandbox.assert_clean();
 }
 

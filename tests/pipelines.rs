@@ -2,7 +2,7 @@
 
 use serde_yaml::Value;
 
-use crate::support::{Run, Sandbox, repository};
+use crate::support::{Run, Sandbox, repository, wrap};
 
 fn example(name: &str) -> Value {
     let text = std::fs::read_to_string(repository().join("examples/ci").join(name)).unwrap();
@@ -28,18 +28,11 @@ fn fleet() -> Sandbox {
 /// Runs a shell command with lsrun on PATH, and gives how many databases it proved.
 fn proved(sandbox: &Sandbox, script: &str, variables: &[(&str, String)]) -> usize {
     let lsrun = std::path::Path::new(env!("CARGO_BIN_EXE_lsrun"));
-    let mut command = sandbox.command(&[]);
     let mut shell = std::process::Command::new("sh");
-    for (name, value) in command.get_envs() {
-        match value {
-            Some(value) => shell.env(name, value),
-            None => shell.env_remove(name),
-        };
-    }
+    wrap::in_place_of(&mut shell, &sandbox.command(&[]));
     let path = std::env::var("PATH").unwrap();
     shell.env("PATH", format!("{}:{path}", lsrun.parent().unwrap().display()));
-    shell.args(["-c", script]).current_dir(sandbox.path("")).envs(variables.iter().cloned());
-    command.stdin(std::process::Stdio::null());
+    shell.args(["-c", script]).envs(variables.iter().cloned());
     let run = Run::from(shell.output().unwrap());
     assert!([0, 4].contains(&run.code), "{run:?}");
     run.stdout.lines().filter(|line| line.starts_with('✓')).count()

@@ -1,9 +1,9 @@
 //! `lsrun restore` on a disk that is full, or that nobody can write to: the live
 //! database stays as it was, and nothing is left beside it.
 
-use std::process::{Command, Stdio};
+use std::process::Command;
 
-use crate::support::{Run, Sandbox};
+use crate::support::{Run, Sandbox, wrap};
 
 /// A small database in `data`, whose backup was large once: at this transaction.
 fn shrunk() -> (Sandbox, String) {
@@ -43,21 +43,9 @@ fn a_quota_that_is_used_up_leaves_the_database() {
     let mut command = Command::new("sh");
     // In blocks of 512 bytes: 5 MB.
     command.args(["-c", "ulimit -f 10000; exec \"$@\"", "sh"]);
-    let run = with_environment_of(&lsrun, command).expect_one_of(&[11, 22]);
+    let run = wrap::run(command, &lsrun).expect_one_of(&[11, 22]);
     assert_eq!(content(&sandbox), before, "{}", run.stderr);
     sandbox.assert_clean();
-}
-
-/// `command`, with a lsrun that was not started behind it.
-fn with_environment_of(lsrun: &Command, mut command: Command) -> Run {
-    command.arg(lsrun.get_program()).args(lsrun.get_args()).stdin(Stdio::null());
-    for (name, value) in lsrun.get_envs() {
-        match value {
-            Some(value) => command.env(name, value),
-            None => command.env_remove(name),
-        };
-    }
-    command.current_dir(lsrun.get_current_dir().unwrap()).output().unwrap().into()
 }
 
 /// lsrun in a mount namespace of its own, in which `data` is a file system that
@@ -65,12 +53,7 @@ fn with_environment_of(lsrun: &Command, mut command: Command) -> Run {
 /// afterwards comes back. None where this system gives nobody such a namespace.
 #[cfg(target_os = "linux")]
 fn on_another_disk(sandbox: &Sandbox, mount: &str, arguments: &[&str]) -> Option<(Run, String)> {
-    let possible = Command::new("unshare")
-        .args(["-rm", "mount", "-t", "tmpfs", "tmpfs"])
-        .arg(sandbox.path("tmp"))
-        .stderr(Stdio::null())
-        .status();
-    if !possible.is_ok_and(|status| status.success()) {
+    if !wrap::can_mount(sandbox) {
         return None;
     }
     let script = format!(
@@ -81,7 +64,7 @@ fn on_another_disk(sandbox: &Sandbox, mount: &str, arguments: &[&str]) -> Option
     );
     let mut command = Command::new("unshare");
     command.args(["-rm", "sh", "-c", &script, "sh"]);
-    let run = with_environment_of(&sandbox.command(arguments), command);
+    let run = wrap::run(command, &sandbox.command(arguments));
     Some((run, std::fs::read_to_string(sandbox.path("difference")).unwrap()))
 }
 

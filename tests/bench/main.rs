@@ -95,13 +95,19 @@ impl Bench {
         std::fs::write(self.path(name), content).unwrap();
     }
 
-    fn lsrun(&self, arguments: &[&str], cache: &Path) {
+    /// lsrun, not started, with nothing of its output shown.
+    fn command(&self, arguments: &[&str], cache: &Path) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_lsrun"));
         command.args(arguments).current_dir(self.folder.path());
         command.env("LSRUN_STATE_DIR", self.path("state"));
         command.env("LSRUN_CACHE_DIR", cache).env("LSRUN_LITESTREAM", &self.litestream);
-        command.env("LSRUN_STATE_DIR", self.path("state"));
-        run(&mut command);
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        command
+    }
+
+    fn lsrun(&self, arguments: &[&str], cache: &Path) {
+        let mut command = self.command(arguments, cache);
+        run(command.stdout(Stdio::piped()).stderr(Stdio::piped()));
     }
 
     fn bare(&self, arguments: &[&str]) {

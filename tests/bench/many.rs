@@ -2,7 +2,6 @@
 
 use std::fmt::Write;
 use std::path::Path;
-use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use crate::{Bench, compare_in, large};
@@ -59,16 +58,7 @@ fn project_of(folder: &Path, count: usize, rows: u32) {
 /// Seconds, and the most memory that lsrun itself had, in MB (Linux).
 fn measured(bench: &Bench, arguments: &[&str]) -> (f64, f64) {
     let started = Instant::now();
-    let mut child = Command::new(env!("CARGO_BIN_EXE_lsrun"))
-        .args(arguments)
-        .env("LSRUN_CACHE_DIR", &bench.cache)
-        .env("LSRUN_LITESTREAM", &bench.litestream)
-        .env("LSRUN_STATE_DIR", bench.path("state"))
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
+    let mut child = bench.command(arguments, &bench.cache).spawn().unwrap();
     let status = format!("/proc/{}/status", child.id());
     let mut most = 0.0_f64;
     loop {

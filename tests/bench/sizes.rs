@@ -2,7 +2,7 @@
 //! README's table.
 
 use std::io::BufRead;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
@@ -51,16 +51,8 @@ pub(crate) fn run(bench: &Bench) {
 /// One verification: its time, and what each stage took.
 fn measured(bench: &Bench, project: &str) -> (Duration, [Cost; STAGES.len()]) {
     let started = Instant::now();
-    let mut child = Command::new(env!("CARGO_BIN_EXE_lsrun"))
-        .args(["-C", project, "verify"])
-        .env("LSRUN_CACHE_DIR", &bench.cache)
-        .env("LSRUN_LITESTREAM", &bench.litestream)
-        .env("LSRUN_STATE_DIR", bench.path("state"))
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let mut command = bench.command(&["-C", project, "verify"], &bench.cache);
+    let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
     let (said, lines) = mpsc::channel();
     let stderr = std::io::BufReader::new(child.stderr.take().unwrap());
     let reader = std::thread::spawn(move || {

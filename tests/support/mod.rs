@@ -2,6 +2,7 @@
 
 pub(crate) mod daemon;
 pub(crate) mod s3;
+pub(crate) mod wrap;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};

@@ -51,6 +51,8 @@ pub struct Request {
     pub even_if_in_use: bool,
     /// How long litestream may go without writing before it is given up.
     pub patience: Duration,
+    /// The same for all requests of one run for one database.
+    pub owner: usize,
 }
 
 /// What a restore would do.
@@ -287,7 +289,8 @@ pub async fn restore(
         }
         Source::Url(_) => 0,
     };
-    let room = Room::take(&context, &folder, needed, [partial.clone(), path.clone()]).await?;
+    let files = [partial.clone(), path.clone()];
+    let room = Room::take(&context, request.owner, &folder, needed, files).await?;
     let place = Place { home, room };
     let started = Instant::now();
     if request.kept {

@@ -21,6 +21,8 @@ static FREED: Notify = Notify::const_new();
 #[derive(Debug)]
 struct Claim {
     id: u64,
+    /// Whose: nobody waits for a copy of their own.
+    owner: usize,
     device: u64,
     bytes: u64,
     /// The copy while it is written, and when it is.
@@ -33,11 +35,12 @@ pub(super) struct Room(u64);
 
 impl Room {
     /// Takes room in `folder` for a database of `size` bytes that is written to one of
-    /// `files`; waits while only other copies of this process are in the way.
+    /// `files`; waits while only copies of other owners are in the way.
     ///
     /// Fails with the code `io` when there is not enough without them.
     pub(super) async fn take(
         context: &Context,
+        owner: usize,
         folder: &Path,
         size: u64,
         files: [PathBuf; 2],
@@ -47,7 +50,7 @@ impl Room {
         let mut files = Some(files);
         loop {
             let freed = FREED.notified();
-            match claim(folder, bytes, &mut files) {
+            match claim(owner, folder, bytes, &mut files) {
                 Answer::Taken(room) => return Ok(room),
                 Answer::Never(free) => return Err(none(folder, bytes, free)),
                 Answer::Later => {}
@@ -75,18 +78,19 @@ enum Answer {
     Never(u64),
 }
 
-fn claim(folder: &Path, bytes: u64, files: &mut Option<[PathBuf; 2]>) -> Answer {
+fn claim(owner: usize, folder: &Path, bytes: u64, files: &mut Option<[PathBuf; 2]>) -> Answer {
     let mut claims = claims();
     let device = std::fs::metadata(folder).map_or(0, |metadata| metadata.dev());
     let others = || claims.iter().filter(|claim| claim.device == device);
     if let Ok(disk) = rustix::fs::statvfs(folder) {
         let free = disk.f_bavail.saturating_mul(disk.f_frsize);
         if free.saturating_sub(others().map(Claim::outstanding).sum()) < bytes {
-            return if others().count() > 0 { Answer::Later } else { Answer::Never(free) };
+            let wait = others().any(|claim| claim.owner != owner);
+            return if wait { Answer::Later } else { Answer::Never(free) };
         }
     }
     let id = claims.iter().map(|claim| claim.id).max().unwrap_or_default() + 1;
-    claims.push(Claim { id, device, bytes, files: files.take().unwrap_or_default() });
+    claims.push(Claim { id, owner, device, bytes, files: files.take().unwrap_or_default() });
     Answer::Taken(Room(id))
 }
 
@@ -127,20 +131,21 @@ mod tests {
         let disk = rustix::fs::statvfs(folder).unwrap();
         let free = disk.f_bavail * disk.f_frsize;
         let more_than_half = free / 5 * 3;
-        let Answer::Taken(first) = claim(folder, more_than_half, &mut files(folder, "a")) else {
+        let of = |owner, bytes| claim(owner, folder, bytes, &mut files(folder, "copy"));
+        let Answer::Taken(first) = of(1, more_than_half) else {
             panic!("there is room for the first");
         };
-        let second = || claim(folder, more_than_half, &mut files(folder, "b"));
-        assert!(matches!(second(), Answer::Later), "the first has yet to write");
+        assert!(matches!(of(2, more_than_half), Answer::Later), "the first has yet to write");
+        assert!(matches!(of(1, more_than_half), Answer::Never(_)), "it would wait for itself");
         drop(first);
-        let Answer::Taken(_second) = second() else { panic!("the first is gone") };
-        assert!(matches!(claim(folder, 1, &mut files(folder, "c")), Answer::Taken(_)));
+        let Answer::Taken(_second) = of(2, more_than_half) else { panic!("the first is gone") };
+        assert!(matches!(of(1, 1), Answer::Taken(_)));
     }
 
     #[test]
     fn a_disk_without_room_is_refused_before_anything_is_written() {
         let folder = tempfile::tempdir().unwrap();
-        let none_at_all = claim(folder.path(), u64::MAX / 2, &mut files(folder.path(), "a"));
+        let none_at_all = claim(0, folder.path(), u64::MAX / 2, &mut files(folder.path(), "a"));
         match none_at_all {
             Answer::Never(free) => {
                 let error = none(folder.path(), u64::MAX / 2, free);

@@ -184,6 +184,7 @@ impl State {
             kept: false,
             even_if_in_use: false,
             patience: self.call.patience,
+            owner: Arc::as_ptr(&self.call.sink).addr(),
         };
         Ok(self.table.push(RestoreRequest(request))?)
     }
