@@ -774,6 +774,11 @@ fn an_assertion_and_a_plugin_are_chosen_by_name() {
     assert!(rest.contains(&"assertion:two words".to_owned()), "{rest:?}");
     assert!(!rest.iter().any(|id| ["assertion:one", "row-count", "lag"].contains(&id.as_str())));
     assert!(!ids(&["--skip", "plugins"]).contains(&"row-count".to_owned()));
+    // One that is not there proves nothing.
+    for option in ["--check", "--skip"] {
+        let json = verify(&sandbox, 11, &[option, "assertion:typo"]);
+        assert_eq!(check(&json, "assertion:typo")["outcome"], "inconclusive");
+    }
 }
 
 #[test]

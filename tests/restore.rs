@@ -450,6 +450,38 @@ fn a_link_to_another_file_system_is_followed() {
 }
 
 #[test]
+fn a_link_whose_file_is_lost_is_followed_as_well() {
+    let sandbox = backed_up();
+    for lost in ["db.sqlite3", "db.sqlite3-wal", "db.sqlite3-shm"] {
+        let _missing = std::fs::remove_file(sandbox.path(lost));
+    }
+    std::fs::create_dir(sandbox.path("volume")).unwrap();
+    std::os::unix::fs::symlink("volume/real.sqlite3", sandbox.path("db.sqlite3")).unwrap();
+    sandbox.lsrun(&["restore", "default"]).expect(0);
+    assert!(sandbox.path("db.sqlite3").is_symlink());
+    assert_eq!(sandbox.integer("volume/real.sqlite3", USERS), 3);
+}
+
+#[test]
+fn a_copy_that_cannot_be_judged_is_not_called_wrong() {
+    let sandbox = Sandbox::new();
+    // An index as one of an application that brings its own collation.
+    sandbox.sql(
+        "db.sqlite3",
+        "CREATE INDEX sorted ON users (name COLLATE nocase);
+         PRAGMA writable_schema = on;
+         UPDATE sqlite_schema SET sql = replace(sql, 'nocase', 'own') WHERE name = 'sorted';
+         PRAGMA writable_schema = reset;",
+    );
+    sandbox.lsrun(&["replicate", "-once"]).expect(0);
+    let restore = ["restore", "-o", "copy.sqlite3", "default"];
+    sandbox.lsrun(&restore).expect(11).says(&["no such collation", "-integrity-check none"]);
+    let unchecked = [&restore[..], &["-integrity-check", "none"]].concat();
+    sandbox.lsrun(&unchecked).expect(0);
+    assert_eq!(sandbox.integer("copy.sqlite3", USERS), 3);
+}
+
+#[test]
 fn a_folder_is_no_target() {
     let sandbox = backed_up();
     std::fs::create_dir(sandbox.path("folder")).unwrap();

@@ -125,31 +125,115 @@ kill -9 $$",
     assert_eq!(sandbox.integer("db.sqlite3", NEW), 0);
 }
 
-/// Opens the database while a restore stands still just before its rename.
-#[cfg(target_os = "linux")]
+/// Starts a restore that stands still before it writes the new content.
+fn paused(sandbox: &Sandbox, more: &[&str]) -> (std::process::Child, std::path::PathBuf) {
+    let pause = sandbox.path("pause");
+    let mut command = sandbox.command(&[&["restore", "-force"], more, &["default"]].concat());
+    command.env("LSRUN_TEST_PAUSE_AT", format!("4 {}", pause.display()));
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    wait_until("it is about to write", || pause.exists());
+    (child, pause)
+}
+
+/// An application that comes in the middle cannot write to the old database, and what
+/// it writes as soon as it can is in the new one, whatever it had open before.
+fn during_the_swap(sandbox: &Sandbox, more: &[&str], user: Option<rusqlite::Connection>) {
+    let (child, pause) = paused(sandbox, more);
+    let path = sandbox.path("db.sqlite3");
+    let user = user.unwrap_or_else(|| rusqlite::Connection::open(path).unwrap());
+    let insert = "INSERT INTO users (name) VALUES ('late')";
+    user.busy_timeout(std::time::Duration::ZERO).unwrap();
+    let refused = user.execute(insert, []).unwrap_err();
+    assert_eq!(refused.sqlite_error_code(), Some(rusqlite::ErrorCode::DatabaseBusy), "{refused}");
+    user.busy_timeout(std::time::Duration::from_secs(30)).unwrap();
+    let writer = std::thread::spawn(move || user.execute(insert, []).unwrap());
+    std::fs::remove_file(&pause).unwrap();
+    Run::from(child.wait_with_output().unwrap()).expect(0);
+    assert_eq!(writer.join().unwrap(), 1);
+    assert_eq!(sandbox.integer("db.sqlite3", INTACT), 1);
+    assert_eq!(sandbox.integer("db.sqlite3", USERS), 4);
+    let kept = &kept(sandbox)[0];
+    assert_eq!(sandbox.integer(kept, INTACT), 1);
+    assert_eq!(sandbox.integer(kept, USERS), 4);
+    assert_eq!(sandbox.integer(kept, "SELECT count(*) FROM users WHERE name = 'new'"), 1);
+    sandbox.lsrun(&["verify"]).expect(0);
+}
+
 #[test]
-fn who_opens_the_database_during_the_swap_cannot_write_and_stops_it() {
+fn who_opens_the_database_during_the_swap_waits_and_finds_the_new_one() {
+    during_the_swap(&backed_up(), &[], None);
+}
+
+#[test]
+fn a_connection_that_was_never_used_finds_the_new_one() {
+    let sandbox = backed_up();
+    let idle = rusqlite::Connection::open(sandbox.path("db.sqlite3")).unwrap();
+    during_the_swap(&sandbox, &["--even-if-in-use"], Some(idle));
+}
+
+#[test]
+fn a_database_without_a_log_is_swapped_as_safely() {
+    let sandbox = backed_up();
+    sandbox.sql("db.sqlite3", "PRAGMA journal_mode = delete");
+    let idle = rusqlite::Connection::open(sandbox.path("db.sqlite3")).unwrap();
+    let users: i64 = idle.query_row(USERS, [], |row| row.get(0)).unwrap();
+    assert_eq!(users, 4);
+    during_the_swap(&sandbox, &["--even-if-in-use"], Some(idle));
+    assert!(!sandbox.path("db.sqlite3-journal").exists());
+}
+
+#[test]
+fn pages_of_another_size_are_no_obstacle() {
+    for mode in ["wal", "delete"] {
+        let sandbox = many_pages();
+        change_pages(&sandbox);
+        sandbox
+            .sql("db.sqlite3", "PRAGMA journal_mode = delete; PRAGMA page_size = 16384; VACUUM;");
+        sandbox.sql("db.sqlite3", &format!("PRAGMA journal_mode = {mode}"));
+        assert_eq!(sandbox.integer("db.sqlite3", "PRAGMA page_size"), 16384);
+        sandbox.lsrun(&["restore", "-force", "default"]).expect(0);
+        assert_whole(&sandbox, mode);
+        assert_eq!(sandbox.integer("db.sqlite3", NEW), 0);
+        assert_eq!(sandbox.integer(&kept(&sandbox)[0], NEW), 100);
+        sandbox.lsrun(&["verify"]).expect(0);
+    }
+}
+
+#[test]
+fn an_undo_behind_a_crash_brings_back_what_was_kept_and_not_what_stands() {
+    let sandbox = backed_up();
+    sandbox.lsrun(&["restore", "-force", "default"]).expect(0);
+    assert_eq!(sandbox.integer(&kept(&sandbox)[0], USERS), 4);
+    // What a restore leaves that is killed when it has given a second name.
+    let second = sandbox.path("db.sqlite3.before-restore-20990101T000000.000Z");
+    std::fs::hard_link(sandbox.path("db.sqlite3"), second).unwrap();
+    sandbox.lsrun(&["restore", "--undo", "default"]).expect(0);
+    assert_eq!(sandbox.integer("db.sqlite3", USERS), 4);
+}
+
+#[test]
+fn interrupted_before_the_swap_it_swaps_nothing() {
     let sandbox = backed_up();
     let pause = sandbox.path("pause");
     let mut command = sandbox.command(&["restore", "-force", "default"]);
-    command.env("LSRUN_TEST_PAUSE_AT", format!("4 {}", pause.display()));
-    command.stdout(Stdio::piped()).stderr(Stdio::piped());
-    let child = command.spawn().unwrap();
-    wait_until("it is about to rename", || pause.exists());
-    let user = rusqlite::Connection::open(sandbox.path("db.sqlite3")).unwrap();
-    user.busy_timeout(std::time::Duration::ZERO).unwrap();
-    let refused = user.execute("INSERT INTO users (name) VALUES ('lost')", []).unwrap_err();
-    assert_eq!(refused.sqlite_error_code(), Some(rusqlite::ErrorCode::DatabaseBusy), "{refused}");
+    command.env("LSRUN_TEST_PAUSE_AT", format!("0 {}", pause.display()));
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    wait_until("it is about to begin", || pause.exists());
+    let pid = rustix::process::Pid::from_child(&child);
+    rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+    // The signal is there before the swap goes on.
+    let status = format!("/proc/{}/status", child.id());
+    wait_until("the signal has come", || {
+        let status = std::fs::read_to_string(&status).unwrap_or_default();
+        !status
+            .lines()
+            .any(|line| line.starts_with("ShdPnd") && !line.ends_with("0000000000000000"))
+    });
     std::fs::remove_file(&pause).unwrap();
-    let run = Run::from(child.wait_with_output().unwrap());
-    run.expect(11).says(&["in use", &format!("(process {})", std::process::id())]);
-    user.execute("INSERT INTO users (name) VALUES ('kept')", []).unwrap();
-    drop(user);
-    assert_eq!(sandbox.integer("db.sqlite3", USERS), 5);
+    Run::from(child.wait_with_output().unwrap()).expect(130);
+    assert_eq!(sandbox.integer("db.sqlite3", USERS), 4);
     assert!(kept(&sandbox).is_empty());
-    sandbox.lsrun(&["restore", "-force", "default"]).expect(0);
-    assert_eq!(sandbox.integer("db.sqlite3", USERS), 3);
-    assert_eq!(sandbox.integer(&kept(&sandbox)[0], USERS), 5);
+    sandbox.assert_clean();
 }
 
 /// What lsrun asks of the file system, in order: its calls are seen by a library
@@ -183,29 +267,27 @@ fn position(calls: &[String], from: usize, what: &str, fits: impl Fn(&str) -> bo
 
 #[cfg(target_os = "linux")]
 #[test]
-fn everything_is_on_the_disk_before_the_next_step_relies_on_it() {
-    let sandbox = many_pages();
-    change_pages_in_the_log(&sandbox);
-    let calls = calls(&sandbox, &["restore", "-force", "default"]);
+fn where_nothing_stands_everything_is_on_the_disk_before_the_rename() {
+    let sandbox = backed_up();
+    std::fs::remove_file(sandbox.path("db.sqlite3")).unwrap();
+    let _missing = std::fs::remove_file(sandbox.path("db.sqlite3-shm"));
+    std::fs::write(sandbox.path("db.sqlite3-wal"), vec![7_u8; 4096]).unwrap();
+    let calls = calls(&sandbox, &["restore", "default"]);
     let at = |from, what: &str, fits: &dyn Fn(&str) -> bool| position(&calls, from, what, fits);
-    // The log is in the old database, the old database has its second name, the copy
-    // is written; only then comes the rename, and its folder is synced.
-    let old = at(0, "the old database is synced", &|it| it == "sync db.sqlite3");
-    let link = at(old, "a second name", &|it| it.starts_with("link db.sqlite3 db.sqlite3.before"));
-    let named = at(link, "the folder is synced", &|it| it == "sync .");
-    let copy = at(0, "the copy is synced", &|it| it.starts_with("sync .db.sqlite3.lsrun-"));
-    let rename = at(0, "the rename", &|it| it.ends_with("restored.sqlite3 db.sqlite3"));
-    assert!(named < rename && copy < rename, "{calls:#?}");
+    let aside = at(0, "the stale log goes", &|it| it.starts_with("rename db.sqlite3-wal "));
+    let copy = at(aside, "the copy is synced", &|it| {
+        it.starts_with("sync .db.sqlite3.lsrun-") && it.ends_with("/restored.sqlite3")
+    });
+    let folder = at(copy, "the folder is synced", &|it| it == "sync .");
+    let rename = at(0, "the rename", &|it| it.ends_with("/restored.sqlite3 db.sqlite3"));
+    assert!(folder < rename, "{calls:#?}");
     at(rename, "the folder is synced", &|it| it == "sync .");
 }
 
+/// The old content is on the disk under its new name before the new one is written.
 #[cfg(target_os = "linux")]
-#[test]
-fn beside_a_daemon_the_old_database_is_on_the_disk_before_the_new_one_is_written() {
-    let sandbox = many_pages();
-    let _daemon = with_socket(&sandbox);
-    change_pages(&sandbox);
-    let calls = calls(&sandbox, &["restore", "-force", "-txid", "1", "default"]);
+fn kept_first(sandbox: &Sandbox, arguments: &[&str]) -> Vec<String> {
+    let calls = calls(sandbox, arguments);
     let at = |from, what: &str, fits: &dyn Fn(&str) -> bool| position(&calls, from, what, fits);
     let part = at(0, "the old one is copied", &|it| {
         it.starts_with("sync db.sqlite3.before") && it.ends_with(".part")
@@ -214,7 +296,29 @@ fn beside_a_daemon_the_old_database_is_on_the_disk_before_the_new_one_is_written
         it.starts_with("rename db.sqlite3.before") && !it.ends_with(".part")
     });
     let folder = at(named, "the folder is synced", &|it| it == "sync .");
-    at(folder, "the new content is synced", &|it| it == "sync db.sqlite3-wal");
+    let log = at(folder, "the new content is synced", &|it| it == "sync db.sqlite3-wal");
+    calls[log..].to_vec()
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn the_old_database_is_on_the_disk_before_the_new_one_is_written() {
+    let sandbox = many_pages();
+    change_pages_in_the_log(&sandbox);
+    let rest = kept_first(&sandbox, &["restore", "-force", "default"]);
+    // Then the log is folded into it.
+    position(&rest, 0, "the database is synced", |it| it == "sync db.sqlite3");
+    assert!(!sandbox.path("db.sqlite3-wal").exists());
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn beside_a_daemon_the_new_content_stays_in_the_log_for_it() {
+    let sandbox = many_pages();
+    let _daemon = with_socket(&sandbox);
+    change_pages(&sandbox);
+    let rest = kept_first(&sandbox, &["restore", "-force", "-txid", "1", "default"]);
+    assert!(!rest.contains(&"sync db.sqlite3".to_owned()), "{rest:#?}");
 }
 
 #[test]

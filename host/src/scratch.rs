@@ -53,7 +53,6 @@ impl Scratch {
 
     /// Creates a folder in `parent`.
     pub fn within(parent: &Path, prefix: &str) -> Result<Self> {
-        let swept = sweep(parent, prefix);
         let failed = |error: std::io::Error| {
             Error::new(
                 Exit::Inconclusive,
@@ -72,10 +71,11 @@ impl Scratch {
         let lock = File::create_new(hidden.path().join(LOCK)).map_err(failed)?;
         lock.lock().map_err(failed)?;
         let name = hidden.path().file_name().and_then(OsStr::to_str).unwrap_or_default();
-        let path = parent.join(name.trim_start_matches(HALF_MADE));
+        let path = parent.join(name.strip_prefix(HALF_MADE).unwrap_or(name));
         std::fs::rename(hidden.path(), &path).map_err(failed)?;
         // The folder has its final name now; the guard has nothing to remove.
         let _moved = hidden.keep();
+        let swept = sweep(parent, prefix, &path);
         Ok(Self { path, swept, _lock: lock })
     }
 
@@ -98,7 +98,8 @@ impl Scratch {
     }
 
     /// Leaves a note in a scratch folder for whoever sweeps it when this process is
-    /// killed; an empty one takes it back. It survives the process, not the machine.
+    /// killed, or drops it meanwhile; an empty one takes it back. A line for each
+    /// matter. It survives the process, not the machine.
     pub fn leave(folder: &Path, note: &str) {
         let file = folder.join(NOTE);
         // Without it the next run only knows less.
@@ -121,12 +122,24 @@ impl Scratch {
 impl Drop for Scratch {
     fn drop(&mut self) {
         // Nothing can be done about a failure here; the next run sweeps.
-        let _ignored = std::fs::remove_dir_all(&self.path);
+        if !self.path.join(NOTE).exists() {
+            let _ignored = std::fs::remove_dir_all(&self.path);
+            return;
+        }
+        // It was cut off, and the next one has to know.
+        for entry in std::fs::read_dir(&self.path).into_iter().flatten().flatten() {
+            if entry.file_name() != LOCK && entry.file_name() != NOTE {
+                let path = entry.path();
+                let _ignored =
+                    std::fs::remove_file(&path).or_else(|_| std::fs::remove_dir_all(&path));
+            }
+        }
     }
 }
 
-/// Removes the folders in `parent` whose process is dead.
-fn sweep(parent: &Path, prefix: &str) -> Swept {
+/// Removes the folders in `parent` whose process is dead. What they note, is noted in
+/// the folder `own` before they are gone.
+fn sweep(parent: &Path, prefix: &str, own: &Path) -> Swept {
     let mut swept = Swept::default();
     let Ok(entries) = std::fs::read_dir(parent) else { return swept };
     let me = rustix::process::geteuid().as_raw();
@@ -149,7 +162,11 @@ fn sweep(parent: &Path, prefix: &str) -> Swept {
                 let _ignored = std::fs::remove_dir_all(&path);
             }
         } else if File::open(path.join(LOCK)).is_ok_and(|lock| lock.try_lock().is_ok()) {
-            swept.notes.extend(std::fs::read_to_string(path.join(NOTE)));
+            let note = std::fs::read_to_string(path.join(NOTE)).unwrap_or_default();
+            if !note.is_empty() {
+                swept.notes.extend(note.lines().map(str::to_owned));
+                Scratch::leave(own, &swept.notes.join("\n"));
+            }
             swept.folders += usize::from(std::fs::remove_dir_all(&path).is_ok());
         }
     }
@@ -176,9 +193,37 @@ mod tests {
         assert_eq!(second.found(), ["start the daemon"]);
         assert!(foreign.exists(), "a folder without a lock is not lsrun's");
         assert!(alive.path().exists() && second.path().exists());
+        Scratch::leave(second.path(), "");
         let (first, second_path) = (alive.path().to_owned(), second.path().to_owned());
         drop((alive, second));
         assert!(!first.exists() && !second_path.exists());
+    }
+
+    #[test]
+    fn a_note_that_was_not_taken_back_is_found_and_handed_on() {
+        let parent = tempfile::tempdir().unwrap();
+        let cut_off = Scratch::within(parent.path(), PREFIX).unwrap();
+        std::fs::write(cut_off.path().join("large"), "copy").unwrap();
+        Scratch::leave(cut_off.path(), "one");
+        let path = cut_off.path().to_owned();
+        drop(cut_off);
+        assert!(path.join(NOTE).exists() && !path.join("large").exists());
+        let next = Scratch::within(parent.path(), PREFIX).unwrap();
+        assert!(!path.exists());
+        assert_eq!(next.found(), ["one"]);
+        // It was cut off as well, before it did anything about it.
+        drop(next);
+        let last = Scratch::within(parent.path(), PREFIX).unwrap();
+        assert_eq!(last.found(), ["one"]);
+        Scratch::leave(last.path(), "");
+    }
+
+    #[test]
+    fn a_name_that_begins_like_a_half_made_one_is_kept_whole() {
+        let parent = tempfile::tempdir().unwrap();
+        let scratch = Scratch::beside(&parent.path().join("new-db.sqlite3")).unwrap();
+        let name = scratch.path().file_name().unwrap().to_str().unwrap();
+        assert!(name.starts_with(".new-db.sqlite3.lsrun-"), "{name}");
     }
 
     #[test]

@@ -35,7 +35,11 @@ pub(crate) fn run(bench: &Bench) {
     fill(&database, 250_000);
     let socket = folder.join("control.sock");
     let line = format!("socket: {{enabled: true, path: {}}}\n", socket.display());
-    std::fs::write(folder.join("lsrun.yml"), format!("{}  {line}", crate::PROJECT)).unwrap();
+    std::fs::write(
+        folder.join("lsrun.yml"),
+        format!("{}  {line}restore: {{keep: 1}}\n", crate::PROJECT),
+    )
+    .unwrap();
     let config = format!(
         "{line}dbs: [{{path: {}, replica: {{type: file, path: {}}}}}]\n",
         database.display(),
@@ -91,6 +95,12 @@ pub(crate) fn run(bench: &Bench) {
                     let output = output.to_str().unwrap();
                     bench
                         .lsrun(&["-C", &project, "restore", "-o", output, "default"], &bench.cache);
+                }),
+            ),
+            (
+                "lsrun restore -force, over the database",
+                Box::new(|| {
+                    bench.lsrun(&["-C", &project, "restore", "-force", "default"], &bench.cache);
                 }),
             ),
         ],

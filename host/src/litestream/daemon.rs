@@ -98,12 +98,31 @@ impl Control {
         database: &Path,
         timeout: Duration,
     ) -> std::result::Result<Synced, ControlError> {
+        self.ask_to_sync(database, timeout, true).await
+    }
+
+    /// Asks the daemon to read what was committed so far, and does not wait for the
+    /// replica.
+    pub async fn look(
+        &self,
+        database: &Path,
+        timeout: Duration,
+    ) -> std::result::Result<Synced, ControlError> {
+        self.ask_to_sync(database, timeout, false).await
+    }
+
+    async fn ask_to_sync(
+        &self,
+        database: &Path,
+        timeout: Duration,
+        wait: bool,
+    ) -> std::result::Result<Synced, ControlError> {
         // The daemon takes whole seconds. Its own deadline comes first, give or
         // take the half of one: its answer says more.
         let half = Duration::from_millis(500);
         let all = timeout + half;
         let body = serde_json::json!({
-            "path": database, "wait": true, "timeout": all.as_secs().max(1),
+            "path": database, "wait": wait, "timeout": all.as_secs().max(1),
         });
         match tokio::time::timeout(all, self.post("/sync", body.to_string())).await {
             Ok(answer) => answer,

@@ -278,16 +278,18 @@ pub async fn restore(
 ) -> Result<Copy> {
     let (home, folder) = home(&context, &request)?;
     if let Home::Beside(scratch) = &home {
-        settle(&context, scratch.found()).await;
+        settle(&context, scratch).await;
     }
     let path = folder.join("restored.sqlite3");
     let partial = partial(&path);
-    // What is in the log may not be in the file yet.
+    // What is in the log may not be in the file yet. How large an older point is,
+    // nobody knows.
     let needed = match &request.source {
-        Source::Database(database) => {
+        _ if request.kept => replace::newest_kept(&request)?.bytes(),
+        Source::Database(database) if request.txid.is_none() && request.timestamp.is_none() => {
             size(&database.path).saturating_add(size(&log_of(&database.path)))
         }
-        Source::Url(_) => 0,
+        Source::Database(_) | Source::Url(_) => 0,
     };
     let files = [partial.clone(), path.clone()];
     let room = Room::take(&context, request.owner, &folder, needed, files).await?;

@@ -21,7 +21,7 @@ static FREED: Notify = Notify::const_new();
 #[derive(Debug)]
 struct Claim {
     id: u64,
-    /// Whose: nobody waits for a copy of their own.
+    /// Whose.
     owner: usize,
     device: u64,
     bytes: u64,
@@ -85,7 +85,8 @@ fn claim(owner: usize, folder: &Path, bytes: u64, files: &mut Option<[PathBuf; 2
     if let Ok(disk) = rustix::fs::statvfs(folder) {
         let free = disk.f_bavail.saturating_mul(disk.f_frsize);
         if free.saturating_sub(others().map(Claim::outstanding).sum()) < bytes {
-            let wait = others().any(|claim| claim.owner != owner);
+            // Who has a copy already does not wait for others, who might wait for it.
+            let wait = others().count() > 0 && others().all(|claim| claim.owner != owner);
             return if wait { Answer::Later } else { Answer::Never(free) };
         }
     }
@@ -113,7 +114,7 @@ fn none(folder: &Path, needed: u64, free: u64) -> Error {
         human::bytes(free)
     ))
     .code("io")
-    .hint("set TMPDIR to a folder on a disk with more room")
+    .hint("make room there; for a private copy, TMPDIR names a folder on another disk")
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use lsrun_plugin::host::litestream::RestoreRequest;
 use lsrun_plugin::host::report::Check;
 use lsrun_plugin::host::sqlite::Value;
 use lsrun_plugin::prelude::*;
-use lsrun_plugin::words;
+use lsrun_plugin::{is_damage, words};
 
 use lacks::Comparison;
 
@@ -209,9 +209,14 @@ fn integrity(copy: &RestoredCopy, level: &str) -> Result<(), Error> {
             check.failed(&problem);
             Err(failed("the backup is damaged: nothing was replaced"))
         }
-        Err(error) => {
+        Err(error) if is_damage(&error) => {
             check.failed(&error.message);
             Err(Error { code: "failed".into(), ..error })
+        }
+        Err(error) => {
+            check.inconclusive(&error.message);
+            let hint = "-integrity-check none restores it without this check".to_owned();
+            Err(Error { hint: error.hint.or(Some(hint)), ..error })
         }
     }
 }

@@ -22,7 +22,7 @@ pub use bindings::host;
 pub use bindings::{
     check_world, command_world, post_restore_world, pre_restore_world, restored_world,
 };
-pub use sql::{Query, integer, text};
+pub use sql::{Query, integer, is_damage, text};
 
 use host::types::Error;
 

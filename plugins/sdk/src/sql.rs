@@ -45,6 +45,18 @@ impl Query for Connection {
     }
 }
 
+/// Whether an error of SQLite says that the file is damaged. What needs functions,
+/// collations or modules of the application, or could not be looked at, cannot be
+/// judged.
+#[must_use]
+pub fn is_damage(error: &Error) -> bool {
+    let unknown = ["no such collation", "no such function", "no such module", "no such tokenizer"];
+    let says = |words: &str| {
+        error.message.contains(words) || error.causes.iter().any(|cause| cause.contains(words))
+    };
+    error.code == "sqlite" && !unknown.iter().any(|words| says(words))
+}
+
 /// The integer in a value.
 pub fn integer(value: &Value) -> Result<i64, Error> {
     match value {

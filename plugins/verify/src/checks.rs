@@ -3,7 +3,7 @@
 use lsrun_plugin::host::report::Check;
 use lsrun_plugin::host::sqlite::{Rows, TableContent, Value};
 use lsrun_plugin::prelude::*;
-use lsrun_plugin::tables;
+use lsrun_plugin::{is_damage, tables};
 
 use crate::live::{self, Live};
 use crate::options::{ASSERTION, Id, Options};
@@ -81,13 +81,10 @@ fn end(check: &Check, problems: &[String]) {
     check.failed(&lines.join("\n"));
 }
 
-/// A copy that SQLite cannot read is damaged; one that needs functions or
-/// collations of the application cannot be judged here.
+/// A copy that SQLite cannot read.
 fn damaged(check: &Check, error: &Error) {
     let text = told(error);
-    let unknown = ["no such collation", "no such function", "no such module", "no such tokenizer"];
-    let cannot = error.code != "sqlite" || unknown.iter().any(|words| text.contains(words));
-    if cannot { check.inconclusive(&text) } else { check.failed(&text) }
+    if is_damage(error) { check.failed(&text) } else { check.inconclusive(&text) }
 }
 
 /// What `integrity_check` found; nothing when its one row is `ok`.
@@ -280,6 +277,12 @@ fn assertions(database: &Database, copy: &RestoredCopy, options: &Options) {
             return;
         }
     };
+    // One that is named and not there was meant to be checked.
+    for id in options.assertions_named() {
+        if !list.iter().any(|(name, _)| id.strip_prefix(ASSERTION) == Some(name)) {
+            Check::new(id).inconclusive("this database has no assertion of this name");
+        }
+    }
     for (name, sql) in list {
         let id = format!("{ASSERTION}{name}");
         if !options.wants_named(&id, Id::Assertions) {

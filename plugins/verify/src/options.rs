@@ -93,9 +93,14 @@ impl Options {
 
     /// Whether one of a group is wanted, by its own name or with the group.
     pub(crate) fn wants_named(&self, name: &str, group: Id) -> bool {
-        let named =
-            |list: &[String]| list.iter().any(|one| one == name || one == group.name());
+        let named = |list: &[String]| list.iter().any(|one| one == name || one == group.name());
         (self.only.is_empty() || named(&self.only)) && !named(&self.skip)
+    }
+
+    /// The ids of single assertions that were named.
+    pub(crate) fn assertions_named(&self) -> impl Iterator<Item = &str> {
+        let named = self.only.iter().chain(&self.skip).map(String::as_str);
+        named.filter(|name| name.starts_with(ASSERTION))
     }
 
     /// Whether the copy is compared with the live database.

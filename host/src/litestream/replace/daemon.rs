@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::{busy, remembered};
 use crate::context::Context;
 use crate::error::Result;
-use crate::litestream::daemon::{self, Control, Left};
+use crate::litestream::daemon::{self, Control, ControlError, Left};
 use crate::litestream::runtime;
 use crate::scratch::Scratch;
 
@@ -20,6 +20,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub(super) struct Stopped {
     socket: PathBuf,
     path: PathBuf,
+    /// The folder that has the note of it.
+    private: PathBuf,
     /// What it was doing.
     pub(super) left: Left,
 }
@@ -38,22 +40,41 @@ impl Stopped {
             context.terminal.note("the daemon had been stopped for this database and stays so");
             return;
         }
-        if let Err(why) = start(&self.socket, &self.path).await {
-            context.terminal.warning(&format!(
-                "the litestream daemon does not replicate {0} again: {why}; run: lsrun start {0}",
-                self.path.display(),
-            ));
+        let path = self.path.display();
+        match start(&self.socket, &self.path).await {
+            Ok(Started::Seen) => {}
+            Ok(Started::Late) => context.terminal.note(&format!(
+                "the litestream daemon replicates {path} again, and is not done with it yet"
+            )),
+            Err(why) => context.terminal.warning(&format!(
+                "the litestream daemon does not replicate {path} again: {why}; run: lsrun start {path}"
+            )),
         }
+        Scratch::leave(&self.private, "");
     }
 }
 
-async fn start(socket: &Path, path: &Path) -> std::result::Result<(), String> {
+/// How far a daemon that was started has come.
+enum Started {
+    /// It has read what there is to read.
+    Seen,
+    /// It is at work; the whole content may have to go to the replica first.
+    Late,
+}
+
+async fn start(socket: &Path, path: &Path) -> std::result::Result<Started, String> {
     let Some(control) = Control::at(socket) else { return Err("it is gone".to_owned()) };
     let started = match control.start(path).await {
         // It opens the database when it first looks at it, and until then nothing
         // keeps others from checkpointing what it has not read.
-        Ok(()) if !path.exists() => Ok(()),
-        Ok(()) => control.sync(path, PATIENCE).await.map(|_synced| ()),
+        Ok(()) if !path.exists() => Ok(Started::Seen),
+        Ok(()) => match control.look(path, PATIENCE).await {
+            Ok(_local) => Ok(Started::Seen),
+            Err(ControlError::Refused(error)) if error.plugin_code() == "timeout" => {
+                Ok(Started::Late)
+            }
+            Err(error) => Err(error),
+        },
         Err(error) => Err(error),
     };
     started.map_err(|error| {
@@ -84,10 +105,16 @@ pub(super) async fn stop(
                     if !left.running {
                         Scratch::leave(private, "");
                     }
-                    return Ok(Some(Stopped { socket, path: path.to_owned(), left }));
+                    let (path, private) = (path.to_owned(), private.to_owned());
+                    return Ok(Some(Stopped { socket, path, private, left }));
                 }
                 Err(error) => {
-                    Scratch::leave(private, "");
+                    // litestream may say that it could not stop, and have stopped: it
+                    // fails over its last sync.
+                    let known = !matches!(error, ControlError::NotThere);
+                    if !known || control.start(path).await.is_ok() {
+                        Scratch::leave(private, "");
+                    }
                     match error.explain(&path.display().to_string()) {
                         None => {}
                         // It fails over the missing file.
@@ -110,11 +137,11 @@ pub(super) async fn stop(
 
 /// Starts the daemons that killed restores had stopped and not started again; what
 /// they left is in the notes.
-pub(in crate::litestream) async fn settle(context: &Context, notes: &[String]) {
-    for debt in notes.iter().filter_map(|note| serde_json::from_str::<Debt>(note).ok()) {
+pub(in crate::litestream) async fn settle(context: &Context, scratch: &Scratch) {
+    for debt in scratch.found().iter().filter_map(|note| serde_json::from_str::<Debt>(note).ok()) {
         let path = debt.path.display();
         match start(&debt.socket, &debt.path).await {
-            Ok(()) => context.terminal.note(&format!(
+            Ok(_seen_or_late) => context.terminal.note(&format!(
                 "an earlier restore broke off while the daemon was stopped for {path}; it replicates it again"
             )),
             Err(why) => context.terminal.warning(&format!(
@@ -122,4 +149,6 @@ pub(in crate::litestream) async fn settle(context: &Context, notes: &[String]) {
             )),
         }
     }
+    // What could not be done now was told.
+    Scratch::leave(scratch.path(), "");
 }

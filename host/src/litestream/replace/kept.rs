@@ -11,13 +11,23 @@ pub(super) const SIDECARS: [&str; 3] = ["-wal", "-shm", "-journal"];
 const KEPT: &str = ".before-restore-";
 /// `20260131T120000.000Z`
 const TIME_LENGTH: usize = 20;
+const MILLISECOND: jiff::SignedDuration = jiff::SignedDuration::from_millis(1);
 /// A kept copy that is being written.
 const PART: &str = ".part";
 
-/// The name under which the database that stands at `target` now is kept.
+const TIME: &str = "%Y%m%dT%H%M%S%.3fZ";
+
+/// The name under which the database that stands at `target` now is kept: that of the
+/// present time, and behind all others also when the clock went back.
 pub(super) fn name(target: &Path) -> PathBuf {
-    let time = jiff::Timestamp::now().strftime("%Y%m%dT%H%M%S%.3fZ").to_string();
-    with_suffix(target, &format!("{KEPT}{time}"))
+    let prefix = with_suffix(target, KEPT);
+    let last = all(target).pop().and_then(|last| {
+        let time = last.to_str()?.strip_prefix(prefix.to_str()?)?.strip_suffix('Z')?;
+        let time = jiff::civil::DateTime::strptime("%Y%m%dT%H%M%S%.f", time).ok()?;
+        jiff::tz::TimeZone::UTC.to_timestamp(time).ok()?.checked_add(MILLISECOND).ok()
+    });
+    let time = last.map_or_else(jiff::Timestamp::now, |last| last.max(jiff::Timestamp::now()));
+    with_suffix(target, &format!("{KEPT}{}", time.strftime(TIME)))
 }
 
 /// The name of a kept database until it is whole.
@@ -124,6 +134,19 @@ mod tests {
         assert_eq!(std::fs::read(with_suffix(&target, "-wal")).unwrap(), b"log");
         assert!(!kept.exists() && !with_suffix(&kept, "-wal").exists());
         assert!(tidy(&target).is_empty());
+    }
+
+    #[test]
+    fn the_newest_one_has_the_last_name_whatever_the_clock_says() {
+        let folder = tempfile::tempdir().unwrap();
+        let target = folder.path().join("db.sqlite3");
+        let future = with_suffix(&target, ".before-restore-20990101T000000.999Z");
+        std::fs::write(&future, "old").unwrap();
+        let newest = name(&target);
+        assert_eq!(newest, with_suffix(&target, ".before-restore-20990101T000001.000Z"));
+        std::fs::write(&newest, "newest").unwrap();
+        assert_eq!(retain(&target, 1).len(), 1);
+        assert_eq!(all(&target), [newest]);
     }
 
     #[test]

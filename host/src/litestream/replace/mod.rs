@@ -1,13 +1,11 @@
 //! Puts a restored copy in the place of a database so that whoever looks at any
 //! moment, also after a crash, finds the old database or the new one, whole.
 //!
-//! Where nobody replicates the database, the copy is renamed into place. Where a
-//! running daemon does, that would damage the backup: litestream 0.5.17 remembers
-//! how far it has read the write-ahead log, also from `stop` to `start`, and takes
-//! the new file for the old one with some more changes; without its local state
-//! (`litestream reset`) it fails for good. So the daemon is stopped, the content is
-//! written through SQLite in one transaction, the log is left for the daemon to
-//! read, and the daemon is started.
+//! A daemon that replicates the database is stopped meanwhile, and started. It would
+//! not survive another file under the name: litestream 0.5.17 remembers how far it
+//! has read the write-ahead log, also from `stop` to `start`, and takes the new file
+//! for the old one with some more changes; without its local state (`litestream
+//! reset`) it fails for good. What is written through SQLite stays in the log for it.
 
 mod daemon;
 mod kept;
@@ -20,8 +18,10 @@ use std::time::Instant;
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::exit::Exit;
+use crate::litestream::daemon::identity;
 use crate::litestream::restore::{Copy, Place, Point, Request};
 use crate::litestream::txid::Txid;
+use crate::stop::Stop;
 use swap::{Swap, Swapped};
 
 pub(super) use daemon::settle;
@@ -57,6 +57,9 @@ pub async fn replace(context: Arc<Context>, copy: Copy, force: bool) -> Result<R
     if stands && !force {
         return Err(exists(&target));
     }
+    if let Some(signal) = context.stop.signal() {
+        return Err(Stop::error(signal));
+    }
     let (txid, bytes) = (copy.txid, copy.bytes);
     let private = copy.path.parent().unwrap_or_else(|| Path::new("/"));
     let mut stopped = daemon::stop(&context, &given, &target, private).await?;
@@ -66,6 +69,12 @@ pub async fn replace(context: Arc<Context>, copy: Copy, force: bool) -> Result<R
         return Err(remembered(&target));
     }
     swap::point(0);
+    if let Some(signal) = context.stop.signal() {
+        if let Some(stopped) = stopped {
+            stopped.start(&context).await;
+        }
+        return Err(Stop::error(signal));
+    }
     let job = Swap {
         target: target.clone(),
         force,
@@ -109,7 +118,11 @@ pub(super) fn newest_kept(request: &Request) -> Result<Kept> {
         return Err(Error::usage("a kept database is brought back to a target").code("invalid"));
     };
     let target = behind_links(given);
-    let Some(path) = kept::all(&target).pop() else {
+    // A second name of the database itself is what a killed restore has left.
+    let own = identity(&target);
+    let mut all = kept::all(&target);
+    all.retain(|kept| identity(kept) != own);
+    let Some(path) = all.pop() else {
         return Err(Error::inconclusive(format!("there is no kept copy of {}", target.display()))
             .code("not-found")
             .hint("restore -force keeps the database that it replaces"));
@@ -141,6 +154,11 @@ impl Kept {
         }
     }
 
+    /// Its size.
+    pub(super) fn bytes(&self) -> u64 {
+        std::fs::metadata(&self.path).map_or(0, |metadata| metadata.len())
+    }
+
     /// A copy of it, staged for [`replace`].
     pub(super) fn copy_to(self, path: PathBuf, request: Request, place: Place) -> Result<Copy> {
         let started = Instant::now();
@@ -149,10 +167,23 @@ impl Kept {
     }
 }
 
-/// The file behind a symbolic link is replaced, not the link.
+/// The file behind a symbolic link is replaced, not the link; also one that is
+/// missing, where the link leads nowhere.
 #[must_use]
 pub fn behind_links(path: &Path) -> PathBuf {
-    std::fs::canonicalize(path).unwrap_or_else(|_missing| path.to_owned())
+    if let Ok(file) = std::fs::canonicalize(path) {
+        return file;
+    }
+    let mut file = path.to_owned();
+    // As many as Linux follows.
+    for _ in 0..40 {
+        let Ok(to) = std::fs::read_link(&file) else { break };
+        file = file.parent().unwrap_or_else(|| Path::new("/")).join(to);
+    }
+    match (file.parent().map(std::fs::canonicalize), file.file_name()) {
+        (Some(Ok(folder)), Some(name)) => folder.join(name),
+        _ => file,
+    }
 }
 
 fn io(what: &str, target: &Path, error: &dyn std::fmt::Display) -> Error {

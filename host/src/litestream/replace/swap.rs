@@ -1,6 +1,13 @@
 //! The swap itself: what is done with the files, in which order, and what is synced
-//! to disk when. Everything up to the one rename, or the one commit, can be undone
-//! by the next restore ([`kept::tidy`]); everything behind it only adds safety.
+//! to disk when.
+//!
+//! A database that stands is written through SQLite, under its exclusive lock and in
+//! one transaction. Renaming another file over it would be cheaper, and wrong: a
+//! process that has the old file open opens log and index by name, which would be
+//! those of the new database, and writes old pages into it. Such a process need not
+//! be visible: it may be another user's, or in a container. Through SQLite it waits
+//! for the lock and finds the new content behind it; owner, mode and links stay as
+//! well. Only what is no database, and a name that is free, is taken by renaming.
 
 use std::fs::{File, Metadata};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -16,6 +23,7 @@ use crate::error::{Error, Result};
 use crate::litestream::daemon::{self, Holder};
 
 /// What came of it.
+#[derive(Default)]
 pub(super) struct Swapped {
     /// The old database.
     pub(super) kept: Option<PathBuf>,
@@ -45,38 +53,34 @@ impl Swap {
         let folder = File::open(folder_of(target))
             .map_err(|error| io("open the folder of", target, &error))?;
         let _where_supported = folder.lock();
-        let mut notes = kept::tidy(target);
+        let mut swapped = Swapped { notes: kept::tidy(target), ..Swapped::default() };
         let old = std::fs::metadata(target).ok().filter(|metadata| metadata.len() > 0);
-        match &old {
-            Some(old) => {
-                // It may have come while this one waited.
-                if !self.force {
-                    return Err(exists(target));
-                }
-                self.refuse_in_use()?;
-                like(copy, old).map_err(|error| io("keep the mode of", target, &error))?;
-            }
-            None => owned_like_its_folder(copy, target),
-        }
-        let kept_name = kept::name(target);
-        let mut warnings = Vec::new();
-        let (kept, guard) = match &old {
-            Some(old) if self.replicated => {
-                let guard = self.through_sqlite(copy, old, &kept_name)?;
-                (Some(kept_name), Some(guard))
-            }
-            _ => {
-                self.by_rename(copy, old.is_some(), &kept_name)?;
-                if old.is_some() {
-                    warnings.extend(left_behind(target, &kept_name));
-                }
-                (old.is_some().then_some(kept_name), None)
-            }
+        let Some(old) = old else {
+            owned_like_its_folder(copy, target);
+            self.by_rename(copy, &kept::name(target), &mut swapped)?;
+            return Ok(swapped);
         };
-        if let (Some(_), Some(keep)) = (&kept, self.keep) {
-            notes.extend(kept::retain(target, keep));
+        // It may have come while this one waited.
+        if !self.force {
+            return Err(exists(target));
         }
-        Ok(Swapped { kept, notes, warnings, guard })
+        self.refuse_in_use()?;
+        let kept = kept::name(target);
+        point(1);
+        match readable(copy).and_then(|()| self.exclusively()) {
+            Ok(live) => self.through_sqlite(live, copy, &old, &kept, &mut swapped)?,
+            // Nobody can use what is no database; SQLite cannot write what is none either,
+            // such as a broken one that is brought back.
+            Err(error) if is_no_database(&error) && !self.replicated => {
+                self.instead_of(copy, &old, &kept, &mut swapped)?;
+            }
+            Err(error) => return Err(self.cannot(&error)),
+        }
+        if let Some(keep) = self.keep {
+            swapped.notes.extend(kept::retain(target, keep));
+        }
+        swapped.kept = Some(kept);
+        Ok(swapped)
     }
 
     fn refuse_in_use(&self) -> Result<()> {
@@ -94,109 +98,152 @@ impl Swap {
         }
     }
 
-    /// The copy takes the name of the target; the old database has another one by
-    /// then.
-    fn by_rename(&self, copy: &Path, stands: bool, kept: &Path) -> Result<()> {
-        point(1);
-        // From here to the end nobody else can read or write the old database.
-        let held = if stands { hold(&self.target)? } else { None };
-        let exchanged = self.exchange(copy, stands, kept, held.as_ref());
-        if exchanged.is_err() {
-            // It is as it was.
-            let _what_was_begun = kept::tidy(&self.target);
+    /// Nothing was replaced.
+    fn cannot(&self, error: &rusqlite::Error) -> Error {
+        match error.sqlite_error_code() {
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
+                busy(&self.target, error.to_string())
+            }
+            Some(ErrorCode::ReadOnly) if self.replicated => io("replace", &self.target, error)
+                .hint("pages of another size: stop the daemon, restore, and start it again"),
+            _ => io("replace", &self.target, error),
         }
-        drop(held);
-        exchanged
     }
 
-    fn exchange(
-        &self,
-        copy: &Path,
-        stands: bool,
-        kept: &Path,
-        held: Option<&Connection>,
-    ) -> Result<()> {
+    /// The copy takes a name that is free.
+    fn by_rename(&self, copy: &Path, aside: &Path, swapped: &mut Swapped) -> Result<()> {
         let target = &self.target;
-        if stands {
-            set_aside(target, kept, held)?;
-        }
         point(2);
         // Left by a database that is gone, they would be replayed into the new one.
         for suffix in SIDECARS {
             let sidecar = with_suffix(target, suffix);
             if sidecar.exists() {
-                std::fs::rename(&sidecar, with_suffix(kept, suffix))
+                std::fs::rename(&sidecar, with_suffix(aside, suffix))
                     .map_err(|error| io("move a sidecar aside for", target, &error))?;
             }
         }
         point(3);
         File::open(copy)
             .and_then(|file| file.sync_all())
+            .and_then(|()| sync_folder(target))
             .map_err(|error| io("sync the copy for", target, &error))?;
         point(4);
-        if stands {
-            // It may have been opened meanwhile.
-            self.refuse_in_use()?;
-        }
         std::fs::rename(copy, target).map_err(|error| io("replace", target, &error))?;
         point(5);
-        sync_folder(target).map_err(|error| io("sync the folder of", target, &error))?;
-        point(6);
-        // An empty log says nothing: the kept database is one file.
-        for suffix in SIDECARS {
-            let sidecar = with_suffix(kept, suffix);
-            if std::fs::metadata(&sidecar).is_ok_and(|it| it.len() == 0 || suffix == "-shm") {
-                let _stays = std::fs::remove_file(sidecar);
-            }
+        if let Err(error) = sync_folder(target) {
+            let error = io("sync the folder of", target, &error);
+            swapped.warnings.push(format!("it is replaced, and {}", error.one_line()));
         }
+        point(6);
         Ok(())
     }
 
-    /// Writes the content in one transaction, which is there whole or not at all.
-    fn through_sqlite(&self, copy: &Path, old: &Metadata, kept: &Path) -> Result<Connection> {
+    /// The copy takes the name of what is no database, and has another one by then.
+    fn instead_of(
+        &self,
+        copy: &Path,
+        old: &Metadata,
+        kept: &Path,
+        swapped: &mut Swapped,
+    ) -> Result<()> {
         let target = &self.target;
-        let part = kept::part(kept);
-        let failed = |error: &rusqlite::Error| {
-            if is_busy(error) {
-                busy(target, error.to_string())
-            } else {
-                io("replace", target, error)
+        swapped.warnings.extend(like(copy, old).map_err(|error| io("write", target, &error))?);
+        let aside = std::fs::hard_link(target, kept)
+            .or_else(|_no_links| {
+                std::fs::copy(target, kept).and_then(|_bytes| File::open(kept)?.sync_all())
+            })
+            .map_err(|error| io("keep the old one of", target, &error));
+        let done = aside.and_then(|()| self.by_rename(copy, kept, swapped));
+        if done.is_err() {
+            // It is as it was.
+            for suffix in SIDECARS {
+                let _mostly_missing =
+                    std::fs::rename(with_suffix(kept, suffix), with_suffix(target, suffix));
             }
-        };
-        point(1);
-        let mut live = self.exclusively().map_err(|error| failed(&error))?;
-        point(2);
-        copy_aside(&live, &part).map_err(|error| failed(&error))?;
-        point(3);
-        like(&part, old)
-            .and_then(|()| File::open(&part)?.sync_all())
-            .and_then(|()| std::fs::rename(&part, kept))
-            .and_then(|()| sync_folder(target))
-            .map_err(|error| io("keep the old one of", target, &error))?;
-        point(4);
-        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let written = Connection::open_with_flags(copy, flags)
-            .and_then(|source| all_pages(&source, &mut live));
-        if let Err(error) = written {
-            // Nothing was replaced, so nothing is kept.
-            let _left = std::fs::remove_file(kept);
-            return Err(failed(&error).hint("stop the daemon, restore, and start it again"));
+            let _second_name = std::fs::remove_file(kept);
         }
-        point(5);
-        // Others may read and write again, and a reader keeps the log from being
-        // taken from the start.
-        live.pragma_update(None, "locking_mode", "NORMAL")
-            .and_then(|()| live.execute_batch("BEGIN; SELECT count(*) FROM sqlite_schema"))
-            .map_err(|error| failed(&error))?;
-        point(6);
-        Ok(live)
+        done
     }
 
-    /// A connection that nobody else has beside it, and that leaves the log as it
-    /// is: what is checkpointed now, the daemon never sees.
+    /// Keeps the old content, and writes the new one in one transaction, which is there
+    /// whole or not at all.
+    fn through_sqlite(
+        &self,
+        mut live: Connection,
+        copy: &Path,
+        old: &Metadata,
+        kept: &Path,
+        swapped: &mut Swapped,
+    ) -> Result<()> {
+        let target = &self.target;
+        let part = kept::part(kept);
+        point(2);
+        let copied = copy_aside(&live, &part).map_err(|error| self.cannot(&error));
+        point(3);
+        let named = copied.and_then(|()| {
+            let keep = || -> std::io::Result<Option<String>> {
+                let warning = like(&part, old)?;
+                File::open(&part)?.sync_all()?;
+                std::fs::rename(&part, kept)?;
+                sync_folder(target)?;
+                Ok(warning)
+            };
+            keep().map_err(|error| io("keep the old one of", target, &error))
+        });
+        point(4);
+        let written = named.and_then(|warning| {
+            swapped.warnings.extend(warning);
+            self.write(&mut live, copy).map_err(|error| self.cannot(&error))
+        });
+        if let Err(error) = written {
+            // Nothing was replaced, so nothing is kept.
+            let _either = (std::fs::remove_file(&part), std::fs::remove_file(kept));
+            return Err(error);
+        }
+        point(5);
+        if self.replicated {
+            // Others may read and write again. The lock goes with the end of a read, and
+            // the next reader keeps the log from being taken from the start.
+            let shared = live.pragma_update(None, "locking_mode", "NORMAL").and_then(|()| {
+                live.execute_batch("SELECT count(*) FROM sqlite_schema")?;
+                live.execute_batch("BEGIN; SELECT count(*) FROM sqlite_schema")
+            });
+            match shared {
+                Ok(()) => swapped.guard = Some(live),
+                Err(error) => swapped.warnings.push(format!("it is replaced, and {error}")),
+            }
+        } else {
+            // A database of one file, where the disk has room for that; else it stays in
+            // the log, which is as good.
+            let _folded = live.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_row| Ok(()));
+            // Where there is one, the commit has emptied it, and has not removed it because
+            // the lock is kept.
+            let _mostly_missing = std::fs::remove_file(with_suffix(target, "-journal"));
+        }
+        point(6);
+        Ok(())
+    }
+
+    fn write(&self, live: &mut Connection, copy: &Path) -> rusqlite::Result<()> {
+        let source = open(copy)?;
+        let size = |of: &Connection| of.pragma_query_value(None, "page_size", |row| row.get(0));
+        let (new, old): (i64, i64) = (size(&source)?, size(live)?);
+        if new != old && !self.replicated {
+            // SQLite writes pages of another size into a log by no means.
+            live.query_row("PRAGMA journal_mode = delete", [], |_row| Ok(()))?;
+        }
+        all_pages(&source, live)
+    }
+
+    /// A connection that nobody else has beside it.
     fn exclusively(&self) -> rusqlite::Result<Connection> {
         let live = open(&self.target)?;
-        // Before it is exclusive, so that it can be shared again.
+        if self.replicated {
+            // What is checkpointed now, the daemon never sees.
+            live.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+        }
+        // Before it is exclusive: so it can be shared again, and what a crashed
+        // application has left in a journal is rolled back and the journal removed.
         live.query_row("SELECT count(*) FROM sqlite_schema", [], |_row| Ok(()))?;
         live.pragma_update(None, "locking_mode", "EXCLUSIVE")?;
         live.execute_batch("BEGIN EXCLUSIVE; COMMIT")?;
@@ -206,79 +253,27 @@ impl Swap {
     }
 }
 
-/// Opens an existing database. The connection leaves the log alone when it is
-/// closed: by then it may be that of another database.
-fn open(target: &Path) -> rusqlite::Result<Connection> {
+/// Opens what exists.
+fn open(database: &Path) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = Connection::open_with_flags(target, flags)?;
-    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
-    Ok(connection)
+    Connection::open_with_flags(database, flags)
 }
 
-/// Makes the database one file, and keeps everybody else out of it while the
-/// connection lives. Fails when another connection is open. None for what is not a
-/// database any more; it is left as it is.
-fn hold(target: &Path) -> Result<Option<Connection>> {
-    let exclusive = || -> rusqlite::Result<Connection> {
-        let connection = open(target)?;
-        connection.pragma_update(None, "locking_mode", "EXCLUSIVE")?;
-        connection.execute_batch("BEGIN EXCLUSIVE; COMMIT")?;
-        connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_row| Ok(()))?;
-        Ok(connection)
-    };
-    match exclusive() {
-        Ok(connection) => Ok(Some(connection)),
-        Err(error) if is_busy(&error) => Err(busy(target, error.to_string())),
-        Err(_no_database) => Ok(None),
+/// Fails for what is no database at all.
+fn readable(copy: &Path) -> rusqlite::Result<()> {
+    match open(copy)?.query_row("SELECT count(*) FROM sqlite_schema", [], |_row| Ok(())) {
+        // Its pages can be copied.
+        Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseCorrupt) => Ok(()),
+        other => other,
     }
 }
 
-/// Gives the database a second name, or makes a copy where a file has only one.
-fn set_aside(target: &Path, kept: &Path, held: Option<&Connection>) -> Result<()> {
-    let cannot = |error: &dyn std::fmt::Display| {
-        Error::inconclusive(format!("cannot keep the old database as {}", kept.display()))
-            .code("io")
-            .cause(error)
-    };
-    if std::fs::hard_link(target, kept).is_err() {
-        let part = kept::part(kept);
-        // Whoever closes a file of this process gives up its locks: while it is held,
-        // only SQLite reads it.
-        let copied = match held {
-            Some(held) => copy_aside(held, &part).map_err(|error| cannot(&error)),
-            None => std::fs::copy(target, &part).map(|_bytes| ()).map_err(|error| cannot(&error)),
-        };
-        let named = copied.and_then(|()| {
-            std::fs::metadata(target)
-                .and_then(|old| like(&part, &old))
-                .and_then(|()| File::open(&part)?.sync_all())
-                .and_then(|()| std::fs::rename(&part, kept))
-                .map_err(|error| cannot(&error))
-        });
-        if named.is_err() {
-            let _half = std::fs::remove_file(&part);
-        }
-        named?;
-    }
-    sync_folder(target).map_err(|error| cannot(&error))
-}
-
-/// A process that has the old database open goes on with it under its new name, and
-/// nobody else will ever see what it writes.
-fn left_behind(target: &Path, kept: &Path) -> Vec<String> {
-    let warning = |Holder { name, pid }: Holder| {
-        format!(
-            "{name} (process {pid}) still has the old database open, which is {} now: restart it",
-            kept.display()
-        )
-    };
-    let name = target.file_name().and_then(std::ffi::OsStr::to_str).unwrap_or_default();
-    let old: Vec<_> = daemon::identity(kept).into_iter().collect();
-    daemon::holding(&old, name).into_iter().map(warning).collect()
-}
-
+/// Writes what `live` holds to a new file, whose syncing is the caller's.
 fn copy_aside(live: &Connection, part: &Path) -> rusqlite::Result<()> {
     let mut aside = Connection::open(part)?;
+    // A file that is not whole is removed, by the next restore if not by this one.
+    aside.pragma_update(None, "synchronous", "OFF")?;
+    aside.query_row("PRAGMA journal_mode = off", [], |_row| Ok(()))?;
     all_pages(live, &mut aside)?;
     aside.close().map_err(|(_connection, error)| error)
 }
@@ -293,11 +288,30 @@ fn all_pages(from: &Connection, to: &mut Connection) -> rusqlite::Result<()> {
     }
 }
 
-/// Gives a file the mode and, where that is allowed, the owner of another one.
-fn like(file: &Path, other: &Metadata) -> std::io::Result<()> {
+fn is_no_database(error: &rusqlite::Error) -> bool {
+    let code = error.sqlite_error_code();
+    matches!(code, Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt))
+}
+
+/// Gives a file the mode and the owner of another one, and says where it may not.
+fn like(file: &Path, other: &Metadata) -> std::io::Result<Option<String>> {
+    use std::os::unix::fs::chown;
     // The owner first: a change of it clears the set-id bits.
-    let _without_privilege = std::os::unix::fs::chown(file, Some(other.uid()), Some(other.gid()));
-    std::fs::set_permissions(file, std::fs::Permissions::from_mode(other.mode() & 0o7777))
+    let owned = chown(file, Some(other.uid()), Some(other.gid()))
+        .or_else(|_not_root| chown(file, None, Some(other.gid())));
+    std::fs::set_permissions(file, std::fs::Permissions::from_mode(other.mode() & 0o7777))?;
+    let own = std::fs::metadata(file)?;
+    let same = owned.is_ok() && (own.uid(), own.gid()) == (other.uid(), other.gid());
+    Ok((!same).then(|| {
+        format!(
+            "{} belongs to {}:{}, not to {}:{} as before",
+            file.display(),
+            own.uid(),
+            own.gid(),
+            other.uid(),
+            other.gid()
+        )
+    }))
 }
 
 /// A database that root restores where none stood belongs to whom its folder
@@ -308,10 +322,6 @@ fn owned_like_its_folder(copy: &Path, target: &Path) {
     {
         let _stays = std::os::unix::fs::chown(copy, Some(folder.uid()), Some(folder.gid()));
     }
-}
-
-fn is_busy(error: &rusqlite::Error) -> bool {
-    matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked))
 }
 
 fn folder_of(file: &Path) -> &Path {
