@@ -48,16 +48,21 @@ fn a_quota_that_is_used_up_leaves_the_database() {
     sandbox.assert_clean();
 }
 
-/// lsrun in a mount namespace of its own, in which `data` is a file system that
-/// `mount` makes, with the same database in it. What stood there before and
+/// lsrun in a mount namespace of its own, in which `data` is a file system of this
+/// `size`, with the same database in it, to which `then` is done. What differs there
 /// afterwards comes back. None where this system gives nobody such a namespace.
 #[cfg(target_os = "linux")]
-fn on_another_disk(sandbox: &Sandbox, mount: &str, arguments: &[&str]) -> Option<(Run, String)> {
+fn on_another_disk(
+    sandbox: &Sandbox,
+    size: &str,
+    then: &str,
+    arguments: &[&str],
+) -> Option<(Run, String)> {
     if !wrap::can_mount(sandbox) {
         return None;
     }
     let script = format!(
-        "cp data/db.sqlite3 staged && mount -t tmpfs -o size=12m tmpfs data && cp staged data/db.sqlite3 && {mount}
+        "cp data/db.sqlite3 staged && mount -t tmpfs -o size={size} tmpfs data && cp staged data/db.sqlite3 && {then}
          list() {{ ls -A data; sha256sum data/db.sqlite3; }}
          list >before; \"$@\"; code=$?; list >after
          diff before after >difference; exit $code"
@@ -73,7 +78,7 @@ fn on_another_disk(sandbox: &Sandbox, mount: &str, arguments: &[&str]) -> Option
 fn a_disk_that_gets_full_leaves_the_database() {
     let (sandbox, txid) = shrunk();
     let arguments = FORCE.map(|word| if word.is_empty() { &txid } else { word });
-    match on_another_disk(&sandbox, "true", &arguments) {
+    match on_another_disk(&sandbox, "12m", "true", &arguments) {
         Some((run, difference)) => {
             let run = run.expect_one_of(&[11, 22]);
             assert!(run.stderr.contains("no space left") || run.stdout.contains("no space left"));
@@ -90,7 +95,7 @@ fn a_disk_that_gets_full_leaves_the_database() {
 fn a_folder_that_nobody_can_write_to_leaves_the_database() {
     let (sandbox, _txid) = shrunk();
     let arguments = ["restore", "-force", "default"];
-    match on_another_disk(&sandbox, "mount -o remount,ro data", &arguments) {
+    match on_another_disk(&sandbox, "12m", "mount -o remount,ro data", &arguments) {
         Some((run, difference)) => {
             run.expect(11).says(&["Read-only file system"]);
             assert_eq!(difference, "");
@@ -98,6 +103,37 @@ fn a_folder_that_nobody_can_write_to_leaves_the_database() {
         // There is one such folder everywhere.
         None => {
             sandbox.lsrun(&["restore", "-o", "/proc/copy.sqlite3", "default"]).expect(11);
+        }
+    }
+    sandbox.assert_clean();
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_disk_that_gets_full_during_the_swap_leaves_the_database() {
+    let (sandbox, _txid) = shrunk();
+    sandbox.sql(
+        "data/db.sqlite3",
+        "CREATE TABLE big (x); INSERT INTO big VALUES (randomblob(8000000))",
+    );
+    let json = sandbox.lsrun(&["verify", "--fast", "--format", "json"]).expect(0).json();
+    let txid = json["databases"][0]["txid"].as_str().unwrap();
+    sandbox.sql(
+        "data/db.sqlite3",
+        "UPDATE big SET x = randomblob(8000000); PRAGMA wal_checkpoint(TRUNCATE)",
+    );
+    let arguments = FORCE.map(|word| if word.is_empty() { txid } else { word });
+    // 8 MB each: the database and its restored copy, the kept one, the log.
+    for (size, code) in [("20m", 11), ("28m", 11), ("40m", 0)] {
+        let Some((run, difference)) = on_another_disk(&sandbox, size, "true", &arguments) else {
+            return a_quota_that_is_used_up_leaves_the_database();
+        };
+        let run = run.expect(code);
+        if code == 0 {
+            assert!(difference.contains(".before-restore-"), "{difference}");
+        } else {
+            run.says(&["cannot replace", "disk is full"]);
+            assert_eq!(difference, "", "{size}");
         }
     }
     sandbox.assert_clean();
