@@ -54,7 +54,7 @@ pub(crate) fn run(bench: &Bench) {
     };
     println!("\n126 MB: {} bytes", std::fs::metadata(&database).unwrap().len());
     compare_in(
-        5,
+        9,
         "verify of 126 MB (at most 1.0 of the bare tools; --fast at most 0.6)",
         vec![
             ("litestream and the sqlite3 shell, step by step", Box::new(|| shell(bench, &folder))),

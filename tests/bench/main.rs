@@ -306,7 +306,8 @@ fn compare(title: &str, contenders: Vec<Contender<'_>>) {
     compare_in(TURNS, title, contenders);
 }
 
-/// Runs all contenders in turns; prints each one's median and its ratio to the first.
+/// Runs all contenders in turns; prints each one's least time and its median, and the
+/// ratio of the medians to that of the first.
 fn compare_in(turns: usize, title: &str, mut contenders: Vec<Contender<'_>>) {
     let mut times: Vec<Vec<Duration>> = vec![Vec::new(); contenders.len()];
     for turn in 0..=turns {
@@ -326,7 +327,10 @@ fn compare_in(turns: usize, title: &str, mut contenders: Vec<Contender<'_>>) {
             times[times.len() / 2].as_secs_f64() * 1000.0
         })
         .collect();
-    for ((name, _), median) in contenders.iter().zip(&medians) {
-        println!("  {name:<50} {median:>8.1} ms   {:>6.2} x", median / medians[0]);
+    println!("  {:<50} {:>11} {:>11}", "", "least", "median");
+    for (((name, _), median), times) in contenders.iter().zip(&medians).zip(&times) {
+        let least = times[0].as_secs_f64() * 1000.0;
+        let ratio = median / medians[0];
+        println!("  {name:<50} {least:>8.1} ms {median:>8.1} ms {ratio:>6.2} x");
     }
 }
