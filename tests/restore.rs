@@ -463,6 +463,27 @@ fn a_link_whose_file_is_lost_is_followed_as_well() {
 }
 
 #[test]
+fn litestreams_own_configuration_serves_as_well() {
+    let sandbox = backed_up();
+    let project = std::fs::read_to_string(sandbox.path("lsrun.yml")).unwrap();
+    std::fs::remove_file(sandbox.path("lsrun.yml")).unwrap();
+    let own = "dbs:\n- path: db.sqlite3\n  replica: {type: file, path: replica}\n";
+    sandbox.write("etc/litestream.yml", own);
+    let restore = ["restore", "-config", "etc/litestream.yml", "-o", "copy.sqlite3", "db.sqlite3"];
+    sandbox.lsrun(&restore).expect(0);
+    assert_eq!(sandbox.integer("copy.sqlite3", USERS), 3);
+    sandbox.lsrun(&["restore", "-config", "nowhere.yml", "db.sqlite3"]).expect(20);
+    sandbox.write("etc/litestream.yml", "dbs: [");
+    sandbox.lsrun(&restore).expect(20).says(&["litestream.yml"]);
+    // A `$` is one only where it is expanded.
+    std::fs::rename(sandbox.path("replica"), sandbox.path("r$PLACE")).unwrap();
+    sandbox.write("lsrun.yml", &project.replace("path: replica", "path: r$PLACE"));
+    sandbox.lsrun(&["restore", "-o", "other.sqlite3", "default"]).expect(20).says(&["PLACE"]);
+    sandbox.lsrun(&["restore", "-no-expand-env", "-o", "other.sqlite3", "default"]).expect(0);
+    assert_eq!(sandbox.integer("other.sqlite3", USERS), 3);
+}
+
+#[test]
 fn a_copy_that_cannot_be_judged_is_not_called_wrong() {
     let sandbox = Sandbox::new();
     // An index as one of an application that brings its own collation.

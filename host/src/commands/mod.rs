@@ -70,8 +70,18 @@ async fn find(name: &str, start: Start) -> std::result::Result<u8, Failed> {
             }
             None => parsed,
         };
-        let context =
-            context(&global, &start, parsed.urls_only()).map_err(|error| failed(error, &global))?;
+        let context = match parsed.values.get("config").and_then(|files| files.first()) {
+            Some(file) => context_of(&global, &start, |start| {
+                Project::of_litestream(file.as_ref(), &start.cwd, &start.environment)
+            }),
+            None => context(&global, &start, parsed.urls_only()),
+        };
+        let context = context
+            .and_then(|context| match parsed.flags.contains("no-expand-env") {
+                true => without_expansion(context),
+                false => Ok(context),
+            })
+            .map_err(|error| failed(error, &global))?;
         return component::run(&context, |context| builtin.load(context), parsed)
             .await
             .map(Exit::code)
@@ -135,11 +145,7 @@ async fn litestream(verb: &Verb, start: &Start) -> Result<u8> {
         || line.has("help")
         || line.positionals.iter().any(|word| is_url(word));
     let context = context(&start.global, start, needless)?;
-    let context = match (line.has("no-expand-env"), Arc::into_inner(context)) {
-        (true, Some(context)) => Arc::new(context.without_expansion()),
-        (_, Some(context)) => Arc::new(context),
-        (_, None) => return Err(Error::new(Exit::Unexpected, "the context is shared")),
-    };
+    let context = if line.has("no-expand-env") { without_expansion(context)? } else { context };
     if verb.name == "replicate" {
         return replicate::run(&context, verb, &start.arguments).await;
     }
@@ -153,11 +159,31 @@ fn terminal(global: &Global, start: &Start) -> Terminal {
 }
 
 fn context(global: &Global, start: &Start, without_file: bool) -> Result<Arc<Context>> {
-    let project = match Project::load(global.project.as_deref(), &start.cwd, &start.environment) {
-        // A replica URL needs no project; one that is there is used.
-        Err(_none) if without_file && global.project.is_none() => Project::without_file(&start.cwd),
-        other => other?,
-    };
+    context_of(global, start, |start| {
+        match Project::load(global.project.as_deref(), &start.cwd, &start.environment) {
+            // A replica URL needs no project; one that is there is used.
+            Err(_none) if without_file && global.project.is_none() => {
+                Ok(Project::without_file(&start.cwd))
+            }
+            other => other,
+        }
+    })
+}
+
+/// For Litestream's `-no-expand-env`.
+fn without_expansion(context: Arc<Context>) -> Result<Arc<Context>> {
+    match Arc::into_inner(context) {
+        Some(context) => Ok(Arc::new(context.without_expansion())),
+        None => Err(Error::new(Exit::Unexpected, "the context is shared")),
+    }
+}
+
+fn context_of(
+    global: &Global,
+    start: &Start,
+    project: impl FnOnce(&Start) -> Result<Project>,
+) -> Result<Arc<Context>> {
+    let project = project(start)?;
     let terminal = terminal(global, start);
     for note in &project.notes {
         terminal.note(note);

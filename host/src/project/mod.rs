@@ -67,17 +67,41 @@ impl Project {
     pub fn load(at: Option<&Path>, cwd: &Path, environment: &Environment) -> Result<Self> {
         let file = file::find(at, cwd, environment)?;
         let text = file::read(&file)?;
-        let document = Document::parse(&file, &text)?;
         let root = file.parent().unwrap_or(cwd).to_owned();
         let mut project = Self::without_file(cwd);
         project.plugins.path = vec![root.join("plugins")];
         project.root = root;
         project.environment = environment.clone();
-        let problems = project.read(&document);
-        project.document = Some(document);
-        project.file = Some(file);
-        gather(problems, |count| project.count(count))?;
-        Ok(project)
+        project.adopt(file, &text)
+    }
+
+    /// Reads the text of its file.
+    fn adopt(mut self, file: PathBuf, text: &str) -> Result<Self> {
+        let document = Document::parse(&file, text)?;
+        let problems = self.read(&document);
+        self.document = Some(document);
+        self.file = Some(file);
+        gather(problems, |count| self.count(count))?;
+        Ok(self)
+    }
+
+    /// The project that a configuration of Litestream's own is, for its `-config`: it
+    /// stands in place of the `litestream` part, and relative paths are taken from
+    /// `cwd`, as Litestream takes them.
+    ///
+    /// Fails like [`Project::load`].
+    pub fn of_litestream(file: &Path, cwd: &Path, environment: &Environment) -> Result<Self> {
+        let file = absolute(cwd, file);
+        let wrong = |error: &dyn std::fmt::Display| {
+            Error::project(format!("{} is no configuration", file.display())).cause(error)
+        };
+        let own: serde_yaml::Value =
+            serde_yaml::from_str(&file::read(&file)?).map_err(|error| wrong(&error))?;
+        let whole = serde_yaml::Mapping::from_iter([("litestream".into(), own)]);
+        let text = serde_yaml::to_string(&whole).map_err(|error| wrong(&error))?;
+        let mut project = Self::without_file(cwd);
+        project.environment = environment.clone();
+        project.adopt(file, &text)
     }
 
     /// A project without a file and without databases, for what needs none:
