@@ -4,7 +4,12 @@
 //! `cargo bench -- start small hook large many` runs these parts only; `sizes`, which
 //! takes minutes and some gigabytes, runs only when it is named.
 
-#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a benchmark prints and may panic")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stdout,
+    reason = "a benchmark prints and may panic"
+)]
 
 mod large;
 mod many;

@@ -112,7 +112,7 @@ pub(super) async fn stop(
                     // litestream may say that it could not stop, and have stopped: it
                     // fails over its last sync.
                     let known = !matches!(error, ControlError::NotThere);
-                    if !known || control.start(path).await.is_ok() {
+                    if !known || start(&socket, path).await.is_ok() {
                         Scratch::leave(private, "");
                     }
                     match error.explain(&path.display().to_string()) {

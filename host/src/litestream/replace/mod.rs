@@ -60,6 +60,11 @@ pub async fn replace(context: Arc<Context>, copy: Copy, force: bool) -> Result<R
     if let Some(signal) = context.stop.signal() {
         return Err(Stop::error(signal));
     }
+    if stands {
+        // What is written while the daemon is stopped, litestream 0.5.17 may never
+        // replicate: so an application that is seen to be there is no reason to stop it.
+        swap::refuse_in_use(&target, copy.even_if_in_use, true)?;
+    }
     let (txid, bytes) = (copy.txid, copy.bytes);
     let private = copy.path.parent().unwrap_or_else(|| Path::new("/"));
     let mut stopped = daemon::stop(&context, &given, &target, private).await?;
@@ -89,11 +94,17 @@ pub async fn replace(context: Arc<Context>, copy: Copy, force: bool) -> Result<R
     })
     .await;
     swap::point(7);
+    let was_stopped = stopped.is_some();
     if let Some(stopped) = stopped {
         stopped.start(&context).await;
     }
     let (swapped, _folder) =
         swapped.map_err(|error| Error::new(Exit::Unexpected, "the swap broke off").cause(error))?;
+    if was_stopped && swapped.is_err() {
+        context.terminal.note(
+            "the daemon was stopped for a moment and goes on; lsrun verify shows whether its backup is right",
+        );
+    }
     let Swapped { kept, notes, warnings, guard } = swapped?;
     // Only now may the log be checkpointed.
     drop(guard);

@@ -64,7 +64,7 @@ impl Swap {
         if !self.force {
             return Err(exists(target));
         }
-        self.refuse_in_use()?;
+        refuse_in_use(target, self.even_if_in_use, self.replicated)?;
         let kept = kept::name(target);
         point(1);
         match readable(copy).and_then(|()| self.exclusively()) {
@@ -81,21 +81,6 @@ impl Swap {
         }
         swapped.kept = Some(kept);
         Ok(swapped)
-    }
-
-    fn refuse_in_use(&self) -> Result<()> {
-        if self.even_if_in_use {
-            return Ok(());
-        }
-        // The daemon that was stopped may keep the file open.
-        let holders = daemon::holders(&self.target).into_iter();
-        let mut holders = holders.filter(|holder| !(self.replicated && holder.is_litestream()));
-        match holders.next() {
-            None => Ok(()),
-            Some(Holder { name, pid }) => {
-                Err(busy(&self.target, format!("{name} (process {pid}) has it open")))
-            }
-        }
     }
 
     /// Nothing was replaced.
@@ -250,6 +235,25 @@ impl Swap {
         live.pragma_update(None, "wal_autocheckpoint", 0)?;
         live.pragma_update(None, "synchronous", "FULL")?;
         Ok(live)
+    }
+}
+
+/// Refuses while a process has the target open, as far as this user may know.
+/// `but_litestream`: a daemon that was stopped may keep the file open.
+pub(super) fn refuse_in_use(
+    target: &Path,
+    even_if_in_use: bool,
+    but_litestream: bool,
+) -> Result<()> {
+    if even_if_in_use {
+        return Ok(());
+    }
+    let mut holders = daemon::holders(target).into_iter();
+    match holders.find(|holder| !(but_litestream && holder.is_litestream())) {
+        None => Ok(()),
+        Some(Holder { name, pid }) => {
+            Err(busy(target, format!("{name} (process {pid}) has it open")))
+        }
     }
 }
 
