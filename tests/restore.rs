@@ -2,7 +2,7 @@
 //! in which it must leave the live database as it was.
 
 use crate::support::daemon::Daemon;
-use crate::support::{PROJECT, Sandbox};
+use crate::support::{PROJECT, Sandbox, wait_until};
 
 /// A sandbox whose three users are in the backup, and a fourth is not.
 pub(crate) fn backed_up() -> Sandbox {
@@ -129,7 +129,7 @@ fn a_database_in_use_is_not_replaced() {
 fn a_database_that_a_daemon_replicates_is_not_replaced() {
     let sandbox = backed_up();
     let _daemon = Daemon::start(&sandbox, "");
-    crate::support::wait_until("the daemon has the database open", || {
+    wait_until("the daemon has the database open", || {
         !lsrun::litestream::daemon::running(&sandbox.path("db.sqlite3")).is_empty()
     });
     sandbox.lsrun(&["restore", "-force", "default"]).expect(11).says(&["litestream daemon"]);
@@ -285,9 +285,7 @@ pub(crate) fn with_socket(sandbox: &Sandbox) -> Daemon {
     let project = PROJECT.replace("litestream:\n", &format!("litestream:\n  {lines}\n"));
     sandbox.write("lsrun.yml", &project);
     // There was a replica before, so that it says nothing about the daemon.
-    crate::support::wait_until("the socket answers", || {
-        sandbox.lsrun(&["sync", "-wait", "default"]).code == 0
-    });
+    wait_until("the socket answers", || sandbox.lsrun(&["sync", "-wait", "default"]).code == 0);
     daemon
 }
 
@@ -311,6 +309,39 @@ fn a_daemon_with_a_socket_replicates_correctly_on_after_a_restore() {
     assert_eq!(sandbox.integer("copy.sqlite3", NEW), 0, "pages of the old database are back");
     assert_eq!(sandbox.integer("copy.sqlite3", USERS), 4);
     assert_eq!(sandbox.integer("copy.sqlite3", INTACT), 1);
+}
+
+#[test]
+fn a_daemon_that_cannot_be_stopped_goes_on() {
+    let sandbox = backed_up();
+    sandbox.lsrun(&["restore", "-force", "default"]).expect(0);
+    let (_socket, lines) = Daemon::socket(&sandbox);
+    let _daemon = Daemon::start(&sandbox, &format!("{lines}\nshutdown-sync-timeout: 300ms"));
+    sandbox.write("lsrun.yml", &format!("{PROJECT}  {lines}\n"));
+    wait_until("the daemon knows it", || sandbox.lsrun(&["sync", "-wait", "default"]).code == 0);
+    // Its last sync fails, and with it the stop, behind which it has stopped.
+    sandbox.sql("db.sqlite3", "INSERT INTO users (name) VALUES ('late')");
+    std::fs::rename(sandbox.path("replica"), sandbox.path("away")).unwrap();
+    sandbox.write("replica", "no folder");
+    sandbox.lsrun(&["restore", "--undo", "default"]).expect(22).says(&["cannot replicate"]);
+    let state = sandbox.lsrun(&["list", "-json"]).expect(0).json();
+    assert_eq!(state["databases"][0]["status"], "replicating", "{state}");
+    assert_eq!(sandbox.integer("db.sqlite3", USERS), 4);
+    assert!(!sandbox.names("").iter().any(|name| name.contains("lsrun-")));
+}
+
+#[test]
+fn what_is_written_behind_start_is_replicated() {
+    let sandbox = Sandbox::new();
+    let _daemon = with_socket(&sandbox);
+    sandbox.lsrun(&["stop", "default"]).expect(0);
+    sandbox.lsrun(&["start", "default"]).expect(0);
+    // The last connection of an application folds the log when it closes.
+    sandbox.sql("db.sqlite3", "INSERT INTO users (name) VALUES ('at once')");
+    sandbox.lsrun(&["sync", "-wait", "default"]).expect(0);
+    sandbox.lsrun(&["restore", "-o", "copy.sqlite3", "default"]).expect(0);
+    assert_eq!(sandbox.integer("copy.sqlite3", USERS), 4);
+    sandbox.lsrun(&["verify"]).expect(0);
 }
 
 #[test]

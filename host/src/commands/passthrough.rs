@@ -12,6 +12,7 @@ use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::exit::Exit;
 use crate::litestream::child::{self, ConfigFile};
+use crate::litestream::daemon::Control;
 use crate::litestream::feature;
 use crate::litestream::line::{Line, Reaches, Verb, is_url};
 use crate::litestream::runtime;
@@ -36,7 +37,22 @@ pub(super) async fn verb(context: &Arc<Context>, verb: &Verb, words: &[OsString]
     let config = if help { None } else { supply(context, verb, &mut line)? };
     let mut arguments: Vec<OsString> = vec![verb.name.into()];
     arguments.extend(line.words().cloned());
-    run(context, &arguments, config).await
+    let code = run(context, &arguments, config).await?;
+    if verb.name == "start" && code == Exit::Success.code() {
+        look(&line).await;
+    }
+    Ok(code)
+}
+
+/// Behind `start`: litestream 0.5.17 opens the database only when it next looks at it,
+/// and what is written and checkpointed until then never reaches the replica. So it
+/// is asked to look now; what comes of that is the business of later commands.
+async fn look(line: &Line) {
+    const PATIENCE: Duration = Duration::from_secs(30);
+    let socket = line.value("socket").and_then(|socket| Control::at(socket.as_ref()));
+    if let (Some(control), [database]) = (socket, line.positionals.as_slice()) {
+        let _told_elsewhere = control.look(database.as_ref(), PATIENCE).await;
+    }
 }
 
 /// Fails when the binary is too old for the command, or too new for a word of the

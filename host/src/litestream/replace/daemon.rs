@@ -46,6 +46,9 @@ impl Stopped {
             Ok(Started::Late) => context.terminal.note(&format!(
                 "the litestream daemon replicates {path} again, and is not done with it yet"
             )),
+            Ok(Started::InTrouble(why)) => context.terminal.warning(&format!(
+                "the litestream daemon was started for {path} again, and cannot replicate it: {why}"
+            )),
             Err(why) => context.terminal.warning(&format!(
                 "the litestream daemon does not replicate {path} again: {why}; run: lsrun start {path}"
             )),
@@ -60,26 +63,26 @@ enum Started {
     Seen,
     /// It is at work; the whole content may have to go to the replica first.
     Late,
+    /// It says why it cannot do its work.
+    InTrouble(String),
 }
 
 async fn start(socket: &Path, path: &Path) -> std::result::Result<Started, String> {
     let Some(control) = Control::at(socket) else { return Err("it is gone".to_owned()) };
-    let started = match control.start(path).await {
-        // It opens the database when it first looks at it, and until then nothing
-        // keeps others from checkpointing what it has not read.
-        Ok(()) if !path.exists() => Ok(Started::Seen),
-        Ok(()) => match control.look(path, PATIENCE).await {
-            Ok(_local) => Ok(Started::Seen),
-            Err(ControlError::Refused(error)) if error.plugin_code() == "timeout" => {
-                Ok(Started::Late)
-            }
-            Err(error) => Err(error),
-        },
-        Err(error) => Err(error),
-    };
-    started.map_err(|error| {
+    let explain = |error: ControlError| {
         let explained = error.explain(&path.display().to_string());
         explained.map_or_else(|| "it is gone".to_owned(), |error| error.one_line())
+    };
+    control.start(path).await.map_err(explain)?;
+    if !path.exists() {
+        return Ok(Started::Seen);
+    }
+    // It opens the database when it first looks at it, and until then nothing keeps
+    // others from checkpointing what it has not read.
+    Ok(match control.look(path, PATIENCE).await {
+        Ok(_local) => Started::Seen,
+        Err(ControlError::Refused(error)) if error.plugin_code() == "timeout" => Started::Late,
+        Err(error) => Started::InTrouble(explain(error)),
     })
 }
 
@@ -141,7 +144,7 @@ pub(in crate::litestream) async fn settle(context: &Context, scratch: &Scratch) 
     for debt in scratch.found().iter().filter_map(|note| serde_json::from_str::<Debt>(note).ok()) {
         let path = debt.path.display();
         match start(&debt.socket, &debt.path).await {
-            Ok(_seen_or_late) => context.terminal.note(&format!(
+            Ok(_whatever_it_says) => context.terminal.note(&format!(
                 "an earlier restore broke off while the daemon was stopped for {path}; it replicates it again"
             )),
             Err(why) => context.terminal.warning(&format!(
