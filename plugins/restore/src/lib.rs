@@ -1,7 +1,6 @@
 //! `lsrun restore`: restores a backup beside its target, checks it there, and only
 //! then lets the host put it in place. Litestream's `-force` is never used.
 
-mod json;
 mod lacks;
 mod plan;
 
@@ -9,7 +8,7 @@ use lsrun_plugin::host::litestream::RestoreRequest;
 use lsrun_plugin::host::report::Check;
 use lsrun_plugin::host::sqlite::Value;
 use lsrun_plugin::prelude::*;
-use lsrun_plugin::{is_damage, words};
+use lsrun_plugin::{is_damage, json, words};
 
 use lacks::Comparison;
 

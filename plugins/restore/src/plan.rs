@@ -1,10 +1,9 @@
 //! What a restore is about to do, for people and for machines.
 
 use lsrun_plugin::host::types::PresentDatabase;
+use lsrun_plugin::json;
 use lsrun_plugin::prelude::*;
 use lsrun_plugin::words::{self, bytes, duration};
-
-use crate::json;
 
 /// A line for each thing that somebody wants to know before it is done.
 pub(crate) fn for_people(plan: &RestorePlan) -> String {

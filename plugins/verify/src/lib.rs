@@ -11,7 +11,7 @@ mod sentinel;
 use lsrun_plugin::host::litestream::{RestoreRequest, SyncRequest, SyncResult};
 use lsrun_plugin::host::report::Check;
 use lsrun_plugin::prelude::*;
-use lsrun_plugin::words;
+use lsrun_plugin::{json, words};
 
 use live::Live;
 use options::{Id, Options, Point};
@@ -66,10 +66,7 @@ fn prove(database: &Database, options: &Options) -> Result<(), Ended> {
         match litestream::keep(&copy) {
             Ok(path) => {
                 report::log("info", &format!("the restored copy is kept as {path}"));
-                report::fact(
-                    "kept",
-                    &format!("\"{}\"", path.replace('\\', "\\\\").replace('"', "\\\"")),
-                );
+                report::fact("kept", &json::string(&path));
             }
             Err(error) => report::log("warning", &told(&error)),
         }

@@ -1,8 +1,9 @@
-//! What little JSON is written here: a writer of its own would be a third of the
-//! component.
+//! A little JSON, for `report.fact` and `report.data`: a writer of its own would be a
+//! third of a small component.
 
 /// A string in JSON.
-pub(crate) fn string(text: &str) -> String {
+#[must_use]
+pub fn string(text: &str) -> String {
     let mut quoted = String::from("\"");
     for character in text.chars() {
         match character {
@@ -19,17 +20,20 @@ pub(crate) fn string(text: &str) -> String {
 }
 
 /// A string, or null.
-pub(crate) fn optional(text: Option<&str>) -> String {
+#[must_use]
+pub fn optional(text: Option<&str>) -> String {
     text.map_or_else(null, string)
 }
 
 /// A number, or null.
-pub(crate) fn number(number: Option<u64>) -> String {
+#[must_use]
+pub fn number(number: Option<u64>) -> String {
     number.map_or_else(null, |number| number.to_string())
 }
 
 /// A list of strings.
-pub(crate) fn list(texts: &[String]) -> String {
+#[must_use]
+pub fn list(texts: &[String]) -> String {
     let all: Vec<String> = texts.iter().map(|text| string(text)).collect();
     format!("[{}]", all.join(","))
 }
