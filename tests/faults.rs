@@ -9,17 +9,10 @@ use std::time::Duration;
 
 use crate::support::daemon::Daemon;
 use crate::support::s3::{BUCKET, KEY, S3};
-use crate::support::{PROJECT, Run, Sandbox, litestream, wait_until, wrap};
+use crate::support::{PROJECT, Run, Sandbox, check, litestream, wait_until, wrap};
 
 /// No compaction while a test runs: it would make a second copy of what is damaged.
 const QUIET: &str = "levels: [{interval: 24h}]\n";
-
-/// The last check of this name.
-#[track_caller]
-fn check<'a>(json: &'a serde_json::Value, id: &str) -> &'a serde_json::Value {
-    let checks = json["databases"][0]["checks"].as_array().unwrap();
-    checks.iter().rev().find(|check| check["id"] == id).unwrap_or_else(|| panic!("{id}: {json}"))
-}
 
 #[track_caller]
 fn has_not(json: &serde_json::Value, id: &str) {

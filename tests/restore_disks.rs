@@ -25,7 +25,9 @@ fn shrunk() -> (Sandbox, String) {
     (sandbox, txid)
 }
 
-const FORCE: [&str; 5] = ["restore", "-force", "-txid", "", "default"];
+fn restore_to(txid: &str) -> [&str; 5] {
+    ["restore", "-force", "-txid", txid, "default"]
+}
 
 /// What stands in a folder, with the content of each file.
 fn content(sandbox: &Sandbox) -> Vec<(String, Vec<u8>)> {
@@ -39,7 +41,7 @@ fn content(sandbox: &Sandbox) -> Vec<(String, Vec<u8>)> {
 fn a_quota_that_is_used_up_leaves_the_database() {
     let (sandbox, txid) = shrunk();
     let before = content(&sandbox);
-    let lsrun = sandbox.command(&FORCE.map(|word| if word.is_empty() { &txid } else { word }));
+    let lsrun = sandbox.command(&restore_to(&txid));
     let mut command = Command::new("sh");
     // In blocks of 512 bytes: 5 MB.
     command.args(["-c", "ulimit -f 10000; exec \"$@\"", "sh"]);
@@ -77,7 +79,7 @@ fn on_another_disk(
 #[test]
 fn a_disk_that_gets_full_leaves_the_database() {
     let (sandbox, txid) = shrunk();
-    let arguments = FORCE.map(|word| if word.is_empty() { &txid } else { word });
+    let arguments = restore_to(&txid);
     match on_another_disk(&sandbox, "12m", "true", &arguments) {
         Some((run, difference)) => {
             let run = run.expect_one_of(&[11, 22]);
@@ -122,7 +124,7 @@ fn a_disk_that_gets_full_during_the_swap_leaves_the_database() {
         "data/db.sqlite3",
         "UPDATE big SET x = randomblob(8000000); PRAGMA wal_checkpoint(TRUNCATE)",
     );
-    let arguments = FORCE.map(|word| if word.is_empty() { txid } else { word });
+    let arguments = restore_to(txid);
     // 8 MB each: the database and its restored copy, the kept one, the log.
     for (size, code) in [("20m", 11), ("28m", 11), ("40m", 0)] {
         let Some((run, difference)) = on_another_disk(&sandbox, size, "true", &arguments) else {

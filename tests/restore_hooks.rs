@@ -2,7 +2,7 @@
 //! means.
 
 use crate::restore::{USERS, backed_up, kept};
-use crate::support::{PROJECT, Run, Sandbox};
+use crate::support::{PROJECT, Run, Sandbox, check};
 
 #[test]
 fn a_pre_restore_hook_can_refuse() {
@@ -69,13 +69,6 @@ fn with(sandbox: &Sandbox, plugin: &str, setting: &str) {
         "lsrun.yml",
         &format!("{PROJECT}plugins: {{settings: {{{plugin}: {{{setting}}}}}}}\n"),
     );
-}
-
-/// The check of this id in the report of one database.
-#[track_caller]
-fn check<'a>(json: &'a serde_json::Value, id: &str) -> &'a serde_json::Value {
-    let checks = json["databases"][0]["checks"].as_array().unwrap();
-    checks.iter().find(|check| check["id"] == id).unwrap_or_else(|| panic!("{id}: {json}"))
 }
 
 #[test]

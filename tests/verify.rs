@@ -2,7 +2,7 @@
 //! faults that must not pass for good backups.
 
 use crate::support::daemon::Daemon;
-use crate::support::{PROJECT, Sandbox, wait_until};
+use crate::support::{PROJECT, Sandbox, check, wait_until};
 
 fn outcome(json: &serde_json::Value) -> (&str, &str) {
     let database = &json["databases"][0];
@@ -10,11 +10,6 @@ fn outcome(json: &serde_json::Value) -> (&str, &str) {
         database["outcome"].as_str().unwrap(),
         database["replication"]["method"].as_str().unwrap_or("none"),
     )
-}
-
-fn check<'a>(json: &'a serde_json::Value, id: &str) -> &'a serde_json::Value {
-    let checks = json["databases"][0]["checks"].as_array().unwrap();
-    checks.iter().rev().find(|check| check["id"] == id).unwrap_or_else(|| panic!("{id}: {json}"))
 }
 
 #[test]

@@ -185,7 +185,7 @@ impl Terminal {
             return;
         }
         match &self.bars {
-            Some(bars) => bars.show(name, format!("{name}: {text}")),
+            Some(_bars) => self.moving(name, text),
             None => self.changed(&format!("{name}: {text}")),
         }
     }

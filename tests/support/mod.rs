@@ -229,6 +229,13 @@ impl Sandbox {
     }
 }
 
+/// The last check of this name in the report of one database.
+#[track_caller]
+pub(crate) fn check<'a>(json: &'a serde_json::Value, id: &str) -> &'a serde_json::Value {
+    let checks = json["databases"][0]["checks"].as_array().unwrap();
+    checks.iter().rev().find(|check| check["id"] == id).unwrap_or_else(|| panic!("{id}: {json}"))
+}
+
 /// The root of the repository.
 pub(crate) fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()

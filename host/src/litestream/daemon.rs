@@ -12,6 +12,8 @@ use serde::Deserialize;
 
 use crate::error::Error;
 use crate::exit::Exit;
+#[cfg(target_os = "linux")]
+use crate::litestream::suffix::with_suffix;
 use crate::litestream::txid::Txid;
 
 /// A daemon's control socket.
@@ -239,9 +241,7 @@ impl Synced {
 #[cfg(target_os = "linux")]
 #[must_use]
 pub fn running(database: &Path) -> Vec<u32> {
-    let mut shm = database.as_os_str().to_owned();
-    shm.push("-shm");
-    let Ok(metadata) = std::fs::metadata(&shm) else { return Vec::new() };
+    let Ok(metadata) = std::fs::metadata(with_suffix(database, "-shm")) else { return Vec::new() };
     let Ok(locks) = std::fs::read_to_string("/proc/locks") else { return Vec::new() };
     let mut found: Vec<u32> = locks
         .lines()
@@ -287,32 +287,21 @@ impl Holder {
     }
 }
 
-/// The other processes that have the database or its write-ahead log open, as far
-/// as this user may know. `database` is canonical.
-#[must_use]
-pub fn holders(database: &Path) -> Vec<Holder> {
-    let mut log = database.as_os_str().to_owned();
-    log.push("-wal");
-    let files: Vec<Identity> =
-        [database, Path::new(&log)].into_iter().filter_map(identity).collect();
-    let name = database.file_name().and_then(std::ffi::OsStr::to_str).unwrap_or_default();
-    holding(&files, name)
-}
-
 /// Device and inode: what a file is, whatever its name and whoever mounted it where.
-pub type Identity = (u64, u64);
-
 /// None for what is not there.
 #[must_use]
-pub fn identity(file: &Path) -> Option<Identity> {
+pub fn identity(file: &Path) -> Option<(u64, u64)> {
     std::fs::metadata(file).ok().map(|metadata| (metadata.dev(), metadata.ino()))
 }
 
-/// The other processes that have one of these files open. `name` is what the names
-/// of the files begin with, or began with when they were opened.
+/// The other processes that have the database or its write-ahead log open, as far
+/// as this user may know. `database` is canonical.
 #[cfg(target_os = "linux")]
 #[must_use]
-pub fn holding(files: &[Identity], name: &str) -> Vec<Holder> {
+pub fn holders(database: &Path) -> Vec<Holder> {
+    let log = with_suffix(database, "-wal");
+    let files: Vec<_> = [database, &log].into_iter().filter_map(identity).collect();
+    let name = database.file_name().and_then(std::ffi::OsStr::to_str).unwrap_or_default();
     let Ok(processes) = std::fs::read_dir("/proc") else { return Vec::new() };
     let mut found = Vec::new();
     for process in processes.flatten() {
@@ -338,7 +327,7 @@ pub fn holding(files: &[Identity], name: &str) -> Vec<Holder> {
 /// Elsewhere the system is not asked; SQLite's locks are.
 #[cfg(not(target_os = "linux"))]
 #[must_use]
-pub fn holding(_files: &[Identity], _name: &str) -> Vec<Holder> {
+pub fn holders(_database: &Path) -> Vec<Holder> {
     Vec::new()
 }
 

@@ -17,6 +17,7 @@ pub mod replace;
 pub mod restore;
 mod room;
 pub mod runtime;
+mod suffix;
 pub mod sync;
 pub mod txid;
 pub mod version;

@@ -16,6 +16,7 @@ use crate::history::History;
 use crate::litestream::feature::{self, Feature};
 use crate::litestream::replace::{self, behind_links, settle};
 use crate::litestream::room::Room;
+use crate::litestream::suffix::with_suffix;
 use crate::litestream::sync::{explain, local_txid};
 use crate::litestream::txid::Txid;
 use crate::litestream::{child, points, reach};
@@ -179,16 +180,14 @@ pub fn redact(url: &str) -> String {
 /// A backup of litestream 0.3 cannot be planned, and a binary that is older than
 /// `-dry-run` plans nothing: both give a plan without a point.
 pub async fn plan(context: &Context, request: &Request) -> Result<Plan> {
-    let Point { txid, timestamp, bytes } = if request.kept {
-        replace::newest_kept(request)?.point()
+    let (source, Point { txid, timestamp, bytes }) = if request.kept {
+        let kept = replace::newest_kept(request)?;
+        (kept.path.display().to_string(), kept.point())
     } else {
-        point(context, request).await?
+        (request.source.describe(context)?, point(context, request).await?)
     };
     Ok(Plan {
-        source: match request.kept {
-            true => replace::newest_kept(request)?.path.display().to_string(),
-            false => request.source.describe(context)?,
-        },
+        source,
         txid,
         timestamp,
         bytes,
@@ -282,21 +281,24 @@ pub async fn restore(
     }
     let path = folder.join("restored.sqlite3");
     let partial = partial(&path);
+    let kept = request.kept.then(|| replace::newest_kept(&request)).transpose()?;
     // What is in the log may not be in the file yet. How large an older point is,
     // nobody knows.
-    let needed = match &request.source {
-        _ if request.kept => replace::newest_kept(&request)?.bytes(),
-        Source::Database(database) if request.txid.is_none() && request.timestamp.is_none() => {
+    let needed = match (&kept, &request.source) {
+        (Some(kept), _) => size(&kept.path),
+        (None, Source::Database(database))
+            if request.txid.is_none() && request.timestamp.is_none() =>
+        {
             size(&database.path).saturating_add(size(&log_of(&database.path)))
         }
-        Source::Database(_) | Source::Url(_) => 0,
+        (None, Source::Database(_) | Source::Url(_)) => 0,
     };
     let files = [partial.clone(), path.clone()];
     let room = Room::take(&context, request.owner, &folder, needed, files).await?;
     let place = Place { home, room };
     let started = Instant::now();
-    if request.kept {
-        return replace::newest_kept(&request)?.copy_to(path, request, place);
+    if let Some(kept) = kept {
+        return kept.copy_to(path, request, place);
     }
     let watch = async {
         if context.terminal.is_watched() {
@@ -347,12 +349,15 @@ async fn flush(partial: &Path) -> Infallible {
     /// Bytes between two times, and the time between two looks.
     const STEP: u64 = 16 << 20;
     const LOOK: Duration = Duration::from_millis(20);
+    if !cfg!(target_os = "linux") {
+        // What it costs elsewhere was not measured.
+        std::future::pending::<()>().await;
+    }
     let mut flushed = 0;
     loop {
         tokio::time::sleep(LOOK).await;
         let size = size(partial);
-        // Measured on Linux; what it costs elsewhere is not known.
-        if size >= flushed + STEP && cfg!(target_os = "linux") {
+        if size >= flushed + STEP {
             flushed = size;
             if let Ok(file) = std::fs::File::open(partial) {
                 let sync = tokio::task::spawn_blocking(move || file.sync_data());
@@ -475,9 +480,7 @@ impl Drop for Running {
 
 /// litestream writes to a name of its own and renames at the end.
 fn partial(output: &Path) -> PathBuf {
-    let mut partial = output.as_os_str().to_owned();
-    partial.push(".tmp");
-    partial.into()
+    with_suffix(output, ".tmp")
 }
 
 fn size(file: &Path) -> u64 {
@@ -526,9 +529,7 @@ fn home(context: &Context, request: &Request) -> Result<(Home, PathBuf)> {
 
 /// The write-ahead log of a database.
 fn log_of(database: &Path) -> PathBuf {
-    let mut log = database.as_os_str().to_owned();
-    log.push("-wal");
-    log.into()
+    with_suffix(database, "-wal")
 }
 
 #[cfg(test)]

@@ -47,10 +47,9 @@ impl Room {
     ) -> Result<Self> {
         // Litestream writes the file once; a tenth more and some room for others.
         let bytes = size.saturating_add(size / 10).saturating_add(8 << 20);
-        let mut files = Some(files);
         loop {
             let freed = FREED.notified();
-            match claim(owner, folder, bytes, &mut files) {
+            match claim(owner, folder, bytes, &files) {
                 Answer::Taken(room) => return Ok(room),
                 Answer::Never(free) => return Err(none(folder, bytes, free)),
                 Answer::Later => {}
@@ -78,7 +77,7 @@ enum Answer {
     Never(u64),
 }
 
-fn claim(owner: usize, folder: &Path, bytes: u64, files: &mut Option<[PathBuf; 2]>) -> Answer {
+fn claim(owner: usize, folder: &Path, bytes: u64, files: &[PathBuf; 2]) -> Answer {
     let mut claims = claims();
     let device = std::fs::metadata(folder).map_or(0, |metadata| metadata.dev());
     let others = || claims.iter().filter(|claim| claim.device == device);
@@ -91,7 +90,7 @@ fn claim(owner: usize, folder: &Path, bytes: u64, files: &mut Option<[PathBuf; 2
         }
     }
     let id = claims.iter().map(|claim| claim.id).max().unwrap_or_default() + 1;
-    claims.push(Claim { id, owner, device, bytes, files: files.take().unwrap_or_default() });
+    claims.push(Claim { id, owner, device, bytes, files: files.clone() });
     Answer::Taken(Room(id))
 }
 
@@ -121,8 +120,8 @@ fn none(folder: &Path, needed: u64, free: u64) -> Error {
 mod tests {
     use super::*;
 
-    fn files(folder: &Path, name: &str) -> Option<[PathBuf; 2]> {
-        Some([folder.join(format!("{name}.tmp")), folder.join(name)])
+    fn files(folder: &Path, name: &str) -> [PathBuf; 2] {
+        [folder.join(format!("{name}.tmp")), folder.join(name)]
     }
 
     #[test]
@@ -132,7 +131,7 @@ mod tests {
         let disk = rustix::fs::statvfs(folder).unwrap();
         let free = disk.f_bavail * disk.f_frsize;
         let more_than_half = free / 5 * 3;
-        let of = |owner, bytes| claim(owner, folder, bytes, &mut files(folder, "copy"));
+        let of = |owner, bytes| claim(owner, folder, bytes, &files(folder, "copy"));
         let Answer::Taken(first) = of(1, more_than_half) else {
             panic!("there is room for the first");
         };
@@ -146,7 +145,7 @@ mod tests {
     #[test]
     fn a_disk_without_room_is_refused_before_anything_is_written() {
         let folder = tempfile::tempdir().unwrap();
-        let none_at_all = claim(0, folder.path(), u64::MAX / 2, &mut files(folder.path(), "a"));
+        let none_at_all = claim(0, folder.path(), u64::MAX / 2, &files(folder.path(), "a"));
         match none_at_all {
             Answer::Never(free) => {
                 let error = none(folder.path(), u64::MAX / 2, free);

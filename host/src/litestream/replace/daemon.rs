@@ -112,20 +112,20 @@ pub(super) async fn stop(
                     return Ok(Some(Stopped { socket, path, private, left }));
                 }
                 Err(error) => {
+                    let Some(error) = error.explain(&path.display().to_string()) else {
+                        Scratch::leave(private, "");
+                        continue;
+                    };
                     // litestream may say that it could not stop, and have stopped: it
                     // fails over its last sync.
-                    let known = !matches!(error, ControlError::NotThere);
-                    if !known || start(&socket, path).await.is_ok() {
+                    if start(&socket, path).await.is_ok() {
                         Scratch::leave(private, "");
                     }
-                    match error.explain(&path.display().to_string()) {
-                        None => {}
-                        // It fails over the missing file.
-                        Some(error) if !target.exists() => {
-                            return Err(remembered(target).cause(error.one_line()));
-                        }
-                        Some(error) => return Err(error),
-                    }
+                    // It fails over a missing file as well.
+                    return Err(match target.exists() {
+                        true => error,
+                        false => remembered(target).cause(error.one_line()),
+                    });
                 }
             }
         }

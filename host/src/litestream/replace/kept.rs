@@ -4,18 +4,18 @@
 use std::path::{Path, PathBuf};
 
 use crate::litestream::daemon::identity;
+use crate::litestream::suffix::with_suffix;
 
 /// What SQLite keeps beside a database.
-pub(super) const SIDECARS: [&str; 3] = ["-wal", "-shm", "-journal"];
+const SIDECARS: [&str; 3] = ["-wal", "-shm", "-journal"];
 /// What stands between a database's name and the time in that of a kept one.
 const KEPT: &str = ".before-restore-";
 /// `20260131T120000.000Z`
 const TIME_LENGTH: usize = 20;
+const TIME: &str = "%Y%m%dT%H%M%S%.3fZ";
 const MILLISECOND: jiff::SignedDuration = jiff::SignedDuration::from_millis(1);
 /// A kept copy that is being written.
 const PART: &str = ".part";
-
-const TIME: &str = "%Y%m%dT%H%M%S%.3fZ";
 
 /// The name under which the database that stands at `target` now is kept: that of the
 /// present time, and behind all others also when the clock went back.
@@ -66,13 +66,7 @@ pub(super) fn tidy(target: &Path) -> Vec<String> {
         if identity(&path) != inode || inode.is_none() {
             continue;
         }
-        // What could not be folded into the database belongs beside it.
-        for suffix in SIDECARS {
-            let (aside, own) = (with_suffix(&path, suffix), with_suffix(target, suffix));
-            if aside.exists() && !own.exists() {
-                let _stays = std::fs::rename(aside, own);
-            }
-        }
+        let _stay = move_sidecars(&path, target);
         if std::fs::remove_file(&path).is_ok() {
             notes.push(format!(
                 "an earlier restore broke off before it replaced the database; removed {}",
@@ -111,11 +105,15 @@ fn beside(target: &Path, fits: impl Fn(&str) -> bool) -> Vec<PathBuf> {
     found
 }
 
-/// `path` with more behind its last letter.
-pub(super) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(suffix);
-    name.into()
+/// Moves what lies beside one name to the other, where nothing lies yet.
+pub(super) fn move_sidecars(from: &Path, to: &Path) -> std::io::Result<()> {
+    for suffix in SIDECARS {
+        let (from, to) = (with_suffix(from, suffix), with_suffix(to, suffix));
+        if from.exists() && !to.exists() {
+            std::fs::rename(from, to)?;
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]

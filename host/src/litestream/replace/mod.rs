@@ -20,6 +20,7 @@ use crate::error::{Error, Result};
 use crate::exit::Exit;
 use crate::litestream::daemon::identity;
 use crate::litestream::restore::{Copy, Place, Point, Request};
+use crate::litestream::suffix::with_suffix;
 use crate::litestream::txid::Txid;
 use crate::stop::Stop;
 use swap::{Swap, Swapped};
@@ -139,7 +140,7 @@ pub(super) fn newest_kept(request: &Request) -> Result<Kept> {
             .hint("restore -force keeps the database that it replaces"));
     };
     for suffix in ["-wal", "-journal"] {
-        let sidecar = kept::with_suffix(&path, suffix);
+        let sidecar = with_suffix(&path, suffix);
         if std::fs::metadata(&sidecar).is_ok_and(|it| it.len() > 0) {
             return Err(Error::inconclusive(format!(
                 "{} was kept with a log that SQLite could not fold into it",
@@ -163,11 +164,6 @@ impl Kept {
             timestamp: written.and_then(|time| time.try_into().ok()),
             bytes: metadata.map(|it| it.len()),
         }
-    }
-
-    /// Its size.
-    pub(super) fn bytes(&self) -> u64 {
-        std::fs::metadata(&self.path).map_or(0, |metadata| metadata.len())
     }
 
     /// A copy of it, staged for [`replace`].

@@ -17,10 +17,11 @@ use rusqlite::backup::{Backup, StepResult};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
-use super::kept::{self, SIDECARS, with_suffix};
+use super::kept;
 use super::{busy, exists, io};
 use crate::error::{Error, Result};
 use crate::litestream::daemon::{self, Holder};
+use crate::litestream::suffix::with_suffix;
 
 /// What came of it.
 #[derive(Default)]
@@ -100,13 +101,8 @@ impl Swap {
         let target = &self.target;
         point(2);
         // Left by a database that is gone, they would be replayed into the new one.
-        for suffix in SIDECARS {
-            let sidecar = with_suffix(target, suffix);
-            if sidecar.exists() {
-                std::fs::rename(&sidecar, with_suffix(aside, suffix))
-                    .map_err(|error| io("move a sidecar aside for", target, &error))?;
-            }
-        }
+        kept::move_sidecars(target, aside)
+            .map_err(|error| io("move a sidecar aside for", target, &error))?;
         point(3);
         File::open(copy)
             .and_then(|file| file.sync_all())
@@ -141,11 +137,7 @@ impl Swap {
         let done = aside.and_then(|()| self.by_rename(copy, kept, swapped));
         if done.is_err() {
             // It is as it was.
-            for suffix in SIDECARS {
-                let _mostly_missing =
-                    std::fs::rename(with_suffix(kept, suffix), with_suffix(target, suffix));
-            }
-            let _second_name = std::fs::remove_file(kept);
+            let _either = (kept::move_sidecars(kept, target), std::fs::remove_file(kept));
         }
         done
     }
