@@ -18,4 +18,5 @@ pub mod report;
 pub mod scratch;
 pub mod sqlite;
 pub mod stop;
+mod suffix;
 pub mod terminal;

@@ -153,7 +153,7 @@ fn free(context: &Context, config: &Config, databases: &[Database]) -> Result<()
                 .hint("another litestream may be running; stop it, or choose another port"));
         }
     }
-    let sockets = config.socket().into_iter().chain(runtime::sockets(context));
+    let sockets = runtime::sockets(context);
     if let Some(socket) = sockets.into_iter().find(|it| UnixStream::connect(it).is_ok()) {
         return Err(Error::project(format!(
             "a litestream daemon listens at {} already",

@@ -12,9 +12,12 @@ use serde::Deserialize;
 
 use crate::error::Error;
 use crate::exit::Exit;
-#[cfg(target_os = "linux")]
-use crate::litestream::suffix::with_suffix;
 use crate::litestream::txid::Txid;
+#[cfg(target_os = "linux")]
+use crate::suffix::with_suffix;
+
+/// How long a daemon may take to say that its time is over.
+const ANSWER: Duration = Duration::from_millis(1500);
 
 /// A daemon's control socket.
 #[derive(Debug, Clone)]
@@ -30,6 +33,18 @@ pub struct Synced {
     /// The replica's.
     #[serde(default)]
     pub replicated_txid: Option<u64>,
+}
+
+/// What `GET /list` answers.
+#[derive(Deserialize)]
+struct Known {
+    databases: Vec<KnownDatabase>,
+}
+
+#[derive(Deserialize)]
+struct KnownDatabase {
+    path: PathBuf,
+    status: String,
 }
 
 #[derive(Deserialize)]
@@ -74,7 +89,10 @@ impl ControlError {
             Self::Stopped => Some(
                 Error::inconclusive(format!("the litestream daemon was stopped for {database}"))
                     .code("litestream")
-                    .hint(format!("run: lsrun start {database}")),
+                    // Litestream 0.5.17 remembers how far it had read the log.
+                    .hint(format!(
+                        "start the daemon anew; lsrun start {database} is as good only if nothing was written meanwhile"
+                    )),
             ),
             Self::Refused(error) => Some(error),
         }
@@ -92,6 +110,27 @@ impl Control {
     #[must_use]
     pub fn at(socket: &Path) -> Option<Self> {
         socket.exists().then(|| Self { socket: socket.to_owned() })
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn socket(&self) -> &Path {
+        &self.socket
+    }
+
+    /// Fails with [`ControlError::Stopped`] where the daemon was told to leave the
+    /// database alone. That nobody answers in time, or not as expected, is no failure.
+    pub async fn replicates(
+        &self,
+        database: &Path,
+        timeout: Duration,
+    ) -> std::result::Result<(), ControlError> {
+        let asked = tokio::time::timeout(timeout, self.ask::<Known>("/list", None)).await;
+        let Ok(Ok(known)) = asked else { return Ok(()) };
+        match known.databases.iter().find(|it| it.path == database) {
+            Some(it) if it.status == "stopped" => Err(ControlError::Stopped),
+            _ => Ok(()),
+        }
     }
 
     /// Asks the daemon to replicate everything committed so far and waits.
@@ -119,13 +158,11 @@ impl Control {
         timeout: Duration,
         wait: bool,
     ) -> std::result::Result<Synced, ControlError> {
-        // The daemon takes whole seconds. Its own deadline comes first, give or
-        // take the half of one: its answer says more.
-        let half = Duration::from_millis(500);
-        let all = timeout + half;
-        let body = serde_json::json!({
-            "path": database, "wait": wait, "timeout": all.as_secs().max(1),
-        });
+        // The daemon takes whole seconds. Its own deadline comes first: its answer says
+        // more.
+        let seconds = (timeout + Duration::from_millis(500)).as_secs().max(1);
+        let body = serde_json::json!({ "path": database, "wait": wait, "timeout": seconds });
+        let all = Duration::from_secs(seconds) + ANSWER;
         match tokio::time::timeout(all, self.post("/sync", body.to_string())).await {
             Ok(answer) => answer,
             Err(_late) => Err(Error::inconclusive("the litestream daemon does not answer in time")
@@ -168,6 +205,15 @@ impl Control {
         path: &str,
         body: String,
     ) -> std::result::Result<T, ControlError> {
+        self.ask(path, Some(body)).await
+    }
+
+    /// A POST of the body, or a GET without one.
+    async fn ask<T: for<'de> Deserialize<'de>>(
+        &self,
+        path: &str,
+        body: Option<String>,
+    ) -> std::result::Result<T, ControlError> {
         let Ok(stream) = tokio::net::UnixStream::connect(&self.socket).await else {
             return Err(ControlError::NotThere);
         };
@@ -209,15 +255,18 @@ impl Control {
 async fn exchange(
     stream: tokio::net::UnixStream,
     path: &str,
-    body: String,
+    body: Option<String>,
 ) -> anyhow::Result<(hyper::StatusCode, Bytes)> {
     let (mut sender, connection) =
         hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
     let connection = tokio::spawn(connection);
-    let request = hyper::Request::post(path)
+    let method = if body.is_some() { hyper::Method::POST } else { hyper::Method::GET };
+    let request = hyper::Request::builder()
+        .method(method)
+        .uri(path)
         .header(hyper::header::HOST, "litestream")
         .header(hyper::header::CONTENT_TYPE, "application/json")
-        .body(Full::new(Bytes::from(body)))?;
+        .body(Full::new(Bytes::from(body.unwrap_or_default())))?;
     let response = sender.send_request(request).await?;
     let status = response.status();
     let body = response.into_body().collect().await?.to_bytes();

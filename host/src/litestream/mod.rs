@@ -17,7 +17,6 @@ pub mod replace;
 pub mod restore;
 mod room;
 pub mod runtime;
-mod suffix;
 pub mod sync;
 pub mod txid;
 pub mod version;

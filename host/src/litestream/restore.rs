@@ -16,12 +16,12 @@ use crate::history::History;
 use crate::litestream::feature::{self, Feature};
 use crate::litestream::replace::{self, behind_links, settle};
 use crate::litestream::room::Room;
-use crate::litestream::suffix::with_suffix;
 use crate::litestream::sync::{explain, local_txid};
 use crate::litestream::txid::Txid;
 use crate::litestream::{child, points, reach};
 use crate::project::Database;
 use crate::scratch::Scratch;
+use crate::suffix::with_suffix;
 
 /// Whose backup.
 #[derive(Debug, Clone)]

@@ -11,6 +11,7 @@ use crate::cache;
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::exit::Exit;
+use crate::litestream::daemon::Control;
 
 const SOCKET: &str = "litestream.sock";
 
@@ -40,9 +41,21 @@ fn name(context: &Context) -> String {
     })
 }
 
-/// The sockets of daemons of this project that may be running.
+/// The control sockets of daemons that may be running: the configured one, then
+/// those of daemons that `lsrun replicate` runs for this project.
 #[must_use]
 pub fn sockets(context: &Context) -> Vec<PathBuf> {
+    // Without a project there is no configured one.
+    let configured = context.config().ok().and_then(|config| config.socket());
+    configured.into_iter().chain(own_sockets(context)).collect()
+}
+
+/// Those of them that are there.
+pub fn controls(context: &Context) -> impl Iterator<Item = Control> {
+    sockets(context).into_iter().filter_map(|socket| Control::at(&socket))
+}
+
+fn own_sockets(context: &Context) -> Vec<PathBuf> {
     let name = name(context);
     let me = rustix::process::geteuid().as_raw();
     let mut sockets: Vec<PathBuf> = bases(context)

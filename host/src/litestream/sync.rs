@@ -11,7 +11,7 @@ use crate::config::Purpose;
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::litestream::child::{self, Limit, Output};
-use crate::litestream::daemon::{self, Control};
+use crate::litestream::daemon;
 use crate::litestream::feature::{self, Feature};
 use crate::litestream::runtime;
 use crate::litestream::txid::Txid;
@@ -51,9 +51,7 @@ pub struct Synced {
 pub async fn sync(context: Arc<Context>, wanted: Wanted, deadline: Instant) -> Result<Synced> {
     let Wanted { database, after, read_only } = wanted;
     let started = Instant::now();
-    let config = context.config()?;
-    let sockets = config.socket().into_iter().chain(runtime::sockets(&context));
-    for control in sockets.filter_map(|socket| Control::at(&socket)) {
+    for control in runtime::controls(&context) {
         let left = deadline.saturating_duration_since(Instant::now());
         let answer = tokio::select! {
             answer = control.sync(&database.path, left) => answer,
@@ -82,6 +80,24 @@ pub async fn sync(context: Arc<Context>, wanted: Wanted, deadline: Instant) -> R
     } else {
         once(&context, &database, started, deadline).await
     }
+}
+
+/// Fails where a daemon was told to leave the database alone: what is written then,
+/// litestream 0.5.17 may never replicate. Nothing is written, and who gives no answer
+/// within `timeout` says nothing about it.
+pub async fn refuse_stopped(
+    context: &Context,
+    database: &Database,
+    timeout: Duration,
+) -> Result<()> {
+    for control in runtime::controls(context) {
+        if let Err(error) = control.replicates(&database.path, timeout).await
+            && let Some(error) = error.explain(&database.name())
+        {
+            return Err(error);
+        }
+    }
+    Ok(())
 }
 
 async fn once(

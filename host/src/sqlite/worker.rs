@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use rusqlite::config::DbConfig;
 use rusqlite::limits::Limit;
 use rusqlite::types::ValueRef;
 use rusqlite::{InterruptHandle, OpenFlags, TransactionBehavior};
@@ -16,6 +17,7 @@ use super::content::{self, TableContent};
 use super::explain;
 use crate::error::{Error, Result};
 use crate::stop::Stop;
+use crate::suffix::with_suffix;
 
 /// How long a statement waits for a lock.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -303,6 +305,9 @@ fn prepare(
     access: Access,
     given_up: impl Fn() -> bool + Send + 'static,
 ) -> rusqlite::Result<rusqlite::Connection> {
+    // Others have written it, and what is folded before a daemon has read it may never
+    // reach the replica: it is not for a guest to fold.
+    let log_was_there = std::fs::metadata(with_suffix(path, "-wal")).is_ok_and(|it| it.len() > 0);
     let mut connection = match access {
         // Reading too: the last connection that may write takes the log and its
         // index away when it closes, one that may not leaves them behind. Writing
@@ -320,6 +325,9 @@ fn prepare(
         )?,
     };
     connection.busy_timeout(BUSY_TIMEOUT)?;
+    if log_was_there {
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+    }
     connection.set_limit(Limit::SQLITE_LIMIT_LENGTH, MAX_VALUE)?;
     connection.set_limit(Limit::SQLITE_LIMIT_SQL_LENGTH, MAX_SQL)?;
     connection.set_limit(Limit::SQLITE_LIMIT_ATTACHED, 0)?;
@@ -641,6 +649,26 @@ mod tests {
         );
         let names: Vec<_> = std::fs::read_dir(folder.path()).unwrap().collect();
         assert_eq!(names.len(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_log_that_was_there_stays() {
+        let (_folder, path) = database();
+        let log = || std::fs::read(with_suffix(&path, "-wal")).unwrap_or_default();
+        assert!(log().is_empty());
+        // Left by one that ended without closing.
+        let user = rusqlite::Connection::open(&path).unwrap();
+        user.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).unwrap();
+        user.execute("INSERT INTO t (x) VALUES (7)", []).unwrap();
+        drop(user);
+        let before = log();
+        assert!(!before.is_empty());
+        let connection = open(&path, Access::Read).await.unwrap();
+        let count = all(&connection, "SELECT count(*) FROM t").await.unwrap();
+        assert_eq!(count, [[Value::Integer(7)]]);
+        drop(connection);
+        settle(Duration::from_secs(20));
+        assert_eq!(log(), before);
     }
 
     #[tokio::test]

@@ -20,7 +20,8 @@ use sentinel::Sentinel;
 lsrun_plugin::manifest!("../manifest.yml");
 lsrun_plugin::command!(run);
 
-/// How long the replica's place may take to answer a connection.
+/// How long the replica's place may take to answer a connection, and a daemon to
+/// say what it does.
 const PROBE_MS: u64 = 3000;
 
 /// A step ended the proof.
@@ -87,6 +88,7 @@ fn preflight(database: &Database, options: &Options) -> Result<(), Ended> {
                     Some("check the path in lsrun.yml; lsrun restore brings a backup back".into());
                 return Err(error);
             }
+            litestream::check_daemon(database, PROBE_MS)?;
             let connection = sqlite::open(database)?;
             if connection.integer("PRAGMA page_count")? == 0 {
                 let message = format!("{} is empty: no database yet", database.path());

@@ -96,10 +96,8 @@ pub(super) async fn stop(
     target: &Path,
     private: &Path,
 ) -> Result<Option<Stopped>> {
-    // Without a project there is no configured socket.
-    let configured = context.config().ok().and_then(|config| config.socket());
-    for socket in configured.into_iter().chain(runtime::sockets(context)) {
-        let Some(control) = Control::at(&socket) else { continue };
+    for control in runtime::controls(context) {
+        let socket = control.socket().to_owned();
         for path in [given, target] {
             let debt = Debt { socket: socket.clone(), path: path.to_owned() };
             Scratch::leave(private, &serde_json::to_string(&debt).unwrap_or_default());
@@ -145,7 +143,7 @@ pub(in crate::litestream) async fn settle(context: &Context, scratch: &Scratch) 
         let path = debt.path.display();
         match start(&debt.socket, &debt.path).await {
             Ok(_whatever_it_says) => context.terminal.note(&format!(
-                "an earlier restore broke off while the daemon was stopped for {path}; it replicates it again"
+                "an earlier restore broke off while the daemon was stopped for {path}; it replicates it again, and lacks what was written meanwhile until it is started anew"
             )),
             Err(why) => context.terminal.warning(&format!(
                 "an earlier restore broke off while the daemon was stopped for {path}, and it cannot be started: {why}; run: lsrun start {path}"

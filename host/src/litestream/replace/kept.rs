@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::litestream::daemon::identity;
-use crate::litestream::suffix::with_suffix;
+use crate::suffix::with_suffix;
 
 /// What SQLite keeps beside a database.
 const SIDECARS: [&str; 3] = ["-wal", "-shm", "-journal"];

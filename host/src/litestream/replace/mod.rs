@@ -20,9 +20,9 @@ use crate::error::{Error, Result};
 use crate::exit::Exit;
 use crate::litestream::daemon::identity;
 use crate::litestream::restore::{Copy, Place, Point, Request};
-use crate::litestream::suffix::with_suffix;
 use crate::litestream::txid::Txid;
 use crate::stop::Stop;
+use crate::suffix::with_suffix;
 use swap::{Swap, Swapped};
 
 pub(super) use daemon::settle;
@@ -64,7 +64,10 @@ pub async fn replace(context: Arc<Context>, copy: Copy, force: bool) -> Result<R
     if stands {
         // What is written while the daemon is stopped, litestream 0.5.17 may never
         // replicate: so an application that is seen to be there is no reason to stop it.
-        swap::refuse_in_use(&target, copy.even_if_in_use, true)?;
+        let (target, even_if_in_use) = (target.clone(), copy.even_if_in_use);
+        tokio::task::spawn_blocking(move || swap::refuse_in_use(&target, even_if_in_use, true))
+            .await
+            .map_err(broke_off)??;
     }
     let (txid, bytes) = (copy.txid, copy.bytes);
     let private = copy.path.parent().unwrap_or_else(|| Path::new("/"));
@@ -99,8 +102,7 @@ pub async fn replace(context: Arc<Context>, copy: Copy, force: bool) -> Result<R
     if let Some(stopped) = stopped {
         stopped.start(&context).await;
     }
-    let (swapped, _folder) =
-        swapped.map_err(|error| Error::new(Exit::Unexpected, "the swap broke off").cause(error))?;
+    let (swapped, _folder) = swapped.map_err(broke_off)?;
     if was_stopped && swapped.is_err() {
         context.terminal.note(
             "the daemon was stopped for a moment and goes on; lsrun verify shows whether its backup is right",
@@ -116,6 +118,10 @@ pub async fn replace(context: Arc<Context>, copy: Copy, force: bool) -> Result<R
         context.terminal.warning(&warning);
     }
     Ok(Replaced { path: target, kept, txid, bytes })
+}
+
+fn broke_off(error: tokio::task::JoinError) -> Error {
+    Error::new(Exit::Unexpected, "the swap broke off").cause(error)
 }
 
 /// A database that a restore has replaced.

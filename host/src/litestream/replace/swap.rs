@@ -12,6 +12,7 @@
 use std::fs::{File, Metadata};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use rusqlite::backup::{Backup, StepResult};
 use rusqlite::config::DbConfig;
@@ -21,7 +22,7 @@ use super::kept;
 use super::{busy, exists, io};
 use crate::error::{Error, Result};
 use crate::litestream::daemon::{self, Holder};
-use crate::litestream::suffix::with_suffix;
+use crate::suffix::with_suffix;
 
 /// What came of it.
 #[derive(Default)]
@@ -230,7 +231,11 @@ impl Swap {
     }
 }
 
-/// Refuses while a process has the target open, as far as this user may know.
+/// Between fork and exec a process has what its parent had open, for a moment.
+const FORKED: Duration = Duration::from_millis(500);
+
+/// Refuses while a process has the target open, as far as this user may know. Blocks
+/// for half a second before it does.
 /// `but_litestream`: a daemon that was stopped may keep the file open.
 pub(super) fn refuse_in_use(
     target: &Path,
@@ -240,12 +245,24 @@ pub(super) fn refuse_in_use(
     if even_if_in_use {
         return Ok(());
     }
-    let mut holders = daemon::holders(target).into_iter();
-    match holders.find(|holder| !(but_litestream && holder.is_litestream())) {
+    match holder(target, but_litestream, FORKED) {
         None => Ok(()),
         Some(Holder { name, pid }) => {
             Err(busy(target, format!("{name} (process {pid}) has it open")))
         }
+    }
+}
+
+/// One that still has it open when `patience` is over.
+fn holder(target: &Path, but_litestream: bool, patience: Duration) -> Option<Holder> {
+    let until = Instant::now() + patience;
+    loop {
+        let mut holders = daemon::holders(target).into_iter();
+        let found = holders.find(|holder| !(but_litestream && holder.is_litestream()))?;
+        if Instant::now() > until {
+            return Some(found);
+        }
+        std::thread::sleep(Duration::from_millis(20));
     }
 }
 
@@ -350,3 +367,26 @@ pub(super) fn point(number: u32) {
 
 #[cfg(not(debug_assertions))]
 pub(super) fn point(_number: u32) {}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_has_it_open_for_a_moment_only_is_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let target = std::fs::canonicalize(folder.path()).unwrap().join("db.sqlite3");
+        std::fs::write(&target, "content").unwrap();
+        let mut user = std::process::Command::new("cat")
+            .stdin(std::process::Stdio::piped())
+            .stderr(File::open(&target).unwrap())
+            .spawn()
+            .unwrap();
+        let found = holder(&target, false, Duration::ZERO).unwrap();
+        assert_eq!(found.pid, user.id());
+        let waiting = std::thread::spawn(move || holder(&target, false, Duration::from_secs(60)));
+        drop(user.stdin.take());
+        user.wait().unwrap();
+        assert_eq!(waiting.join().unwrap(), None);
+    }
+}

@@ -37,6 +37,16 @@ impl Host for State {
         Ok(reach::reach(&self.call.context, &database, timeout).await?)
     }
 
+    async fn check_daemon(
+        &mut self,
+        handle: Resource<Database>,
+        timeout: u64,
+    ) -> Result<(), Failure> {
+        let database = self.table.get(&handle)?.0.clone();
+        let timeout = self.call.patience.min(Duration::from_millis(timeout));
+        Ok(sync::refuse_stopped(&self.call.context, &database, timeout).await?)
+    }
+
     async fn keep(&mut self, handle: Resource<RestoredCopy>) -> Result<String, Failure> {
         self.call.plugin.grants.require("litestream:restore")?;
         let copy = self.table.get(&handle)?.0.clone();

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 /// `path` with more behind its last letter.
-pub(super) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+pub(crate) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);
     name.into()
