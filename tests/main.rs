@@ -7,6 +7,7 @@ mod bad_input;
 mod builtin;
 mod config;
 mod faults;
+mod gaps;
 mod passthrough;
 mod pipelines;
 mod plugins;

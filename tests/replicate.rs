@@ -6,6 +6,7 @@ use std::process::{Child, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 
+use crate::gaps::behind_a_gap;
 use crate::support::{PROJECT, Run, Sandbox, litestream, wait_until};
 
 /// A running `lsrun replicate`. Dropped, it is killed.
@@ -148,6 +149,20 @@ fn verify_and_the_daemon_commands_find_the_daemon() {
     daemon.end().expect(0);
     assert!(sandbox.names("run").is_empty());
     sandbox.assert_clean();
+}
+
+#[test]
+fn a_daemon_begins_with_what_was_written_while_none_ran() {
+    let (sandbox, _user) = behind_a_gap();
+    let daemon = Replicate::start(&sandbox, &[]);
+    socket_is_there(&sandbox);
+    lsrun(&sandbox, &["verify"]).expect(0);
+    daemon.signal(Signal::TERM);
+    daemon.end().expect(0).says(&["whole snapshot"]);
+    let daemon = Replicate::start(&sandbox, &[]);
+    socket_is_there(&sandbox);
+    daemon.signal(Signal::TERM);
+    daemon.end().expect(0).says_not("whole snapshot");
 }
 
 #[test]

@@ -22,6 +22,7 @@ use crate::litestream::daemon::{self, Control};
 use crate::litestream::feature::{self, Feature};
 use crate::litestream::line::{Line, Verb, is_url};
 use crate::litestream::runtime::{self, Runtime};
+use crate::litestream::sync;
 use crate::project::Database;
 use crate::stop::Signal;
 
@@ -46,6 +47,10 @@ pub(super) async fn run(context: &Arc<Context>, verb: &Verb, words: &[OsString])
         || line.has("help")
         || line.positionals.iter().any(|word| is_url(word));
     if line.has("once") || (by_hand && line.rest.is_empty() && !line.has("exec")) {
+        let _until_it_ends = match by_hand || line.has("force-snapshot") {
+            true => sync::Holds::default(),
+            false => sync::close_gaps(context, &context.project.databases()?).await?,
+        };
         return passthrough::verb(context, verb, words).await;
     }
     passthrough::check_version(context, verb.name, verb.since, &line).await?;
@@ -79,6 +84,10 @@ pub(super) async fn run(context: &Arc<Context>, verb: &Verb, words: &[OsString])
             return Ok(exit.code());
         }
     }
+    let holds = match by_hand {
+        true => sync::Holds::default(),
+        false => sync::close_gaps(context, &databases).await?,
+    };
     let has_socket = feature::require(version, Feature::Socket).is_ok();
     let runtime = match config {
         Some(config) if config.socket().is_none() && has_socket => Some(Runtime::create(context)?),
@@ -106,7 +115,9 @@ pub(super) async fn run(context: &Arc<Context>, verb: &Verb, words: &[OsString])
         limit,
         can_sync: feature::require(version, Feature::Sync).is_ok(),
     };
+    let held = tokio::spawn(holds.until_seen(supervisor.socket.clone()));
     let code = supervisor.run(&arguments, file.as_ref(), application).await;
+    held.abort();
     drop((file, runtime));
     code
 }

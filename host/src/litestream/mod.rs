@@ -6,6 +6,7 @@ pub mod child;
 pub mod daemon;
 mod download;
 pub mod feature;
+mod gap;
 pub mod line;
 pub mod moment;
 mod pins;

@@ -328,6 +328,11 @@ fn prepare(
     if log_was_there {
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
     }
+    if access == Access::Write {
+        // A reader that begins behind a commit of this connection keeps the log from being
+        // started anew, which it does not when the log is checkpointed at once.
+        connection.pragma_update(None, "wal_autocheckpoint", 0)?;
+    }
     connection.set_limit(Limit::SQLITE_LIMIT_LENGTH, MAX_VALUE)?;
     connection.set_limit(Limit::SQLITE_LIMIT_SQL_LENGTH, MAX_SQL)?;
     connection.set_limit(Limit::SQLITE_LIMIT_ATTACHED, 0)?;

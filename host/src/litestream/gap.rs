@@ -1,0 +1,391 @@
+//! Finds out whether litestream, when it starts, would go on at a wrong place of
+//! the write-ahead log and leave out of the backup what was written while nothing
+//! replicated the database.
+//!
+//! Litestream 0.5.17 remembers with each transaction where in the log it was. Where
+//! an application has meanwhile checkpointed the log and started it anew, it
+//! takes the remembered frame, as long as that is still there, for a proof that it
+//! has read all, and goes on at the start of the log: what was behind that frame is
+//! in no file of the replica, and no check of the restored copy sees it. Seen with
+//! `replicate -once` and with daemons; a whole snapshot (`-force-snapshot`) mends it.
+//!
+//! Formats: the log's is that of <https://www.sqlite.org/fileformat2.html#walformat>;
+//! of the 100 bytes of an LTX file's header, the place in the log is at 48, in
+//! big-endian numbers: offset and size (8 bytes each), two salts (4 bytes each).
+
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::time::Duration;
+
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, OpenFlags};
+
+use crate::litestream::sync::{last_transaction, transaction};
+use crate::litestream::txid::Txid;
+use crate::suffix::with_suffix;
+
+const LOG_HEADER: u64 = 32;
+const FRAME_HEADER: u64 = 24;
+
+/// What makes a log another one than before.
+type Salts = [u32; 2];
+
+/// Where litestream was in the log after its last transaction.
+struct Place {
+    /// The end of what it had read, in bytes.
+    end: u64,
+    salts: Salts,
+}
+
+/// What a litestream that starts now will do.
+pub(super) enum Outlook {
+    /// Begin with a snapshot, whatever others do.
+    Snapshot,
+    /// Go on in this log, behind this transaction, with all that was written.
+    GoOn(Salts, Txid),
+    /// Leave something out.
+    Gap,
+}
+
+impl Outlook {
+    /// For `database`, whose state litestream keeps in `state`. What cannot be read is
+    /// litestream's to complain about.
+    #[must_use]
+    pub(super) fn of(database: &Path, state: &Path) -> Self {
+        let Some((txid, file)) = last_transaction(state) else { return Self::Snapshot };
+        let log = Log::open(&with_suffix(database, "-wal"));
+        let (Some(place), Some(log)) = (Place::of(&file), log) else { return Self::Snapshot };
+        if log.salts == place.salts {
+            return Self::GoOn(log.salts, txid);
+        }
+        let remembered = place.end.checked_sub(log.frame).and_then(|at| log.salts_of_frame(at));
+        if remembered != Some(place.salts) {
+            return Self::Snapshot;
+        }
+        // Only the very next log, behind a frame that was the last one, has all the rest.
+        let next = place.salts[0].wrapping_add(1) == log.salts[0];
+        if next && log.salts_of_frame(place.end) != Some(place.salts) {
+            return Self::GoOn(log.salts, txid);
+        }
+        Self::Gap
+    }
+
+    #[must_use]
+    pub(super) fn is_gap(&self) -> bool {
+        matches!(self, Self::Gap)
+    }
+
+    /// Whether the log was started anew before litestream came, behind this look: it
+    /// has read another one than this.
+    #[must_use]
+    pub(super) fn was_overtaken(&self, state: &Path) -> bool {
+        let Self::GoOn(salts, txid) = self else { return false };
+        transaction(state, Txid(txid.0 + 1))
+            .and_then(|file| Place::of(&file))
+            .is_some_and(|place| place.salts != *salts)
+    }
+}
+
+/// Keeps the log from being started anew while it lives; everybody can read and write.
+pub(super) struct Hold {
+    _reader: Connection,
+}
+
+impl Hold {
+    /// Blocks. None where the database is too busy, not one that litestream knows, or
+    /// has no log.
+    ///
+    /// A reader of a log that is wholly in the database holds nothing. So the log gets
+    /// one more frame: litestream's own tables are there for that.
+    #[must_use]
+    pub(super) fn take(database: &Path) -> Option<Self> {
+        const FRAME: &str = "INSERT INTO _litestream_seq (id, seq) VALUES (1, 1) \
+            ON CONFLICT (id) DO UPDATE SET seq = seq + 1";
+        const ATTEMPTS: usize = 5;
+        let (writer, reader) = (Self::open(database).ok()?, Self::open(database).ok()?);
+        let version = || -> rusqlite::Result<i64> {
+            writer.pragma_query_value(None, "data_version", |row| row.get(0))
+        };
+        let attempt = || -> rusqlite::Result<bool> {
+            writer.execute_batch(&format!("BEGIN IMMEDIATE; {FRAME}"))?;
+            let before = version()?;
+            // Whoever checkpoints does it behind a commit of its own.
+            writer.execute_batch("COMMIT; BEGIN IMMEDIATE")?;
+            let alone = version()? == before;
+            if alone {
+                reader.execute_batch("BEGIN; SELECT count(*) FROM sqlite_schema")?;
+            }
+            writer.execute_batch("ROLLBACK")?;
+            Ok(alone)
+        };
+        for _ in 0..ATTEMPTS {
+            match attempt() {
+                Ok(true) => return Some(Self { _reader: reader }),
+                Ok(false) => {}
+                Err(_busy) => {
+                    let _none = writer.execute_batch("ROLLBACK");
+                }
+            }
+        }
+        None
+    }
+
+    fn open(database: &Path) -> rusqlite::Result<Connection> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(database, flags)?;
+        connection.busy_timeout(Duration::from_secs(1))?;
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+        connection.pragma_update(None, "wal_autocheckpoint", 0)?;
+        // A frame that is lost with the power held nothing then either.
+        connection.pragma_update(None, "synchronous", "NORMAL")?;
+        let mode: String = connection.pragma_query_value(None, "journal_mode", |row| row.get(0))?;
+        if mode == "wal" { Ok(connection) } else { Err(rusqlite::Error::InvalidQuery) }
+    }
+}
+
+impl Place {
+    fn of(ltx: &Path) -> Option<Self> {
+        let mut header = [0; 72];
+        File::open(ltx).ok()?.read_exact_at(&mut header, 0).ok()?;
+        let (magic, place) = (header.get(..4)?, header.get(48..)?);
+        if magic != b"LTX1" {
+            return None;
+        }
+        let number = |at: usize| Some(u64::from_be_bytes(place.get(at..at + 8)?.try_into().ok()?));
+        Some(Self { end: number(0)?.checked_add(number(8)?)?, salts: salts(place.get(16..)?)? })
+    }
+}
+
+/// The log as it is now.
+struct Log {
+    file: File,
+    salts: Salts,
+    /// The size of a frame, in bytes.
+    frame: u64,
+}
+
+impl Log {
+    fn open(path: &Path) -> Option<Self> {
+        let file = File::open(path).ok()?;
+        let mut header = [0; LOG_HEADER as usize];
+        file.read_exact_at(&mut header, 0).ok()?;
+        let page = u32::from_be_bytes(header.get(8..12)?.try_into().ok()?);
+        let salts = salts(header.get(16..)?)?;
+        Some(Self { file, salts, frame: FRAME_HEADER + u64::from(page) })
+    }
+
+    /// None where no frame is.
+    fn salts_of_frame(&self, at: u64) -> Option<Salts> {
+        let mut header = [0; FRAME_HEADER as usize];
+        self.file.read_exact_at(&mut header, at).ok()?;
+        salts(header.get(8..)?)
+    }
+}
+
+fn salts(bytes: &[u8]) -> Option<Salts> {
+    let number = |at: usize| Some(u32::from_be_bytes(bytes.get(at..at + 4)?.try_into().ok()?));
+    Some([number(0)?, number(4)?])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A database in WAL mode that nobody checkpoints by himself, and the folder of
+    /// a litestream's state.
+    struct Case {
+        folder: tempfile::TempDir,
+        user: Connection,
+    }
+
+    impl Case {
+        fn new() -> Self {
+            let folder = tempfile::tempdir().unwrap();
+            let user = Connection::open(folder.path().join("db")).unwrap();
+            user.execute_batch(
+                "PRAGMA journal_mode = wal; PRAGMA wal_autocheckpoint = 0; CREATE TABLE t (x)",
+            )
+            .unwrap();
+            let case = Self { folder, user };
+            case.write(20);
+            case
+        }
+
+        /// So many transactions.
+        fn write(&self, times: usize) {
+            for _ in 0..times {
+                self.user.execute("INSERT INTO t VALUES (1)", []).unwrap();
+            }
+        }
+
+        /// Behind it the next write starts the log anew.
+        fn checkpoint(&self) {
+            let all: bool = self
+                .user
+                .query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| {
+                    Ok(row.get::<_, i64>(1)? == row.get::<_, i64>(2)?)
+                })
+                .unwrap();
+            assert!(all);
+        }
+
+        fn log(&self) -> std::path::PathBuf {
+            self.folder.path().join("db-wal")
+        }
+
+        /// What litestream leaves when it has read the log as it is.
+        fn replicate(&self) {
+            self.replicate_as(1);
+        }
+
+        fn replicate_as(&self, txid: u64) {
+            let log = std::fs::read(self.log()).unwrap();
+            // Behind the last frame of this log may be those of an earlier one.
+            let frames = log[32..].chunks_exact(24 + 4096);
+            let read = frames.take_while(|frame| frame[8..16] == log[16..24]).count();
+            let mut header = vec![0; 100];
+            header[..4].copy_from_slice(b"LTX1");
+            header[48..56].copy_from_slice(&32_u64.to_be_bytes());
+            header[56..64].copy_from_slice(&(read as u64 * (24 + 4096)).to_be_bytes());
+            header[64..72].copy_from_slice(&log[16..24]);
+            let level = self.folder.path().join("state/ltx/0");
+            std::fs::create_dir_all(&level).unwrap();
+            let name = Txid(txid);
+            std::fs::write(level.join(format!("{name}-{name}.ltx")), header).unwrap();
+        }
+
+        fn has_gap(&self) -> bool {
+            self.outlook().is_gap()
+        }
+
+        fn outlook(&self) -> Outlook {
+            Outlook::of(&self.folder.path().join("db"), &self.state())
+        }
+
+        fn state(&self) -> std::path::PathBuf {
+            self.folder.path().join("state")
+        }
+    }
+
+    #[test]
+    fn what_is_appended_is_no_gap() {
+        let case = Case::new();
+        assert!(!case.has_gap(), "nothing was ever replicated");
+        case.replicate();
+        assert!(!case.has_gap());
+        case.write(3);
+        assert!(!case.has_gap());
+        case.checkpoint();
+        assert!(!case.has_gap());
+    }
+
+    #[test]
+    fn a_log_that_was_read_to_its_end_and_starts_anew_is_no_gap() {
+        let case = Case::new();
+        case.replicate();
+        case.checkpoint();
+        case.write(3);
+        assert!(!case.has_gap());
+        // And once more.
+        case.replicate();
+        case.checkpoint();
+        case.write(1);
+        assert!(!case.has_gap());
+    }
+
+    #[test]
+    fn what_was_written_before_the_log_started_anew_is_one() {
+        let case = Case::new();
+        case.replicate();
+        case.write(1);
+        case.checkpoint();
+        case.write(3);
+        assert!(case.has_gap());
+        case.replicate();
+        assert!(!case.has_gap());
+    }
+
+    #[test]
+    fn a_log_that_came_and_went_unseen_is_one() {
+        let case = Case::new();
+        case.replicate();
+        case.checkpoint();
+        case.write(3);
+        case.checkpoint();
+        case.write(1);
+        assert!(case.has_gap());
+    }
+
+    #[test]
+    fn what_litestream_sees_itself_is_none() {
+        let overwritten = Case::new();
+        overwritten.replicate();
+        overwritten.write(1);
+        overwritten.checkpoint();
+        overwritten.write(40);
+        assert!(!overwritten.has_gap());
+        let shorter = Case::new();
+        shorter.replicate();
+        shorter.write(1);
+        shorter.user.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_row| Ok(())).unwrap();
+        assert!(!shorter.has_gap(), "the log is empty");
+        shorter.write(1);
+        assert!(!shorter.has_gap());
+    }
+
+    #[test]
+    fn a_log_that_starts_anew_behind_the_look_is_found_out() {
+        let case = Case::new();
+        case.replicate();
+        case.write(1);
+        let outlook = case.outlook();
+        assert!(!outlook.is_gap());
+        assert!(!outlook.was_overtaken(&case.state()), "nothing was read");
+        case.replicate_as(2);
+        assert!(!outlook.was_overtaken(&case.state()));
+        let outlook = case.outlook();
+        case.write(1);
+        case.checkpoint();
+        case.write(1);
+        case.replicate_as(3);
+        assert!(outlook.was_overtaken(&case.state()));
+    }
+
+    #[test]
+    fn a_log_that_is_held_does_not_start_anew() {
+        let case = Case::new();
+        let database = case.folder.path().join("db");
+        assert!(Hold::take(&database).is_none(), "litestream does not know it");
+        case.user
+            .execute_batch("CREATE TABLE _litestream_seq (id INTEGER PRIMARY KEY, seq INTEGER)")
+            .unwrap();
+        case.checkpoint();
+        let salts = || Log::open(&case.log()).unwrap().salts;
+        let hold = Hold::take(&database).unwrap();
+        let before = salts();
+        for _ in 0..3 {
+            case.write(1);
+            case.user.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_row| Ok(())).unwrap();
+        }
+        assert_eq!(salts(), before);
+        drop(hold);
+        case.checkpoint();
+        case.write(1);
+        assert_ne!(salts(), before);
+    }
+
+    #[test]
+    fn what_is_no_ltx_file_or_no_log_is_none() {
+        let case = Case::new();
+        case.replicate();
+        case.write(1);
+        case.checkpoint();
+        case.write(3);
+        std::fs::write(case.log(), "short").unwrap();
+        assert!(!case.has_gap());
+        let file = "state/ltx/0/0000000000000001-0000000000000001.ltx";
+        std::fs::write(case.folder.path().join(file), "short").unwrap();
+        assert!(!case.has_gap());
+    }
+}

@@ -1,0 +1,106 @@
+//! A database that is written while nothing replicates it, and whose log is started
+//! anew before litestream comes back.
+
+use std::process::Command;
+
+use crate::support::{PROJECT, Run, Sandbox, litestream};
+
+const UNSEEN: &str = "SELECT balance FROM accounts";
+
+/// An application that stays, beside a backup with a gap to come: it has written
+/// what nobody has replicated, and the log is started anew.
+pub(crate) fn behind_a_gap() -> (Sandbox, rusqlite::Connection) {
+    let sandbox = Sandbox::new();
+    sandbox.sql(
+        "db.sqlite3",
+        "CREATE TABLE accounts (balance INTEGER); INSERT INTO accounts VALUES (1)",
+    );
+    let user = rusqlite::Connection::open(sandbox.path("db.sqlite3")).unwrap();
+    user.pragma_update(None, "wal_autocheckpoint", 0).unwrap();
+    let insert = |name: &str| {
+        user.execute("INSERT INTO users (name) VALUES (?)", [name]).unwrap();
+    };
+    for _ in 0..30 {
+        insert("replicated");
+    }
+    sandbox.lsrun(&["replicate", "-once"]).expect(0).says_not("whole snapshot");
+    user.execute("UPDATE accounts SET balance = 7", []).unwrap();
+    let all: bool = user
+        .query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| {
+            Ok(row.get::<_, i64>(1)? == row.get::<_, i64>(2)?)
+        })
+        .unwrap();
+    assert!(all);
+    insert("seen");
+    (sandbox, user)
+}
+
+#[track_caller]
+fn has_all(sandbox: &Sandbox) {
+    sandbox.lsrun(&["restore", "-o", "copy.sqlite3", "default"]).expect(0);
+    assert_eq!(sandbox.integer("copy.sqlite3", UNSEEN), 7);
+    sandbox.lsrun(&["verify"]).expect(0).says_not("whole snapshot");
+}
+
+/// What all of this is for. When this fails, litestream is mended, and `gap.rs` can go
+/// once no older one is supported.
+#[test]
+fn litestream_leaves_out_what_it_did_not_see() {
+    let (sandbox, _user) = behind_a_gap();
+    let config = sandbox.lsrun(&["config"]).expect(0).stdout;
+    sandbox.write("litestream.yml", &config);
+    let run: Run = Command::new(litestream())
+        .args(["replicate", "-once", "-config"])
+        .arg(sandbox.path("litestream.yml"))
+        .current_dir(sandbox.path(""))
+        .output()
+        .unwrap()
+        .into();
+    run.expect(0);
+    sandbox.lsrun(&["restore", "-o", "copy.sqlite3", "default"]).expect(0);
+    assert_eq!(sandbox.integer("copy.sqlite3", UNSEEN), 1);
+    let seen = "SELECT count(*) FROM users WHERE name = 'seen'";
+    assert_eq!(sandbox.integer("copy.sqlite3", seen), 1);
+    // And it is found out.
+    sandbox.lsrun(&["verify"]).expect(10);
+}
+
+#[test]
+fn verify_closes_the_gap() {
+    let (sandbox, _user) = behind_a_gap();
+    sandbox.lsrun(&["verify"]).expect(0).says(&["whole snapshot"]);
+    has_all(&sandbox);
+}
+
+#[test]
+fn replicate_once_closes_the_gap() {
+    let (sandbox, _user) = behind_a_gap();
+    sandbox.lsrun(&["replicate", "-once"]).expect(0).says(&["whole snapshot"]);
+    has_all(&sandbox);
+}
+
+#[test]
+fn a_gap_that_cannot_be_closed_is_told() {
+    let (sandbox, _user) = behind_a_gap();
+    std::fs::rename(sandbox.path("replica"), sandbox.path("away")).unwrap();
+    sandbox.write("replica", "no folder");
+    let run = sandbox.lsrun(&["replicate", "-once"]);
+    assert_ne!(run.code, 0, "{run:?}");
+    run.says(&["lacks what was written", "lsrun replicate -once -force-snapshot"]);
+    std::fs::remove_file(sandbox.path("replica")).unwrap();
+    std::fs::rename(sandbox.path("away"), sandbox.path("replica")).unwrap();
+    sandbox.lsrun(&["replicate", "-once", "-force-snapshot"]).expect(0);
+    has_all(&sandbox);
+}
+
+#[test]
+fn every_database_has_its_own() {
+    let (sandbox, _user) = behind_a_gap();
+    sandbox.sql("other.sqlite3", "PRAGMA journal_mode = wal; CREATE TABLE t (x)");
+    let project = PROJECT.replace("litestream:", "  other: other.sqlite3\nlitestream:");
+    let entry = "  - {path: other, replica: {type: file, path: others}}\n";
+    sandbox.write("lsrun.yml", &format!("{project}{entry}"));
+    sandbox.lsrun(&["replicate", "-once"]).expect(0).says(&["default was written"]);
+    assert_eq!(sandbox.names("replica/ltx").len(), 2);
+    assert_eq!(sandbox.names("others/ltx").len(), 1);
+}
