@@ -81,17 +81,22 @@ fn asked_daemon(sandbox: &Sandbox) -> Daemon {
     daemon
 }
 
-/// A verified backup of several transactions, whose daemon runs on. There is one way
-/// to restore it: what a daemon makes of the first transactions, as soon as it has
-/// started, is taken away.
-fn replicated() -> (Sandbox, Daemon) {
-    let sandbox = Sandbox::new();
-    let daemon = asked_daemon(&sandbox);
+/// There is one way to restore the backup: what a daemon makes of the first
+/// transactions, as soon as it has started, is taken away.
+fn one_way(sandbox: &Sandbox) {
     for level in ["replica/ltx/1", "replica/ltx/9"] {
         let made = || sandbox.names(level).into_iter().find(|name| name.ends_with(".ltx"));
         wait_until("the daemon has compacted", || made().is_some());
         std::fs::remove_file(sandbox.path(level).join(made().unwrap())).unwrap();
     }
+}
+
+/// A verified backup of several transactions, whose daemon runs on, with
+/// [`one_way`] to restore it.
+fn replicated() -> (Sandbox, Daemon) {
+    let sandbox = Sandbox::new();
+    let daemon = asked_daemon(&sandbox);
+    one_way(&sandbox);
     for name in ["fay", "gil", "hal"] {
         let before = files(&sandbox).len();
         sandbox.sql("db.sqlite3", &format!("INSERT INTO users (name) VALUES ('{name}')"));
@@ -486,6 +491,19 @@ fn several_at_once_without_a_daemon() {
 }
 
 #[test]
+fn while_another_one_replicates_without_a_daemon() {
+    let sandbox = Sandbox::new();
+    verify(&sandbox, 0, &[]);
+    let other = std::fs::File::open(sandbox.path(".db.sqlite3-litestream")).unwrap();
+    other.lock().unwrap();
+    let json = verify(&sandbox, 11, &["--timeout", "1s"]);
+    let message = check(&json, "sync")["message"].as_str().unwrap();
+    assert!(message.contains("another lsrun replicates default"), "{message}");
+    drop(other);
+    verify(&sandbox, 0, &[]);
+}
+
+#[test]
 fn several_at_once_with_a_daemon() {
     let (sandbox, _daemon) = replicated();
     at_once(&sandbox);
@@ -778,6 +796,7 @@ fn an_assertion_and_a_plugin_are_chosen_by_name() {
 fn read_only_writes_nothing() {
     let sandbox = Sandbox::new();
     let daemon = asked_daemon(&sandbox);
+    one_way(&sandbox);
     let table = "SELECT count(*) FROM sqlite_schema WHERE name = '_litestream_verification'";
     let json = verify(&sandbox, 0, &["--read-only"]);
     assert_eq!(json["databases"][0]["replication"]["method"], "socket");

@@ -365,20 +365,40 @@ fn a_url_is_restored_without_a_project() {
     assert_eq!(sandbox.integer("copy.sqlite3", USERS), 3);
 }
 
-#[test]
-fn a_daemon_whose_storage_never_answers_is_given_up() {
+/// `asked_first`: by lsrun, before it has looked at the database by itself.
+fn is_given_up(asked_first: bool, words: &[&str]) {
     let (sandbox, silent) = (Sandbox::new(), Silent::start());
     let (socket, lines) = Daemon::socket(&sandbox);
     sandbox.write("lsrun.yml", &project(&silent.endpoint(), BUCKET, &lines));
-    let _daemon =
-        Daemon::run(&sandbox, &daemons(&sandbox, &silent.endpoint(), &lines), || socket.exists());
+    let mut config = daemons(&sandbox, &silent.endpoint(), &lines);
+    if asked_first {
+        config = config.replace("monitor-interval: 100ms", "monitor-interval: 1h");
+    }
+    let _daemon = Daemon::run(&sandbox, &config, || socket.exists());
+    if !asked_first {
+        wait_until("the daemon says nothing any more", || {
+            with_keys(&sandbox, "LITESTREAM", SECRET, &["list", "-timeout", "1"]).code != 0
+        });
+    }
     let started = Instant::now();
     with_keys(&sandbox, "LITESTREAM", SECRET, &["verify", "--timeout", "3s"])
         .expect(11)
-        .says(&["the litestream daemon cannot replicate", "deadline exceeded"]);
+        .says(words)
+        .says(&["look at the daemon's log; its replica may not answer"]);
     assert!(started.elapsed() < Duration::from_secs(20), "it took {:?}", started.elapsed());
     assert!(socket.exists(), "the daemon keeps its socket");
     sandbox.assert_clean();
+}
+
+#[test]
+fn a_daemon_whose_storage_never_answers_is_given_up() {
+    is_given_up(true, &["the litestream daemon cannot replicate", "deadline exceeded"]);
+}
+
+/// It does not even say that its time is over.
+#[test]
+fn a_daemon_that_waits_for_its_storage_is_given_up() {
+    is_given_up(false, &["the litestream daemon does not answer in time"]);
 }
 
 #[cfg(target_os = "linux")]

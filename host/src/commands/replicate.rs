@@ -21,8 +21,8 @@ use crate::litestream::child::{self, ConfigFile};
 use crate::litestream::daemon::{self, Control};
 use crate::litestream::feature::{self, Feature};
 use crate::litestream::line::{Line, Verb, is_url};
+use crate::litestream::once;
 use crate::litestream::runtime::{self, Runtime};
-use crate::litestream::sync;
 use crate::project::Database;
 use crate::stop::Signal;
 
@@ -48,8 +48,8 @@ pub(super) async fn run(context: &Arc<Context>, verb: &Verb, words: &[OsString])
         || line.positionals.iter().any(|word| is_url(word));
     if line.has("once") || (by_hand && line.rest.is_empty() && !line.has("exec")) {
         let _until_it_ends = match by_hand || line.has("force-snapshot") {
-            true => sync::Holds::default(),
-            false => sync::close_gaps(context, &context.project.databases()?).await?,
+            true => once::Holds::default(),
+            false => once::close_gaps(context, &context.project.databases()?).await?,
         };
         return passthrough::verb(context, verb, words).await;
     }
@@ -85,8 +85,8 @@ pub(super) async fn run(context: &Arc<Context>, verb: &Verb, words: &[OsString])
         }
     }
     let holds = match by_hand {
-        true => sync::Holds::default(),
-        false => sync::close_gaps(context, &databases).await?,
+        true => once::Holds::default(),
+        false => once::close_gaps(context, &databases).await?,
     };
     let has_socket = feature::require(version, Feature::Socket).is_ok();
     let runtime = match config {

@@ -240,18 +240,26 @@ impl Output {
             Some(code) => format!("litestream ended with code {code} and said nothing"),
             None => "litestream was killed by a signal".to_owned(),
         };
-        let reason = last_problem(&self.stderr).or_else(|| last_problem(&self.stdout));
+        let said = [&self.stderr, &self.stdout].into_iter();
+        let reason = said.clone().find_map(|text| last_problem(text)).or_else(|| {
+            let mut lines = said.flat_map(|text| text.lines().rev());
+            lines.find(|line| !line.trim().is_empty()).map(str::to_owned)
+        });
         Error::new(Exit::Litestream, format!("litestream cannot {what}"))
             .cause(reason.unwrap_or(ended))
     }
 }
 
-/// The line of litestream's output that says what is wrong: its `Error:` line,
-/// else the last one logged as an error.
+/// The line of litestream's output that says what is wrong: its `Error:` line, or
+/// that of Go's runtime when it crashed, else the last one logged as an error.
 fn last_problem(output: &str) -> Option<String> {
     let problem = output.lines().rev().find_map(|line| line.trim().strip_prefix("Error: "));
     if let Some(problem) = problem {
         return Some(problem.to_owned());
+    }
+    let crashed = |line: &&str| line.starts_with("panic: ") || line.starts_with("fatal error: ");
+    if let Some(crash) = output.lines().find(crashed) {
+        return Some(crash.to_owned());
     }
     let line = output.lines().rev().find(|line| line.contains("level=ERROR"))?;
     let text = line.split_once("msg=").map_or(line, |(_, rest)| rest);
@@ -305,6 +313,13 @@ mod tests {
         let log = "time=x level=ERROR msg=\"sync error\" error=\"boom\"\n";
         assert_eq!(last_problem(log).as_deref(), Some("sync error\" error=\"boom"));
         assert_eq!(last_problem("fine\n"), None);
+        let crash = "time=x level=ERROR msg=late\npanic: index out of range\n\ngoroutine 1:\n";
+        assert_eq!(last_problem(crash).as_deref(), Some("panic: index out of range"));
+        let output =
+            |stderr: &str| Output { stdout: String::new(), stderr: stderr.into(), code: Some(2) };
+        let cause = |stderr: &str| output(stderr).failure("restore").one_line();
+        assert!(cause("usage: x\nmore\n\n").contains("more"));
+        assert!(cause("\n").contains("said nothing"));
     }
 
     #[test]

@@ -19,6 +19,8 @@ use crate::suffix::with_suffix;
 /// How long a daemon may take to say that its time is over.
 const ANSWER: Duration = Duration::from_millis(1500);
 
+const LOOK_AT_ITS_LOG: &str = "look at the daemon's log; its replica may not answer";
+
 /// A daemon's control socket.
 #[derive(Debug, Clone)]
 pub struct Control {
@@ -165,10 +167,7 @@ impl Control {
         let all = Duration::from_secs(seconds) + ANSWER;
         match tokio::time::timeout(all, self.post("/sync", body.to_string())).await {
             Ok(answer) => answer,
-            Err(_late) => Err(Error::inconclusive("the litestream daemon does not answer in time")
-                .code("timeout")
-                .cause(format!("control socket {}", self.socket.display()))
-                .into()),
+            Err(_late) => Err(self.late().into()),
         }
     }
 
@@ -193,11 +192,16 @@ impl Control {
         let body = serde_json::json!({ "path": database, "timeout": timeout.as_secs() });
         match tokio::time::timeout(timeout * 2, self.post(path, body.to_string())).await {
             Ok(answer) => answer,
-            Err(_late) => Err(Error::inconclusive("the litestream daemon does not answer in time")
-                .code("timeout")
-                .cause(format!("control socket {}", self.socket.display()))
-                .into()),
+            Err(_late) => Err(self.late().into()),
         }
+    }
+
+    /// Litestream 0.5.17 keeps no deadline while it waits for its replica.
+    fn late(&self) -> Error {
+        Error::inconclusive("the litestream daemon does not answer in time")
+            .code("timeout")
+            .cause(format!("control socket {}", self.socket.display()))
+            .hint(LOOK_AT_ITS_LOG)
     }
 
     async fn post<T: for<'de> Deserialize<'de>>(
@@ -240,7 +244,7 @@ impl Control {
             return Err(Error::inconclusive("the litestream daemon cannot replicate")
                 .code(if late { "timeout" } else { "litestream" })
                 .cause(reason)
-                .hint("look at the daemon's log; its replica may not answer")
+                .hint(LOOK_AT_ITS_LOG)
                 .into());
         }
         serde_json::from_slice(&text).map_err(|error| {

@@ -21,7 +21,7 @@ use std::time::Duration;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
-use crate::litestream::sync::{last_transaction, transaction};
+use crate::litestream::ltx::{last_transaction, transaction};
 use crate::litestream::txid::Txid;
 use crate::suffix::with_suffix;
 

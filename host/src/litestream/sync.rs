@@ -3,7 +3,6 @@
 //! replicating once where none runs. Nothing sleeps a fixed time.
 
 use std::ffi::OsStr;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -11,10 +10,9 @@ use crate::config::Purpose;
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::litestream::child::{self, Limit, Output};
-use crate::litestream::daemon::{self, Control};
-use crate::litestream::feature::{self, Feature};
-use crate::litestream::gap::{Hold, Outlook};
-use crate::litestream::reach;
+use crate::litestream::daemon;
+use crate::litestream::ltx::local_txid;
+use crate::litestream::once;
 use crate::litestream::runtime;
 use crate::litestream::txid::Txid;
 use crate::project::Database;
@@ -80,7 +78,8 @@ pub async fn sync(context: Arc<Context>, wanted: Wanted, deadline: Instant) -> R
     } else if read_only {
         Ok(Synced { method: NONE, certain: false, txid: None, lag: Duration::ZERO })
     } else {
-        once(&context, &database, started, deadline).await
+        let txid = once::replicate(&context, &database, deadline).await?;
+        Ok(Synced { method: "once", certain: true, txid, lag: started.elapsed() })
     }
 }
 
@@ -100,132 +99,6 @@ pub async fn refuse_stopped(
         }
     }
     Ok(())
-}
-
-async fn once(
-    context: &Context,
-    database: &Database,
-    started: Instant,
-    deadline: Instant,
-) -> Result<Synced> {
-    let state = context.config()?.meta_path(database);
-    let outlook = Outlook::of(&database.path, &state);
-    replicate_once(context, database, outlook.is_gap(), deadline).await?;
-    if outlook.was_overtaken(&state) {
-        replicate_once(context, database, true, deadline).await?;
-    }
-    Ok(Synced { method: "once", certain: true, txid: local_txid(&state), lag: started.elapsed() })
-}
-
-/// `replicate -once` of one database; with a `whole` snapshot behind a gap.
-async fn replicate_once(
-    context: &Context,
-    database: &Database,
-    whole: bool,
-    deadline: Instant,
-) -> Result<()> {
-    feature::require(&context.binary().await?.version, Feature::Once)?;
-    let purpose = Purpose::Once { database: database.path.clone() };
-    let private = context.config()?.for_child(&purpose, &context.environment)?;
-    let mut arguments = vec![OsStr::new("replicate"), OsStr::new("-once")];
-    if whole {
-        context.terminal.note(&format!(
-            "{} was written and its log started anew while nothing replicated it: litestream would leave that out, so a whole snapshot goes to the replica",
-            database.name()
-        ));
-        arguments.push(OsStr::new("-force-snapshot"));
-    }
-    let output = child::capture(context, &arguments, Some(private), Limit::At(deadline)).await?;
-    if output.code != Some(0) {
-        return Err(explain(&output, &format!("replicate {}", database.name())));
-    }
-    Ok(())
-}
-
-/// Keeps the logs of databases as they are until the litestream that starts meanwhile
-/// has looked at them.
-#[derive(Default)]
-pub struct Holds {
-    databases: Vec<PathBuf>,
-    holds: Vec<Hold>,
-}
-
-impl Holds {
-    /// Lets go when the daemon at this socket has looked at the databases.
-    pub async fn until_seen(self, socket: Option<PathBuf>) {
-        /// How long a daemon without a socket may take to look.
-        const FIRST_LOOK: Duration = Duration::from_secs(10);
-        /// How long a daemon may take to listen, and then to look.
-        const READY: Duration = Duration::from_secs(60);
-        if self.holds.is_empty() {
-            return;
-        }
-        let Some(socket) = socket else { return tokio::time::sleep(FIRST_LOOK).await };
-        let deadline = Instant::now() + READY;
-        while Instant::now() < deadline {
-            let Some(control) = Control::at(&socket) else {
-                tokio::time::sleep(Duration::from_millis(20)).await;
-                continue;
-            };
-            let mut seen = true;
-            for database in &self.databases {
-                seen &= control.look(database, READY).await.is_ok();
-            }
-            if seen {
-                return;
-            }
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    }
-}
-
-/// Before a litestream begins to replicate these databases: brings those whole to
-/// their replicas that it would take up behind a gap. The logs stay as they are
-/// until what is given back is dropped.
-///
-/// What does not come through is a warning: an application that waits for litestream
-/// has to start also while the replica is away.
-pub async fn close_gaps(context: &Context, databases: &[Database]) -> Result<Holds> {
-    /// How long the upload of a snapshot may take.
-    const UPLOAD: Duration = Duration::from_secs(600);
-    /// How long the replica's place may take to answer.
-    const ANSWER: Duration = Duration::from_secs(5);
-    let config = context.config()?;
-    let mut holds = Holds::default();
-    if feature::require(&context.binary().await?.version, Feature::ForceSnapshot).is_err() {
-        return Ok(holds);
-    }
-    for database in databases {
-        let state = config.meta_path(database);
-        // A daemon that runs goes on in its own log.
-        if last_transaction(&state).is_none() || !daemon::running(&database.path).is_empty() {
-            continue;
-        }
-        let path = database.path.clone();
-        let hold = tokio::task::spawn_blocking(move || Hold::take(&path)).await.ok().flatten();
-        if let Some(hold) = hold {
-            holds.databases.push(database.path.clone());
-            holds.holds.push(hold);
-        }
-        if !Outlook::of(&database.path, &state).is_gap() {
-            continue;
-        }
-        let closed = async {
-            reach::reach(context, database, ANSWER).await?;
-            replicate_once(context, database, true, Instant::now() + UPLOAD).await
-        };
-        if let Err(error) = closed.await {
-            if context.stop.signal().is_some() {
-                return Err(error);
-            }
-            context.terminal.warning(&format!(
-                "the backup of {0} lacks what was written while nothing replicated it: {1}; when the replica answers, run: lsrun replicate -once -force-snapshot",
-                database.name(),
-                error.one_line()
-            ));
-        }
-    }
-    Ok(holds)
 }
 
 /// Watches the daemon's local files until it has looked at the database since the
@@ -281,7 +154,7 @@ async fn poll(
 }
 
 /// Growing pauses between looks, from 5 to 250 milliseconds.
-struct Pause(Duration);
+pub(super) struct Pause(Duration);
 
 impl Default for Pause {
     fn default() -> Self {
@@ -290,7 +163,8 @@ impl Default for Pause {
 }
 
 impl Pause {
-    async fn wait(
+    /// Fails with `late` when the next look would be behind the deadline.
+    pub(super) async fn wait(
         &mut self,
         context: &Context,
         deadline: Instant,
@@ -306,32 +180,6 @@ impl Pause {
         self.0 = (self.0 * 2).min(Duration::from_millis(250));
         Ok(())
     }
-}
-
-/// The last transaction in a folder that holds `ltx/0/<min>-<max>.ltx` files:
-/// the daemon's local state, or a file replica.
-#[must_use]
-pub fn local_txid(folder: &Path) -> Option<Txid> {
-    last_transaction(folder).map(|(txid, _file)| txid)
-}
-
-/// The last transaction of such a folder and its file.
-pub(super) fn last_transaction(folder: &Path) -> Option<(Txid, PathBuf)> {
-    transactions(folder).max()
-}
-
-/// The file of a transaction in such a folder.
-pub(super) fn transaction(folder: &Path, txid: Txid) -> Option<PathBuf> {
-    transactions(folder).find(|(other, _file)| *other == txid).map(|(_txid, file)| file)
-}
-
-fn transactions(folder: &Path) -> impl Iterator<Item = (Txid, PathBuf)> {
-    let entries = std::fs::read_dir(folder.join("ltx").join("0")).into_iter().flatten();
-    entries.flatten().filter_map(|entry| {
-        let name = entry.file_name();
-        let (_, max) = name.to_str()?.strip_suffix(".ltx")?.split_once('-')?;
-        Some((max.parse::<Txid>().ok()?, entry.path()))
-    })
 }
 
 async fn replica_txid(
@@ -417,23 +265,6 @@ pub fn explain(output: &Output, what: &str) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_last_transaction_of_a_folder_is_read_from_its_file_names() {
-        let folder = tempfile::tempdir().unwrap();
-        assert_eq!(local_txid(folder.path()), None);
-        let level = folder.path().join("ltx/0");
-        std::fs::create_dir_all(&level).unwrap();
-        for name in [
-            "0000000000000001-0000000000000009.ltx",
-            "000000000000000a-000000000000000a.ltx",
-            "000000000000000b-000000000000000b.ltx.tmp",
-            "notes.txt",
-        ] {
-            std::fs::write(level.join(name), "").unwrap();
-        }
-        assert_eq!(local_txid(folder.path()), Some(Txid(10)));
-    }
 
     #[test]
     fn a_refusal_of_the_storage_is_told_from_a_bad_backup() {

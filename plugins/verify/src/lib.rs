@@ -20,9 +20,11 @@ use sentinel::Sentinel;
 lsrun_plugin::manifest!("../manifest.yml");
 lsrun_plugin::command!(run);
 
-/// How long the replica's place may take to answer a connection, and a daemon to
-/// say what it does.
+/// How long the replica's place may take to answer a connection.
 const PROBE_MS: u64 = 3000;
+/// How long a daemon may take to say what it does. One that waits for its replica says
+/// nothing.
+const DAEMON_MS: u64 = 1000;
 
 /// A step ended the proof.
 pub(crate) enum Ended {
@@ -88,7 +90,7 @@ fn preflight(database: &Database, options: &Options) -> Result<(), Ended> {
                     Some("check the path in lsrun.yml; lsrun restore brings a backup back".into());
                 return Err(error);
             }
-            litestream::check_daemon(database, PROBE_MS)?;
+            litestream::check_daemon(database, DAEMON_MS)?;
             let connection = sqlite::open(database)?;
             if connection.integer("PRAGMA page_count")? == 0 {
                 let message = format!("{} is empty: no database yet", database.path());
