@@ -6,7 +6,7 @@ use std::process::{Child, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 
-use crate::gaps::behind_a_gap;
+use crate::gaps::{behind_a_gap, has_all};
 use crate::support::{PROJECT, Run, Sandbox, litestream, wait_until};
 
 /// A running `lsrun replicate`. Dropped, it is killed.
@@ -158,11 +158,12 @@ fn a_daemon_begins_with_what_was_written_while_none_ran() {
     socket_is_there(&sandbox);
     lsrun(&sandbox, &["verify"]).expect(0);
     daemon.signal(Signal::TERM);
-    daemon.end().expect(0).says(&["whole snapshot"]);
+    daemon.end().expect(0).says(&["sends it whole"]);
+    has_all(&sandbox);
     let daemon = Replicate::start(&sandbox, &[]);
     socket_is_there(&sandbox);
     daemon.signal(Signal::TERM);
-    daemon.end().expect(0).says_not("whole snapshot");
+    daemon.end().expect(0).says_not("sends it whole");
 }
 
 #[test]

@@ -46,11 +46,15 @@ pub(super) async fn run(context: &Arc<Context>, verb: &Verb, words: &[OsString])
         || line.has("h")
         || line.has("help")
         || line.positionals.iter().any(|word| is_url(word));
+    if line.has("once") && !by_hand {
+        let prepared = once::prepare(context, &context.project.every_database()?).await?;
+        let code = passthrough::verb(context, verb, words).await?;
+        if code == Exit::Success.code() {
+            once::finish(context, prepared).await?;
+        }
+        return Ok(code);
+    }
     if line.has("once") || (by_hand && line.rest.is_empty() && !line.has("exec")) {
-        let _until_it_ends = match by_hand || line.has("force-snapshot") {
-            true => once::Holds::default(),
-            false => once::close_gaps(context, &context.project.databases()?).await?,
-        };
         return passthrough::verb(context, verb, words).await;
     }
     passthrough::check_version(context, verb.name, verb.since, &line).await?;
@@ -84,9 +88,9 @@ pub(super) async fn run(context: &Arc<Context>, verb: &Verb, words: &[OsString])
             return Ok(exit.code());
         }
     }
-    let holds = match by_hand {
-        true => once::Holds::default(),
-        false => once::close_gaps(context, &databases).await?,
+    let held = match by_hand {
+        true => Vec::new(),
+        false => once::hold(context, &context.project.every_database()?).await?,
     };
     let has_socket = feature::require(version, Feature::Socket).is_ok();
     let runtime = match config {
@@ -115,7 +119,7 @@ pub(super) async fn run(context: &Arc<Context>, verb: &Verb, words: &[OsString])
         limit,
         can_sync: feature::require(version, Feature::Sync).is_ok(),
     };
-    let held = tokio::spawn(holds.until_seen(supervisor.socket.clone()));
+    let held = tokio::spawn(once::until_seen(held, supervisor.socket.clone()));
     let code = supervisor.run(&arguments, file.as_ref(), application).await;
     held.abort();
     drop((file, runtime));

@@ -7,7 +7,7 @@
 //! takes the remembered frame, as long as that is still there, for a proof that it
 //! has read all, and goes on at the start of the log: what was behind that frame is
 //! in no file of the replica, and no check of the restored copy sees it. Seen with
-//! `replicate -once` and with daemons; a whole snapshot (`-force-snapshot`) mends it.
+//! `replicate -once` and with daemons. [`reveal`] makes it take a whole snapshot.
 //!
 //! Formats: the log's is that of <https://www.sqlite.org/fileformat2.html#walformat>;
 //! of the 100 bytes of an LTX file's header, the place in the log is at 48, in
@@ -72,6 +72,11 @@ impl Outlook {
     }
 
     #[must_use]
+    pub(super) fn goes_on(&self) -> bool {
+        matches!(self, Self::GoOn(..))
+    }
+
+    #[must_use]
     pub(super) fn is_gap(&self) -> bool {
         matches!(self, Self::Gap)
     }
@@ -93,21 +98,22 @@ pub(super) struct Hold {
 }
 
 impl Hold {
-    /// Blocks. None where the database is too busy, not one that litestream knows, or
-    /// has no log.
+    /// Blocks. None where there is nothing to hold: no log, or a database that
+    /// litestream does not know. Fails where it is too busy.
     ///
     /// A reader of a log that is wholly in the database holds nothing. So the log gets
-    /// one more frame: litestream's own tables are there for that.
-    #[must_use]
-    pub(super) fn take(database: &Path) -> Option<Self> {
-        const FRAME: &str = "INSERT INTO _litestream_seq (id, seq) VALUES (1, 1) \
-            ON CONFLICT (id) DO UPDATE SET seq = seq + 1";
+    /// one more frame.
+    pub(super) fn take(database: &Path) -> rusqlite::Result<Option<Self>> {
         const ATTEMPTS: usize = 5;
-        let (writer, reader) = (Self::open(database).ok()?, Self::open(database).ok()?);
+        let (writer, reader) = (open(database)?, open(database)?);
+        let mode: String = writer.pragma_query_value(None, "journal_mode", |row| row.get(0))?;
+        if mode != "wal" || !writer.table_exists(None, "_litestream_seq")? {
+            return Ok(None);
+        }
         let version = || -> rusqlite::Result<i64> {
             writer.pragma_query_value(None, "data_version", |row| row.get(0))
         };
-        let attempt = || -> rusqlite::Result<bool> {
+        for _ in 0..ATTEMPTS {
             writer.execute_batch(&format!("BEGIN IMMEDIATE; {FRAME}"))?;
             let before = version()?;
             // Whoever checkpoints does it behind a commit of its own.
@@ -117,31 +123,76 @@ impl Hold {
                 reader.execute_batch("BEGIN; SELECT count(*) FROM sqlite_schema")?;
             }
             writer.execute_batch("ROLLBACK")?;
-            Ok(alone)
-        };
-        for _ in 0..ATTEMPTS {
-            match attempt() {
-                Ok(true) => return Some(Self { _reader: reader }),
-                Ok(false) => {}
-                Err(_busy) => {
-                    let _none = writer.execute_batch("ROLLBACK");
-                }
+            if alone {
+                return Ok(Some(Self { _reader: reader }));
             }
         }
-        None
+        Err(rusqlite::Error::SqliteFailure(
+            rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_BUSY),
+            None,
+        ))
     }
+}
 
-    fn open(database: &Path) -> rusqlite::Result<Connection> {
-        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let connection = Connection::open_with_flags(database, flags)?;
-        connection.busy_timeout(Duration::from_secs(1))?;
-        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
-        connection.pragma_update(None, "wal_autocheckpoint", 0)?;
-        // A frame that is lost with the power held nothing then either.
-        connection.pragma_update(None, "synchronous", "NORMAL")?;
-        let mode: String = connection.pragma_query_value(None, "journal_mode", |row| row.get(0))?;
-        if mode == "wal" { Ok(connection) } else { Err(rusqlite::Error::InvalidQuery) }
+/// Makes a litestream that starts now begin with a snapshot of the database: the frame
+/// that it remembers is not to be found any more. Blocks. False where the database is
+/// too busy for that; nothing is worse then.
+///
+/// `-force-snapshot` would not do: it adds a snapshot, but leaves the transaction
+/// that lacks something in the replica, and litestream compacts that into files
+/// which are restored on top of the snapshot minutes later.
+#[must_use]
+pub(super) fn reveal(database: &Path, state: &Path) -> bool {
+    let is_seen = || matches!(Outlook::of(database, state), Outlook::Snapshot);
+    let _busy = empty_the_log(database);
+    if !is_seen() && Outlook::of(database, state).is_gap() {
+        let _busy = write_over(database, is_seen);
     }
+    is_seen()
+}
+
+/// Where nobody reads.
+fn empty_the_log(database: &Path) -> rusqlite::Result<()> {
+    let connection = open(database)?;
+    // Writers wait meanwhile.
+    connection.busy_timeout(Duration::from_millis(200))?;
+    connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_row| Ok(()))
+}
+
+/// Appends to the log, which has to be another one than the remembered one, until it is
+/// as long as that one was.
+fn write_over(database: &Path, is_seen: impl Fn() -> bool) -> rusqlite::Result<()> {
+    /// More than a log of a gigabyte has, at pages of 4 KiB.
+    const MOST: usize = 300_000;
+    const AT_ONCE: usize = 64;
+    // Else it might start anew again and again, and never get so long.
+    let Some(_hold) = Hold::take(database)? else { return Ok(()) };
+    let writer = open(database)?;
+    let mut frame = writer.prepare(FRAME)?;
+    for _ in 0..MOST / AT_ONCE {
+        if is_seen() {
+            break;
+        }
+        for _ in 0..AT_ONCE {
+            frame.execute([])?;
+        }
+    }
+    Ok(())
+}
+
+/// A commit of one page, to a table of litestream's own, which writes the same to it.
+const FRAME: &str = "INSERT INTO _litestream_seq (id, seq) VALUES (1, 1) \
+    ON CONFLICT (id) DO UPDATE SET seq = seq + 1";
+
+fn open(database: &Path) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(database, flags)?;
+    connection.busy_timeout(Duration::from_secs(1))?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+    connection.pragma_update(None, "wal_autocheckpoint", 0)?;
+    // A frame that is lost with the power held nothing then either.
+    connection.pragma_update(None, "synchronous", "NORMAL")?;
+    Ok(connection)
 }
 
 impl Place {
@@ -356,13 +407,13 @@ mod tests {
     fn a_log_that_is_held_does_not_start_anew() {
         let case = Case::new();
         let database = case.folder.path().join("db");
-        assert!(Hold::take(&database).is_none(), "litestream does not know it");
+        assert!(Hold::take(&database).unwrap().is_none(), "litestream does not know it");
         case.user
             .execute_batch("CREATE TABLE _litestream_seq (id INTEGER PRIMARY KEY, seq INTEGER)")
             .unwrap();
         case.checkpoint();
         let salts = || Log::open(&case.log()).unwrap().salts;
-        let hold = Hold::take(&database).unwrap();
+        let hold = Hold::take(&database).unwrap().unwrap();
         let before = salts();
         for _ in 0..3 {
             case.write(1);
@@ -373,6 +424,53 @@ mod tests {
         case.checkpoint();
         case.write(1);
         assert_ne!(salts(), before);
+    }
+
+    /// A gap, and what litestream writes to.
+    fn gap() -> Case {
+        let case = Case::new();
+        case.user
+            .execute_batch("CREATE TABLE _litestream_seq (id INTEGER PRIMARY KEY, seq INTEGER)")
+            .unwrap();
+        case.replicate();
+        case.write(1);
+        case.checkpoint();
+        case.write(1);
+        assert!(case.has_gap());
+        case
+    }
+
+    #[test]
+    fn a_gap_is_revealed_by_an_empty_log() {
+        let case = gap();
+        assert!(reveal(&case.folder.path().join("db"), &case.state()));
+        assert_eq!(std::fs::metadata(case.log()).unwrap().len(), 0);
+        // Whatever is written then.
+        for _ in 0..50 {
+            case.write(1);
+            assert!(matches!(case.outlook(), Outlook::Snapshot));
+        }
+    }
+
+    #[test]
+    fn beside_a_reader_a_gap_is_revealed_by_a_longer_log() {
+        let case = gap();
+        let database = case.folder.path().join("db");
+        let reader = Connection::open(&database).unwrap();
+        reader.execute_batch("BEGIN; SELECT count(*) FROM t").unwrap();
+        assert!(reveal(&database, &case.state()));
+        assert!(std::fs::metadata(case.log()).unwrap().len() > 0);
+        assert!(matches!(case.outlook(), Outlook::Snapshot));
+    }
+
+    #[test]
+    fn beside_a_long_transaction_nothing_is_revealed_and_nothing_is_worse() {
+        let case = gap();
+        let database = case.folder.path().join("db");
+        let other = Connection::open(&database).unwrap();
+        other.execute_batch("BEGIN IMMEDIATE").unwrap();
+        assert!(!reveal(&database, &case.state()));
+        assert!(case.has_gap());
     }
 
     #[test]

@@ -7,18 +7,24 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use futures_util::future::join_all;
+
 use crate::config::Purpose;
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::litestream::child::{self, Limit};
 use crate::litestream::daemon::{self, Control};
 use crate::litestream::feature::{self, Feature};
-use crate::litestream::gap::{Hold, Outlook};
-use crate::litestream::ltx::{last_transaction, local_txid};
-use crate::litestream::reach;
+use crate::litestream::gap::{self, Hold, Outlook};
+use crate::litestream::ltx::local_txid;
 use crate::litestream::sync::{Pause, explain};
 use crate::litestream::txid::Txid;
 use crate::project::Database;
+
+/// How long a `-once` may take that nobody has given a time.
+const UPLOAD: Duration = Duration::from_secs(600);
+/// How long another lsrun may take that replicates once.
+const OTHERS: Duration = Duration::from_secs(120);
 
 /// Replicates what is committed and gives the transaction that the replica then has.
 pub(super) async fn replicate(
@@ -26,34 +32,95 @@ pub(super) async fn replicate(
     database: &Database,
     deadline: Instant,
 ) -> Result<Option<Txid>> {
-    let state = context.config()?.meta_path(database);
-    let _turn = Turn::take(context, database, &state, deadline).await?;
-    let outlook = Outlook::of(&database.path, &state);
-    run(context, database, outlook.is_gap(), deadline).await?;
-    if outlook.was_overtaken(&state) {
-        run(context, database, true, deadline).await?;
-    }
-    Ok(local_txid(&state))
+    let prepared = Prepared::of(context, database, deadline).await?;
+    run(context, database, deadline).await?;
+    prepared.finish(context, deadline).await?;
+    Ok(local_txid(&context.config()?.meta_path(database)))
 }
 
-/// `replicate -once` of one database; with a `whole` snapshot behind a gap.
-async fn run(context: &Context, database: &Database, whole: bool, deadline: Instant) -> Result<()> {
+async fn run(context: &Context, database: &Database, deadline: Instant) -> Result<()> {
     feature::require(&context.binary().await?.version, Feature::Once)?;
     let purpose = Purpose::Once { database: database.path.clone() };
     let private = context.config()?.for_child(&purpose, &context.environment)?;
-    let mut arguments = vec![OsStr::new("replicate"), OsStr::new("-once")];
-    if whole {
-        context.terminal.note(&format!(
-            "{} was written and its log started anew while nothing replicated it: litestream would leave that out, so a whole snapshot goes to the replica",
-            database.name()
-        ));
-        arguments.push(OsStr::new("-force-snapshot"));
-    }
+    let arguments = [OsStr::new("replicate"), OsStr::new("-once")];
     let output = child::capture(context, &arguments, Some(private), Limit::At(deadline)).await?;
     if output.code != Some(0) {
         return Err(explain(&output, &format!("replicate {}", database.name())));
     }
     Ok(())
+}
+
+/// A database that litestream can replicate with nothing left out.
+pub struct Prepared {
+    database: Database,
+    state: PathBuf,
+    outlook: Outlook,
+    turn: Turn,
+}
+
+/// Prepares these databases for a `replicate -once` of all of them.
+pub async fn prepare(context: &Context, databases: &[Database]) -> Result<Vec<Prepared>> {
+    let mut prepared = Vec::new();
+    for database in databases.iter().filter(|database| database.path.exists()) {
+        if let Some(pid) = daemon::running(&database.path).first() {
+            return Err(Error::project(format!(
+                "a litestream daemon (process {pid}) replicates {}",
+                database.name()
+            ))
+            .hint("both at once damage its replica; lsrun sync -wait asks the daemon"));
+        }
+        prepared.push(Prepared::of(context, database, Instant::now() + OTHERS).await?);
+    }
+    Ok(prepared)
+}
+
+/// Behind that `replicate -once`: what has to be done again.
+pub async fn finish(context: &Context, prepared: Vec<Prepared>) -> Result<()> {
+    for one in prepared {
+        one.finish(context, Instant::now() + UPLOAD).await?;
+    }
+    Ok(())
+}
+
+impl Prepared {
+    async fn of(context: &Context, database: &Database, deadline: Instant) -> Result<Self> {
+        let state = context.config()?.meta_path(database);
+        let turn = Turn::take(context, database, &state, deadline).await?;
+        let mut outlook = Outlook::of(&database.path, &state);
+        if outlook.is_gap() {
+            reveal(context, database, &state).await?;
+            outlook = Outlook::Snapshot;
+        }
+        Ok(Self { database: database.clone(), state, outlook, turn })
+    }
+
+    async fn finish(self, context: &Context, deadline: Instant) -> Result<()> {
+        if self.outlook.was_overtaken(&self.state) {
+            reveal(context, &self.database, &self.state).await?;
+            run(context, &self.database, deadline).await?;
+        }
+        Ok(())
+    }
+}
+
+/// Makes litestream send the whole database.
+async fn reveal(context: &Context, database: &Database, state: &Path) -> Result<()> {
+    let (path, folder) = (database.path.clone(), state.to_owned());
+    let done = tokio::task::spawn_blocking(move || gap::reveal(&path, &folder)).await;
+    let what = format!(
+        "{} was written, and its log started anew, while nothing replicated it",
+        database.name()
+    );
+    if done.is_ok_and(|done| done) {
+        context
+            .terminal
+            .note(&format!("{what}: litestream sends it whole, as it would leave something out"));
+        return Ok(());
+    }
+    Err(Error::inconclusive(format!("{what}: litestream would leave something out"))
+        .code("busy")
+        .cause("the database is too busy to be made ready")
+        .hint("run it again when the database is less busy"))
 }
 
 /// The right to replicate a database: of several lsrun one at a time has it. Two
@@ -105,94 +172,94 @@ fn make_folder(database: &Path, state: &Path) {
     }
 }
 
-/// Keeps the logs of databases as they are until the litestream that starts meanwhile
-/// has looked at them.
-#[derive(Default)]
-pub struct Holds {
-    databases: Vec<PathBuf>,
-    holds: Vec<Hold>,
-    turns: Vec<Turn>,
+/// A database whose log stays as it is.
+pub struct Held {
+    path: PathBuf,
+    _hold: Hold,
+    _turn: Turn,
 }
 
-impl Holds {
-    /// Lets go when the daemon at this socket has looked at the databases.
-    pub async fn until_seen(self, socket: Option<PathBuf>) {
-        /// How long a daemon without a socket may take to look.
-        const FIRST_LOOK: Duration = Duration::from_secs(10);
-        /// How long a daemon may take to listen, and then to look.
-        const READY: Duration = Duration::from_secs(60);
-        if self.databases.is_empty() {
-            return;
-        }
-        let Some(socket) = socket else { return tokio::time::sleep(FIRST_LOOK).await };
-        let deadline = Instant::now() + READY;
-        while Instant::now() < deadline {
-            let Some(control) = Control::at(&socket) else {
-                tokio::time::sleep(Duration::from_millis(20)).await;
-                continue;
-            };
-            let mut seen = true;
-            for database in &self.databases {
-                seen &= control.look(database, READY).await.is_ok();
-            }
-            if seen {
-                return;
-            }
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    }
-}
-
-/// Before a litestream begins to replicate these databases: brings those whole to
-/// their replicas that it would take up behind a gap. The logs stay as they are
-/// until what is given back is dropped.
+/// Before a daemon starts to replicate these databases: what it would leave out it
+/// will see, and the logs stay as they are until [`until_seen`] lets them go.
 ///
-/// What does not come through is a warning: an application that waits for litestream
-/// has to start also while the replica is away.
-pub async fn close_gaps(context: &Context, databases: &[Database]) -> Result<Holds> {
-    /// How long the upload of a snapshot may take.
-    const UPLOAD: Duration = Duration::from_secs(600);
-    /// How long another lsrun may take that replicates once.
-    const OTHERS: Duration = Duration::from_secs(120);
-    /// How long the replica's place may take to answer.
-    const ANSWER: Duration = Duration::from_secs(5);
-    let config = context.config()?;
-    let mut holds = Holds::default();
-    if feature::require(&context.binary().await?.version, Feature::ForceSnapshot).is_err() {
-        return Ok(holds);
-    }
-    for database in databases {
-        // A daemon that runs goes on in its own log.
-        if !database.path.exists() || !daemon::running(&database.path).is_empty() {
+/// What cannot be done is a warning: an application that waits for litestream has
+/// to start nevertheless.
+pub async fn hold(context: &Context, databases: &[Database]) -> Result<Vec<Held>> {
+    let mut held = Vec::new();
+    let most = most_held();
+    let mut left = 0;
+    for database in databases.iter().filter(|database| database.path.exists()) {
+        let prepared = match Prepared::of(context, database, Instant::now() + OTHERS).await {
+            Ok(prepared) => prepared,
+            Err(error) if error.plugin_code() == "busy" => {
+                context.terminal.warning(&error.one_line());
+                continue;
+            }
+            Err(error) => return Err(error),
+        };
+        if !prepared.outlook.goes_on() {
             continue;
         }
-        let state = config.meta_path(database);
-        let soon = Instant::now() + OTHERS;
-        holds.turns.push(Turn::take(context, database, &state, soon).await?);
-        if last_transaction(&state).is_none() {
+        if held.len() == most {
+            left += 1;
             continue;
         }
         let path = database.path.clone();
-        let hold = tokio::task::spawn_blocking(move || Hold::take(&path)).await.ok().flatten();
-        holds.databases.push(database.path.clone());
-        holds.holds.extend(hold);
-        if !Outlook::of(&database.path, &state).is_gap() {
-            continue;
-        }
-        let closed = async {
-            reach::reach(context, database, ANSWER).await?;
-            run(context, database, true, Instant::now() + UPLOAD).await
-        };
-        if let Err(error) = closed.await {
-            if context.stop.signal().is_some() {
-                return Err(error);
+        let hold = tokio::task::spawn_blocking(move || Hold::take(&path)).await;
+        match hold.map_err(|error| error.to_string()).and_then(|it| it.map_err(|e| e.to_string())) {
+            Ok(Some(hold)) => {
+                // Its frame may have started the log anew.
+                if Outlook::of(&database.path, &prepared.state).is_gap() {
+                    drop(hold);
+                    if let Err(error) = reveal(context, database, &prepared.state).await {
+                        context.terminal.warning(&error.one_line());
+                    }
+                    continue;
+                }
+                let path = database.path.clone();
+                held.push(Held { path, _hold: hold, _turn: prepared.turn });
             }
-            context.terminal.warning(&format!(
-                "the backup of {0} lacks what was written while nothing replicated it: {1}; when the replica answers, run: lsrun replicate -once -force-snapshot",
-                database.name(),
-                error.one_line()
-            ));
+            Ok(None) => {}
+            Err(why) => context.terminal.warning(&format!(
+                "{}: what is written just now may be left out of its backup ({why}); lsrun verify shows whether it was",
+                database.name()
+            )),
         }
     }
-    Ok(holds)
+    if left > 0 {
+        context.terminal.note(&format!(
+            "{left} of the databases are not guarded while litestream starts: too few files may be open (ulimit -n)"
+        ));
+    }
+    Ok(held)
+}
+
+/// So many that litestream can still be started: each has the database, its log, its
+/// index and a lock open, and asks the daemon.
+fn most_held() -> usize {
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+    limit.map_or(4096, |limit| usize::try_from(limit / 16).unwrap_or(usize::MAX))
+}
+
+/// Lets each go when the daemon at this socket has looked at it.
+pub async fn until_seen(held: Vec<Held>, socket: Option<PathBuf>) {
+    /// How long a daemon without a socket may take to look.
+    const FIRST_LOOK: Duration = Duration::from_secs(10);
+    /// How long any daemon may take.
+    const READY: Duration = Duration::from_secs(60);
+    let Some(socket) = socket else { return tokio::time::sleep(FIRST_LOOK).await };
+    let looks = held.into_iter().map(|held| async {
+        let held = held;
+        let mut pause = Duration::from_millis(5);
+        loop {
+            if let Some(control) = Control::at(&socket)
+                && control.look(&held.path, READY).await.is_ok()
+            {
+                return;
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(Duration::from_millis(250));
+        }
+    });
+    let _late = tokio::time::timeout(READY, join_all(looks)).await;
 }

@@ -188,26 +188,26 @@ fn restore(
 ) -> Result<RestoredCopy, Ended> {
     report::progress("restoring");
     let check = Check::new("restore");
-    let request = RestoreRequest::new(database);
-    let set = match point {
-        Some(Point::Txid(txid)) => request.set_txid(txid),
-        Some(Point::Time(time)) => request.set_timestamp(time),
-        Some(Point::Latest) | None => Ok(()),
-    };
-    let copy = match set.and_then(|()| request.start()).and_then(|job| job.wait()) {
+    // The replica answers: what cannot be restored now is no backup. A point that does
+    // not exist says nothing about those that do.
+    let some_point = synced.is_some_and(|synced| synced.method() != "none")
+        || matches!(point, Some(Point::Latest));
+    let wrong =
+        |error: &Error| error.code == "litestream" || (error.code == "not-found" && some_point);
+    let mut restored = restored_copy(database, point);
+    if restored.as_ref().is_err_and(wrong) {
+        // A daemon adds, compacts and removes files while litestream lists and reads them.
+        // What is really wrong is so a second time.
+        report::progress("restoring again");
+        restored = restored_copy(database, point);
+    }
+    let copy = match restored {
         Ok(copy) => copy,
-        Err(error) => {
-            // The replica answers: what cannot be restored now is no backup. A
-            // point that does not exist says nothing about those that do.
-            let some_point = synced.is_some_and(|synced| synced.method() != "none")
-                || matches!(point, Some(Point::Latest));
-            let wrong = error.code == "litestream" || (error.code == "not-found" && some_point);
-            if wrong {
-                check.failed(&told(&error));
-                return Err(Ended::Told);
-            }
-            return Err(could_not(&check, error));
+        Err(error) if wrong(&error) => {
+            check.failed(&told(&error));
+            return Err(Ended::Told);
         }
+        Err(error) => return Err(could_not(&check, error)),
     };
     let want = match point {
         Some(Point::Txid(txid)) => Some(txid.clone()),
@@ -222,6 +222,16 @@ fn restore(
     }
     check.passed("");
     Ok(copy)
+}
+
+fn restored_copy(database: &Database, point: Option<&Point>) -> Result<RestoredCopy, Error> {
+    let request = RestoreRequest::new(database);
+    match point {
+        Some(Point::Txid(txid)) => request.set_txid(txid)?,
+        Some(Point::Time(time)) => request.set_timestamp(time)?,
+        Some(Point::Latest) | None => {}
+    }
+    request.start()?.wait()
 }
 
 /// Reports that a step could not be carried out.
