@@ -143,10 +143,19 @@ impl Hold {
 /// which are restored on top of the snapshot minutes later.
 #[must_use]
 pub(super) fn reveal(database: &Path, state: &Path) -> bool {
+    const ATTEMPTS: usize = 10;
     let is_seen = || matches!(Outlook::of(database, state), Outlook::Snapshot);
-    let _busy = empty_the_log(database);
-    if !is_seen() && Outlook::of(database, state).is_gap() {
-        let _busy = write_over(database, is_seen);
+    for _ in 0..ATTEMPTS {
+        let _busy = empty_the_log(database);
+        match Outlook::of(database, state) {
+            Outlook::Snapshot => return true,
+            Outlook::Gap => {
+                let _busy = write_over(database, is_seen);
+                break;
+            }
+            // In the log that litestream has read last there is no other way.
+            Outlook::GoOn(..) => {}
+        }
     }
     is_seen()
 }

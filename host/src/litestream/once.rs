@@ -20,6 +20,7 @@ use crate::litestream::ltx::local_txid;
 use crate::litestream::sync::{Pause, explain};
 use crate::litestream::txid::Txid;
 use crate::project::Database;
+use crate::stop::Stop;
 
 /// How long a `-once` may take that nobody has given a time.
 const UPLOAD: Duration = Duration::from_secs(600);
@@ -69,7 +70,11 @@ pub async fn prepare(context: &Context, databases: &[Database]) -> Result<Vec<Pr
             ))
             .hint("both at once damage its replica; lsrun sync -wait asks the daemon"));
         }
-        prepared.push(Prepared::of(context, database, Instant::now() + OTHERS).await?);
+        let mut one = Prepared::of(context, database, Instant::now() + OTHERS).await?;
+        if prepared.len() >= most_held() {
+            one.turn = Turn { _lock: None };
+        }
+        prepared.push(one);
     }
     Ok(prepared)
 }
@@ -84,6 +89,9 @@ pub async fn finish(context: &Context, prepared: Vec<Prepared>) -> Result<()> {
 
 impl Prepared {
     async fn of(context: &Context, database: &Database, deadline: Instant) -> Result<Self> {
+        if let Some(signal) = context.stop.signal() {
+            return Err(Stop::error(signal));
+        }
         let state = context.config()?.meta_path(database);
         let turn = Turn::take(context, database, &state, deadline).await?;
         let mut outlook = Outlook::of(&database.path, &state);
