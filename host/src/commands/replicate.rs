@@ -177,13 +177,10 @@ fn free(context: &Context, config: &Config, databases: &[Database]) -> Result<()
         .hint("two daemons on one database damage its replica; stop the other one"));
     }
     for database in databases {
-        if let Some(pid) = daemon::running(&database.path).first() {
-            return Err(Error::project(format!(
-                "a litestream daemon (process {pid}) replicates {} already",
-                database.name()
-            ))
-            .hint("two daemons on one database damage its replica; stop the other one"));
-        }
+        daemon::refuse_running(
+            database,
+            "two daemons on one database damage its replica; stop the other one",
+        )?;
     }
     Ok(())
 }

@@ -10,9 +10,10 @@ use hyper::body::Bytes;
 use hyper_util::rt::TokioIo;
 use serde::Deserialize;
 
-use crate::error::Error;
+use crate::error::{Error, Result};
 use crate::exit::Exit;
 use crate::litestream::txid::Txid;
+use crate::project::Database;
 #[cfg(target_os = "linux")]
 use crate::suffix::with_suffix;
 
@@ -321,6 +322,18 @@ fn is_litestream(pid: u32) -> bool {
     // The name is cut at 15 characters and can be read for any user's process.
     std::fs::read_to_string(format!("/proc/{pid}/comm"))
         .is_ok_and(|name| name.trim_end().contains("litestream"))
+}
+
+/// Fails while a litestream daemon has the database open; `hint` says what to do.
+pub fn refuse_running(database: &Database, hint: &str) -> Result<()> {
+    match running(&database.path).first() {
+        None => Ok(()),
+        Some(pid) => Err(Error::project(format!(
+            "a litestream daemon (process {pid}) replicates {} already",
+            database.name()
+        ))
+        .hint(hint)),
+    }
 }
 
 /// A process that has a database open.

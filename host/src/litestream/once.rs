@@ -63,13 +63,10 @@ pub struct Prepared {
 pub async fn prepare(context: &Context, databases: &[Database]) -> Result<Vec<Prepared>> {
     let mut prepared = Vec::new();
     for database in databases.iter().filter(|database| database.path.exists()) {
-        if let Some(pid) = daemon::running(&database.path).first() {
-            return Err(Error::project(format!(
-                "a litestream daemon (process {pid}) replicates {}",
-                database.name()
-            ))
-            .hint("both at once damage its replica; lsrun sync -wait asks the daemon"));
-        }
+        daemon::refuse_running(
+            database,
+            "both at once damage its replica; lsrun sync -wait asks the daemon",
+        )?;
         let mut one = Prepared::of(context, database, Instant::now() + OTHERS).await?;
         if prepared.len() >= most_held() {
             one.turn = Turn { _lock: None };
@@ -108,6 +105,28 @@ impl Prepared {
             run(context, &self.database, deadline).await?;
         }
         Ok(())
+    }
+
+    /// None where there is nothing to hold any more. Fails where the database is too busy.
+    async fn held(self, context: &Context) -> Result<Option<Held>> {
+        let path = self.database.path.clone();
+        let taken = tokio::task::spawn_blocking(move || Hold::take(&path)).await;
+        let taken = taken.map_err(anyhow::Error::from).and_then(|it| it.map_err(Into::into));
+        let hold = taken.map_err(|error| {
+            Error::inconclusive(format!(
+                "{}: what is written just now may be left out of its backup; lsrun verify shows whether it was",
+                self.database.name()
+            ))
+            .cause(error)
+        })?;
+        let Some(hold) = hold else { return Ok(None) };
+        // Its frame may have started the log anew.
+        if Outlook::of(&self.database.path, &self.state).is_gap() {
+            drop(hold);
+            reveal(context, &self.database, &self.state).await?;
+            return Ok(None);
+        }
+        Ok(Some(Held { path: self.database.path, _hold: hold, _turn: self.turn }))
     }
 }
 
@@ -212,26 +231,9 @@ pub async fn hold(context: &Context, databases: &[Database]) -> Result<Vec<Held>
             left += 1;
             continue;
         }
-        let path = database.path.clone();
-        let hold = tokio::task::spawn_blocking(move || Hold::take(&path)).await;
-        match hold.map_err(|error| error.to_string()).and_then(|it| it.map_err(|e| e.to_string())) {
-            Ok(Some(hold)) => {
-                // Its frame may have started the log anew.
-                if Outlook::of(&database.path, &prepared.state).is_gap() {
-                    drop(hold);
-                    if let Err(error) = reveal(context, database, &prepared.state).await {
-                        context.terminal.warning(&error.one_line());
-                    }
-                    continue;
-                }
-                let path = database.path.clone();
-                held.push(Held { path, _hold: hold, _turn: prepared.turn });
-            }
-            Ok(None) => {}
-            Err(why) => context.terminal.warning(&format!(
-                "{}: what is written just now may be left out of its backup ({why}); lsrun verify shows whether it was",
-                database.name()
-            )),
+        match prepared.held(context).await {
+            Ok(one) => held.extend(one),
+            Err(error) => context.terminal.warning(&error.one_line()),
         }
     }
     if left > 0 {
