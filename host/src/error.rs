@@ -56,6 +56,7 @@ impl Error {
     pub fn plugin_code(&self) -> &'static str {
         self.code.unwrap_or(match self.exit {
             Exit::CheckFailed => "failed",
+            Exit::LiveDamaged => "live-damaged",
             Exit::HookRefused => "refused",
             Exit::PluginDenied => "denied",
             Exit::Project => "project",

@@ -19,6 +19,9 @@ pub enum Exit {
     CheckFailed = 10,
     /// Could not tell: replication lags or a step could not be carried out.
     Inconclusive = 11,
+    /// The live database itself is damaged or breaks its own rules; its backup is a
+    /// faithful copy.
+    LiveDamaged = 12,
     /// The project file or an alias is wrong.
     Project = 20,
     /// litestream is missing, or of a version that cannot do this.
@@ -49,7 +52,8 @@ impl Exit {
     }
 
     /// The code for several databases or steps: a signal first, then a wrong
-    /// backup (10), then what prevented an answer, then 11.
+    /// backup (10), then a damaged live database (12), then what prevented an
+    /// answer, then 11.
     #[must_use]
     pub fn worst(self, other: Self) -> Self {
         if self.rank() >= other.rank() { self } else { other }
@@ -69,10 +73,11 @@ impl Exit {
             Self::PluginDenied => 9,
             Self::PluginCrashed => 10,
             Self::HookRefused => 11,
-            Self::CheckFailed => 12,
-            Self::Timeout => 13,
-            Self::Terminated => 14,
-            Self::Interrupted => 15,
+            Self::LiveDamaged => 12,
+            Self::CheckFailed => 13,
+            Self::Timeout => 14,
+            Self::Terminated => 15,
+            Self::Interrupted => 16,
         }
     }
 }
@@ -86,5 +91,7 @@ mod tests {
         assert_eq!(Exit::Inconclusive.worst(Exit::CheckFailed), Exit::CheckFailed);
         assert_eq!(Exit::CheckFailed.worst(Exit::Inconclusive), Exit::CheckFailed);
         assert_eq!(Exit::Success.worst(Exit::Inconclusive), Exit::Inconclusive);
+        assert_eq!(Exit::LiveDamaged.worst(Exit::Inconclusive), Exit::LiveDamaged);
+        assert_eq!(Exit::CheckFailed.worst(Exit::LiveDamaged), Exit::CheckFailed);
     }
 }
