@@ -150,7 +150,10 @@ fn an_idle_database_costs_nothing() {
 fn beside_a_daemon_nothing_replicates_once() {
     let sandbox = Sandbox::new();
     let _daemon = Daemon::start(&sandbox, "addr: ''");
-    sandbox.lsrun(&["replicate", "-once"]).expect(20).says(&["both at once damage its replica"]);
+    sandbox
+        .lsrun(&["replicate", "-once"])
+        .expect(20)
+        .says(&["replicates default already", "two daemons on one database damage its replica"]);
 }
 
 #[test]

@@ -6,8 +6,10 @@
 mod bad_input;
 mod builtin;
 mod config;
+mod containers;
 mod faults;
 mod gaps;
+mod no_harm;
 mod passthrough;
 mod pipelines;
 mod plugins;

@@ -133,15 +133,19 @@ fn daemon_commands_get_a_socket_and_never_a_configuration() {
     let socket = sandbox.path("moved.sock");
     let line = format!("  socket: {{enabled: true, path: {}}}\n", socket.display());
     sandbox.write("lsrun.yml", &format!("{PROJECT}{line}"));
-    for command in ["sync", "start", "stop", "unregister", "list", "info"] {
+    for command in ["start", "stop", "unregister", "list", "info"] {
         let (run, argv) = recorded(&sandbox, "0.5.17", &[command, "default"]);
         run.expect(0);
         assert_eq!(argv[1..3], ["-socket", socket.to_str().unwrap()], "{command}");
         assert!(!argv.contains(&"-config".to_owned()), "{command}");
     }
-    let (run, argv) = recorded(&sandbox, "0.5.17", &["sync", "default", "-socket=/other"]);
+    let (run, argv) = recorded(&sandbox, "0.5.17", &["stop", "default", "-socket=/other"]);
     run.expect(0);
     assert_eq!(argv[1], "-socket=/other");
+    // litestream's own would cost the daemon its read lock.
+    let (run, argv) = recorded(&sandbox, "0.5.17", &["sync", "default"]);
+    run.expect(22).says(&[socket.to_str().unwrap()]);
+    assert!(argv.is_empty(), "{argv:?}");
 }
 
 #[test]

@@ -1,4 +1,5 @@
-//! Stopping: SIGINT, SIGTERM and SIGHUP, seen once and known everywhere.
+//! Stopping: SIGINT, SIGTERM and SIGHUP, seen once and known everywhere. A hang-up
+//! that somebody [takes](Stop::take_hang_ups) stops nothing.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -48,13 +49,27 @@ const GRACE: Duration = Duration::from_secs(40);
 #[derive(Debug, Clone)]
 pub struct Stop {
     sender: Arc<watch::Sender<Option<Signal>>>,
+    /// How many hang-ups came since somebody takes them.
+    hang_ups: Arc<watch::Sender<u64>>,
     grace: Arc<Mutex<Duration>>,
 }
 
 impl Default for Stop {
     fn default() -> Self {
-        Self { sender: Arc::new(watch::Sender::new(None)), grace: Arc::new(Mutex::new(GRACE)) }
+        Self {
+            sender: Arc::new(watch::Sender::new(None)),
+            hang_ups: Arc::new(watch::Sender::new(0)),
+            grace: Arc::new(Mutex::new(GRACE)),
+        }
     }
+}
+
+/// Whether this process was started with SIGHUP ignored (`SigIgn` of proc(5); its first
+/// bit is signal 1).
+fn hang_ups_are_ignored() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    ignored.is_some_and(|mask| u64::from_str_radix(mask.trim(), 16).is_ok_and(|it| it & 1 == 1))
 }
 
 impl Stop {
@@ -66,11 +81,17 @@ impl Stop {
             (SignalKind::terminate(), Signal::Terminate),
             (SignalKind::hangup(), Signal::HangUp),
         ] {
+            // For `nohup`: what was ignored stays so, here and in what is started.
+            if what == Signal::HangUp && hang_ups_are_ignored() {
+                continue;
+            }
             let mut stream = signal(kind)?;
             let (stop, again) = (self.clone(), again.clone());
             tokio::spawn(async move {
                 while stream.recv().await.is_some() {
-                    if stop.signal().is_none() {
+                    if what == Signal::HangUp && stop.hang_ups.receiver_count() > 0 {
+                        stop.hang_ups.send_modify(|count| *count += 1);
+                    } else if stop.signal().is_none() {
                         stop.request(what);
                     } else {
                         let _full = again.try_send(what);
@@ -90,6 +111,13 @@ impl Stop {
             }
             first
         });
+    }
+
+    /// From now on a hang-up stops nothing: it changes what this receives, for as long
+    /// as it lives.
+    #[must_use]
+    pub fn take_hang_ups(&self) -> watch::Receiver<u64> {
+        self.hang_ups.subscribe()
     }
 
     /// What runs now may take longer to end than the rest.

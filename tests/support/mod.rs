@@ -1,6 +1,7 @@
 //! A folder with a project in it, and lsrun run in it.
 
 pub(crate) mod daemon;
+pub(crate) mod load;
 pub(crate) mod s3;
 pub(crate) mod wrap;
 

@@ -152,14 +152,17 @@ fn strings(matches: &clap::ArgMatches, name: &str) -> Vec<String> {
 pub(super) fn usage(error: &clap::Error, name: &str) -> Error {
     // clap's first line says what is wrong; the rest is usage.
     let text = error.render().to_string();
-    let first = text.lines().next().unwrap_or_default();
+    // What is missing, or what is possible, comes indented.
+    let first: Vec<&str> =
+        text.lines().take_while(|line| !line.is_empty()).map(str::trim).collect();
+    let first = first.join(" ");
     let tip = text.lines().find_map(|line| line.trim().strip_prefix("tip: "));
     let own = Error::usage(first.trim_start_matches("error: ").to_owned());
     own.hint(tip.map_or_else(|| format!("see lsrun {name} --help"), str::to_owned))
 }
 
 /// Go's flags may be written `-force=true`.
-fn go_booleans(words: Vec<OsString>, flags: &[&str]) -> Vec<OsString> {
+pub(super) fn go_booleans(words: Vec<OsString>, flags: &[&str]) -> Vec<OsString> {
     words
         .into_iter()
         .filter_map(|word| {

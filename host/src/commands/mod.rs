@@ -7,6 +7,7 @@ mod passthrough;
 mod points;
 mod replicate;
 mod selection;
+mod sync;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -148,6 +149,9 @@ async fn litestream(verb: &Verb, start: &Start) -> Result<u8> {
     let context = if line.has("no-expand-env") { without_expansion(context)? } else { context };
     if verb.name == "replicate" {
         return replicate::run(&context, verb, &start.arguments).await;
+    }
+    if verb.name == "sync" {
+        return sync::run(&context, &start.arguments).await;
     }
     passthrough::verb(&context, verb, &start.arguments).await
 }

@@ -3,19 +3,20 @@
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::config::Purpose;
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::exit::Exit;
 use crate::litestream::child::{self, ConfigFile};
-use crate::litestream::daemon::Control;
+use crate::litestream::daemon::{self, Control};
 use crate::litestream::feature;
 use crate::litestream::line::{Line, Reaches, Verb, is_url};
-use crate::litestream::runtime;
+use crate::litestream::{once, runtime};
 use crate::stop::Stop;
 
 /// A command lsrun does not know, for a litestream that may: nothing is supplied.
@@ -33,6 +34,9 @@ pub(super) async fn verb(context: &Arc<Context>, verb: &Verb, words: &[OsString]
     if !help {
         check_version(context, verb.name, verb.since, &line).await?;
         resolve(context, verb, &mut line)?;
+        if verb.name == "reset" && !line.has("dry-run") {
+            refuse_reset(context, &line).await?;
+        }
     }
     let config = if help { None } else { supply(context, verb, &mut line)? };
     let mut arguments: Vec<OsString> = vec![verb.name.into()];
@@ -51,7 +55,8 @@ async fn look(line: &Line) {
     const PATIENCE: Duration = Duration::from_secs(30);
     let socket = line.value("socket").and_then(|socket| Control::at(socket.as_ref()));
     if let (Some(control), [database]) = (socket, line.positionals.as_slice()) {
-        let _told_elsewhere = control.look(database.as_ref(), PATIENCE).await;
+        let deadline = Instant::now() + PATIENCE;
+        let _told_elsewhere = control.look(database.as_ref(), deadline).await;
     }
 }
 
@@ -81,25 +86,49 @@ pub(super) async fn check_version(
     since.map_or(Ok(()), |feature| feature::require(version, feature))
 }
 
-/// Aliases and paths of the project become the paths that litestream knows.
-fn resolve(context: &Context, verb: &Verb, line: &mut Line) -> Result<()> {
-    for word in &mut line.positionals {
-        if is_url(word) {
-            continue;
+/// Litestream 0.5.17 under which its local state is removed ("cannot verify wal state")
+/// does not replicate that database again until it is restarted.
+async fn refuse_reset(context: &Context, line: &Line) -> Result<()> {
+    /// A daemon that waits for its replica says nothing.
+    const PATIENCE: Duration = Duration::from_secs(1);
+    for word in &line.positionals {
+        let path: &Path = word.as_ref();
+        let mut runs = once::replicates_unseen(path).await || !daemon::running(path).is_empty();
+        for control in runtime::controls(context) {
+            runs |= control.knows(path, PATIENCE).await;
         }
-        let Some(text) = word.to_str().map(str::to_owned) else { continue };
-        match context.project.database(&text) {
-            Ok(database) => *word = database.path.into(),
-            // A daemon expands a relative path against its own folder.
-            Err(_) if text.contains('/') || context.cwd.join(&text).exists() => {
-                if verb.reaches == Reaches::Daemon {
-                    *word = context.cwd.join(&text).into();
-                }
-            }
-            Err(error) => return Err(error),
+        if runs {
+            let path = path.display();
+            return Err(Error::project(format!("a litestream daemon replicates {path}"))
+                .cause("without its local state it would not replicate it any more, until it is restarted")
+                .hint(format!("stop the daemon, run lsrun reset {path}, and start the daemon again")));
         }
     }
     Ok(())
+}
+
+/// Aliases and paths of the project become the paths that litestream knows.
+fn resolve(context: &Context, verb: &Verb, line: &mut Line) -> Result<()> {
+    for word in line.positionals.iter_mut().filter(|word| !is_url(word)) {
+        let (_name, path) = database(context, word)?;
+        // A daemon expands a relative path against its own folder.
+        if verb.reaches == Reaches::Daemon || context.cwd.join(&*word) != path {
+            *word = path.into();
+        }
+    }
+    Ok(())
+}
+
+/// What a word names: its name for people and its absolute path. Paths that are not of
+/// the project pass.
+pub(super) fn database(context: &Context, word: &OsStr) -> Result<(String, PathBuf)> {
+    let path = context.cwd.join(word);
+    let Some(text) = word.to_str() else { return Ok((path.display().to_string(), path)) };
+    match context.project.database(text) {
+        Ok(database) => Ok((database.name(), database.path)),
+        Err(_) if text.contains('/') || path.exists() => Ok((text.to_owned(), path)),
+        Err(error) => Err(error),
+    }
 }
 
 /// `-config` with the generated configuration, or `-socket`.

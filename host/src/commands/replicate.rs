@@ -10,9 +10,11 @@ use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use futures_util::future::join_all;
 use process_wrap::tokio::{ChildWrapper, CommandWrap, KillOnDrop, ProcessGroup};
 
 use super::{component, passthrough};
+use crate::cli;
 use crate::config::{Config, Purpose};
 use crate::context::Context;
 use crate::error::{Error, Result};
@@ -24,7 +26,8 @@ use crate::litestream::line::{Line, Verb, is_url};
 use crate::litestream::once;
 use crate::litestream::runtime::{self, Runtime};
 use crate::project::Database;
-use crate::stop::Signal;
+use crate::report::human;
+use crate::stop::{Signal, Stop};
 
 /// How long litestream may take to open its databases.
 const READY: Duration = Duration::from_secs(60);
@@ -33,6 +36,8 @@ const READY: Duration = Duration::from_secs(60);
 const APPLICATION_GRACE: Duration = Duration::from_secs(300);
 /// What litestream may take beyond its own limit before it is killed.
 const MARGIN: Duration = Duration::from_secs(10);
+/// How many databases are synced at once at the end; each takes a connection.
+const AT_ONCE: usize = 64;
 /// Between two looks at whether litestream is ready.
 const LOOK: Duration = Duration::from_millis(20);
 
@@ -46,9 +51,16 @@ pub(super) async fn run(context: &Arc<Context>, verb: &Verb, words: &[OsString])
         || line.has("h")
         || line.has("help")
         || line.positionals.iter().any(|word| is_url(word));
+    let patience = patience(&mut line)?;
+    if !line.has("h") && !line.has("help") {
+        named(&line, words)?;
+    }
     if line.has("once") && !by_hand {
-        let prepared = once::prepare(context, &context.project.every_database()?).await?;
-        let code = passthrough::verb(context, verb, words).await?;
+        let databases = context.project.every_database()?;
+        alone(context, &databases, patience).await?;
+        let prepared = once::prepare(context, &databases).await?;
+        let words: Vec<OsString> = line.words().cloned().collect();
+        let code = passthrough::verb(context, verb, &words).await?;
         if code == Exit::Success.code() {
             once::finish(context, prepared).await?;
         }
@@ -75,7 +87,8 @@ pub(super) async fn run(context: &Arc<Context>, verb: &Verb, words: &[OsString])
             return Err(Error::usage("lsrun replicate takes every database of the project")
                 .hint("leave the names away, or name a database and a replica URL"));
         }
-        free(context, config, &databases)?;
+        free(config)?;
+        alone(context, &databases, patience).await?;
         line.remove("no-expand-env", false);
     } else {
         resolve(context, &mut line);
@@ -126,6 +139,18 @@ pub(super) async fn run(context: &Arc<Context>, verb: &Verb, words: &[OsString])
     code
 }
 
+/// Refuses an application that is announced and not named: litestream's daemon alone is
+/// not what was meant.
+fn named(line: &Line, words: &[OsString]) -> Result<()> {
+    if line.rest.is_empty() && words.iter().any(|word| word == "--") {
+        return Err(Error::usage("no command follows --"));
+    }
+    if line.has("exec") && line.value("exec").is_none_or(|command| command.trim().is_empty()) {
+        return Err(Error::usage("-exec names no command"));
+    }
+    Ok(())
+}
+
 /// The application: behind `--`, in `-exec`, or `exec:` of the configuration.
 fn application(line: &mut Line, config: Option<&Config>) -> Result<Option<Vec<OsString>>> {
     let flag = line.value("exec");
@@ -156,7 +181,7 @@ fn resolve(context: &Context, line: &mut Line) {
 }
 
 /// What would only show in a log line, or not at all, once litestream runs.
-fn free(context: &Context, config: &Config, databases: &[Database]) -> Result<()> {
+fn free(config: &Config) -> Result<()> {
     for (key, address) in config.addresses() {
         let listen =
             address.strip_prefix(':').map_or(address.clone(), |port| format!("0.0.0.0:{port}"));
@@ -168,21 +193,85 @@ fn free(context: &Context, config: &Config, databases: &[Database]) -> Result<()
                 .hint("another litestream may be running; stop it, or choose another port"));
         }
     }
+    Ok(())
+}
+
+/// How long to wait for another daemon: `--wait TIME`, else a minute for one in another
+/// container, as in a rolling deploy, and no time for one that can be seen.
+struct Patience {
+    seen: Duration,
+    unseen: Duration,
+}
+
+/// Takes `--wait` out of the line.
+fn patience(line: &mut Line) -> Result<Patience> {
+    let given = line.value("wait").map(|text| cli::duration(&text)).transpose()?;
+    line.remove("wait", true);
+    Ok(Patience {
+        seen: given.unwrap_or_default(),
+        unseen: given.unwrap_or(Duration::from_secs(60)),
+    })
+}
+
+/// Waits until no other litestream replicates the databases, and refuses where one does
+/// not go: two of them on one database damage its replica.
+async fn alone(context: &Context, databases: &[Database], patience: Patience) -> Result<()> {
+    const LOOK: Duration = Duration::from_millis(250);
+    let started = Instant::now();
+    let mut told = false;
+    loop {
+        let (error, patience) = match other(context, databases).await {
+            None => return Ok(()),
+            Some(Other::Seen(error)) => (error, patience.seen),
+            Some(Other::Unseen(error)) => (error, patience.unseen),
+        };
+        let left = patience.saturating_sub(started.elapsed());
+        if left.is_zero() {
+            let waited = if patience.is_zero() { "--wait 60s waits for it to end; " } else { "" };
+            return Err(error.hint(format!(
+                "two daemons on one database damage its replica; {waited}stop the other one"
+            )));
+        }
+        if !told {
+            told = true;
+            let most = human::duration(patience);
+            context
+                .terminal
+                .note(&format!("{}: waiting for it to end, for {most} at most", error.one_line()));
+        }
+        tokio::select! {
+            () = tokio::time::sleep(LOOK.min(left)) => {}
+            signal = context.stop.stopped() => return Err(Stop::error(signal)),
+        }
+    }
+}
+
+/// Another daemon, as the error that it is.
+enum Other {
+    Seen(Error),
+    Unseen(Error),
+}
+
+async fn other(context: &Context, databases: &[Database]) -> Option<Other> {
     let sockets = runtime::sockets(context);
     if let Some(socket) = sockets.into_iter().find(|it| UnixStream::connect(it).is_ok()) {
-        return Err(Error::project(format!(
-            "a litestream daemon listens at {} already",
-            socket.display()
-        ))
-        .hint("two daemons on one database damage its replica; stop the other one"));
+        let socket = socket.display();
+        return Some(Other::Seen(Error::project(format!(
+            "a litestream daemon listens at {socket} already"
+        ))));
     }
     for database in databases {
-        daemon::refuse_running(
-            database,
-            "two daemons on one database damage its replica; stop the other one",
-        )?;
+        if let Err(error) = daemon::refuse_running(database) {
+            return Some(Other::Seen(error));
+        }
+        if once::replicates_unseen(&database.path).await {
+            return Some(Other::Unseen(Error::project(format!(
+                "a process in another container reads {} all the time, as a litestream daemon does",
+                database.name()
+            ))));
+        }
     }
-    Ok(())
+    None
 }
 
 struct Supervisor<'a> {
@@ -220,6 +309,7 @@ impl Supervisor<'_> {
             };
             return self.finish(litestream, ended.number(), Exit::Success.code()).await;
         };
+        let mut hang_ups = self.context.stop.take_hang_ups();
         if let Some(ended) = self.ready(litestream.as_mut()).await? {
             return match ended {
                 Ended::Signal(signal) => {
@@ -236,10 +326,16 @@ impl Supervisor<'_> {
                 return Err(error);
             }
         };
-        let ended = tokio::select! {
-            status = running.wait() => Ended::Application(status?),
-            status = litestream.wait() => Ended::Litestream(status?),
-            signal = self.context.stop.stopped() => Ended::Signal(signal),
+        let ended = loop {
+            tokio::select! {
+                status = running.wait() => break Ended::Application(status?),
+                status = litestream.wait() => break Ended::Litestream(status?),
+                signal = self.context.stop.stopped() => break Ended::Signal(signal),
+                // It means something to many applications: gunicorn reads its settings again.
+                Ok(()) = hang_ups.changed() => {
+                    let _gone = running.signal(Signal::HangUp.number());
+                }
+            }
         };
         match ended {
             Ended::Application(status) => {
@@ -316,16 +412,20 @@ impl Supervisor<'_> {
     /// when its last sync fails.
     async fn last_sync(&self) -> Option<Error> {
         let control = self.socket.as_deref().and_then(Control::at).filter(|_| self.can_sync)?;
+        let deadline = Instant::now() + self.limit;
+        let databases: Vec<_> = self.databases.iter().filter(|it| it.path.exists()).collect();
         let mut lost = Vec::new();
         let mut first = None;
-        let deadline = Instant::now() + self.limit;
-        for database in self.databases.iter().filter(|database| database.path.exists()) {
-            let left = deadline.saturating_duration_since(Instant::now());
-            if let Err(error) = control.sync(&database.path, left).await
-                && let Some(error) = error.explain(&database.name())
-            {
-                lost.push(database.name());
-                first.get_or_insert(error);
+        // At once, as each waits for the next round of its replica.
+        for some in databases.chunks(AT_ONCE) {
+            let asked = some.iter().map(|database| control.sync(&database.path, deadline));
+            for (database, answer) in some.iter().zip(join_all(asked).await) {
+                if let Err(error) = answer
+                    && let Some(error) = error.explain(&database.name())
+                {
+                    lost.push(database.name());
+                    first.get_or_insert(error);
+                }
             }
         }
         let first = first?;

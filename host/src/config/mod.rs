@@ -52,6 +52,8 @@ const OTHER_CREDENTIALS: [&str; 6] = [
     "AWS_CONTAINER_CREDENTIALS_FULL_URI",
 ];
 const DEFAULT_SOCKET: &str = "/var/run/litestream.sock";
+/// How often a daemon that lsrun starts brings changes to a folder.
+const FOLDER_INTERVAL: &str = "100ms";
 /// Litestream's default for both intervals.
 const DEFAULT_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -514,7 +516,7 @@ impl Config {
                 Some(database)
             }
         };
-        let entries: Vec<Map> = match wanted {
+        let mut entries: Vec<Map> = match wanted {
             None => self.entries.iter().map(|listed| listed.keys.clone()).collect(),
             Some(path) => vec![self.keys_of(path, None).map_err(|error| vec![error])?],
         };
@@ -522,6 +524,7 @@ impl Config {
         match purpose {
             Purpose::Replicate { socket } => {
                 top.remove("exec");
+                entries.iter_mut().for_each(|entry| self.hasten(entry));
                 if let (Some(socket), None) = (socket, top.get("socket")) {
                     let path = Text::literal(socket.display().to_string(), Role::Path);
                     let keys = [
@@ -552,6 +555,30 @@ impl Config {
         }
         top.set("dbs", Node::List(entries.into_iter().map(Node::Map).collect()));
         self.write(&top, environment)
+    }
+
+    /// A folder takes what was written after [`FOLDER_INTERVAL`], so that nobody who
+    /// waits for the replica waits for a second. On object stores, where each round with
+    /// changes is a paid request, Litestream's default stays.
+    fn hasten(&self, entry: &mut Map) {
+        let hasten = |node: &mut Node| {
+            let Node::Map(replica) = node else { return };
+            let text = self.lookup_text();
+            let is_folder = self.view(replica, &text).kind() == "file";
+            if is_folder && replica.get("sync-interval").is_none() {
+                let interval = Text::literal(FOLDER_INTERVAL, Role::Plain);
+                replica.set("sync-interval", Node::Text(interval));
+            }
+        };
+        if self.top.get("sync-interval").is_some() {
+            return;
+        }
+        if let Some(replica) = entry.get_mut("replica") {
+            hasten(replica);
+        }
+        if let Some(Node::List(items)) = entry.get_mut("replicas") {
+            items.iter_mut().for_each(hasten);
+        }
     }
 
     fn write(&self, document: &Map, environment: &Environment) -> Result<ChildConfig, Vec<Error>> {

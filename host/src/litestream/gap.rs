@@ -23,6 +23,7 @@ use rusqlite::{Connection, OpenFlags};
 
 use crate::litestream::ltx::{last_transaction, transaction};
 use crate::litestream::txid::Txid;
+use crate::sqlite::descriptors::Opened;
 use crate::suffix::with_suffix;
 
 const LOG_HEADER: u64 = 32;
@@ -94,7 +95,7 @@ impl Outlook {
 
 /// Keeps the log from being started anew while it lives; everybody can read and write.
 pub(super) struct Hold {
-    _reader: Connection,
+    _reader: Open,
 }
 
 impl Hold {
@@ -193,7 +194,22 @@ fn write_over(database: &Path, is_seen: impl Fn() -> bool) -> rusqlite::Result<(
 const FRAME: &str = "INSERT INTO _litestream_seq (id, seq) VALUES (1, 1) \
     ON CONFLICT (id) DO UPDATE SET seq = seq + 1";
 
-fn open(database: &Path) -> rusqlite::Result<Connection> {
+/// A connection, counted until it is closed.
+struct Open {
+    connection: Connection,
+    _counted: Opened,
+}
+
+impl std::ops::Deref for Open {
+    type Target = Connection;
+
+    fn deref(&self) -> &Connection {
+        &self.connection
+    }
+}
+
+fn open(database: &Path) -> rusqlite::Result<Open> {
+    let _counted = Opened::count(database);
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(database, flags)?;
     connection.busy_timeout(Duration::from_secs(1))?;
@@ -201,7 +217,7 @@ fn open(database: &Path) -> rusqlite::Result<Connection> {
     connection.pragma_update(None, "wal_autocheckpoint", 0)?;
     // A frame that is lost with the power held nothing then either.
     connection.pragma_update(None, "synchronous", "NORMAL")?;
-    Ok(connection)
+    Ok(Open { connection, _counted })
 }
 
 impl Place {

@@ -79,7 +79,8 @@ pub const VERBS: &[Verb] = &[
     verb(
         "replicate",
         Reaches::Configuration,
-        &["config", "exec", "log-level"],
+        // `wait` is lsrun's.
+        &["config", "exec", "log-level", "wait"],
         None,
         "Run the daemon, alone or beside an application",
     ),

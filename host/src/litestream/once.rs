@@ -13,11 +13,11 @@ use crate::config::Purpose;
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::litestream::child::{self, Limit};
-use crate::litestream::daemon::{self, Control};
+use crate::litestream::daemon::{self, Control, Presence};
 use crate::litestream::feature::{self, Feature};
 use crate::litestream::gap::{self, Hold, Outlook};
 use crate::litestream::ltx::local_txid;
-use crate::litestream::sync::{Pause, explain};
+use crate::litestream::sync::{self, Pause, explain};
 use crate::litestream::txid::Txid;
 use crate::project::Database;
 use crate::stop::Stop;
@@ -34,9 +34,21 @@ pub(super) async fn replicate(
     deadline: Instant,
 ) -> Result<Option<Txid>> {
     let prepared = Prepared::of(context, database, deadline).await?;
+    // One may have come since it was looked for.
+    if sync::presence(database).await != Presence::Nobody {
+        return Err(sync::unseen(database));
+    }
     run(context, database, deadline).await?;
     prepared.finish(context, deadline).await?;
     Ok(local_txid(&context.config()?.meta_path(database)))
+}
+
+/// Whether somebody who cannot be seen reads the database all the time, as a litestream
+/// in another container does.
+pub(crate) async fn replicates_unseen(database: &Path) -> bool {
+    let path = database.to_owned();
+    let found = tokio::task::spawn_blocking(move || daemon::replicates_unseen(&path)).await;
+    found.unwrap_or(true)
 }
 
 async fn run(context: &Context, database: &Database, deadline: Instant) -> Result<()> {
@@ -59,14 +71,11 @@ pub struct Prepared {
     turn: Turn,
 }
 
-/// Prepares these databases for a `replicate -once` of all of them.
+/// Prepares these databases, which nobody else replicates, for a `replicate -once` of
+/// all of them.
 pub async fn prepare(context: &Context, databases: &[Database]) -> Result<Vec<Prepared>> {
     let mut prepared = Vec::new();
     for database in databases.iter().filter(|database| database.path.exists()) {
-        daemon::refuse_running(
-            database,
-            "both at once damage its replica; lsrun sync -wait asks the daemon",
-        )?;
         let mut one = Prepared::of(context, database, Instant::now() + OTHERS).await?;
         if prepared.len() >= most_held() {
             one.turn = Turn { _lock: None };
@@ -258,12 +267,13 @@ pub async fn until_seen(held: Vec<Held>, socket: Option<PathBuf>) {
     /// How long any daemon may take.
     const READY: Duration = Duration::from_secs(60);
     let Some(socket) = socket else { return tokio::time::sleep(FIRST_LOOK).await };
+    let until = Instant::now() + READY;
     let looks = held.into_iter().map(|held| async {
         let held = held;
         let mut pause = Duration::from_millis(5);
         loop {
             if let Some(control) = Control::at(&socket)
-                && control.look(&held.path, READY).await.is_ok()
+                && control.look(&held.path, until).await.is_ok()
             {
                 return;
             }

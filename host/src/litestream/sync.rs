@@ -10,7 +10,7 @@ use crate::config::Purpose;
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::litestream::child::{self, Limit, Output};
-use crate::litestream::daemon;
+use crate::litestream::daemon::{self, Presence, ReadLock};
 use crate::litestream::ltx::local_txid;
 use crate::litestream::once;
 use crate::litestream::runtime;
@@ -43,28 +43,52 @@ pub struct Synced {
     pub txid: Option<Txid>,
     /// From the request until the replica had it.
     pub lag: Duration,
+    /// What the user has to know about the daemon.
+    pub warning: Option<String>,
+}
+
+impl Synced {
+    fn by(method: &'static str, certain: bool, txid: Option<Txid>, started: Instant) -> Self {
+        Self { method, certain, txid, lag: started.elapsed(), warning: None }
+    }
 }
 
 /// Waits until the replica holds what is committed in the database.
 ///
 /// Fails with the code `timeout` at the deadline.
 pub async fn sync(context: Arc<Context>, wanted: Wanted, deadline: Instant) -> Result<Synced> {
+    let before = read_lock(&wanted.database).await;
+    let mut synced = sync_somehow(&context, &wanted, deadline).await?;
+    synced.warning = match before {
+        Some(warning) => Some(warning),
+        None => read_lock(&wanted.database).await,
+    };
+    Ok(synced)
+}
+
+async fn sync_somehow(
+    context: &Arc<Context>,
+    wanted: &Wanted,
+    deadline: Instant,
+) -> Result<Synced> {
     let Wanted { database, after, read_only } = wanted;
     let started = Instant::now();
-    for control in runtime::controls(&context) {
-        let left = deadline.saturating_duration_since(Instant::now());
+    for control in runtime::controls(context) {
         let answer = tokio::select! {
-            answer = control.sync(&database.path, left) => answer,
+            answer = control.sync(&database.path, deadline) => answer,
             signal = context.stop.stopped() => return Err(Stop::error(signal)),
         };
         match answer {
-            Ok(synced) => {
-                return Ok(Synced {
-                    method: "socket",
-                    certain: true,
-                    txid: synced.reached(),
-                    lag: started.elapsed(),
-                });
+            Ok(answer) => {
+                // Of a daemon that does not say what its replica has.
+                let reached = match answer.replicated_txid {
+                    Some(_) => answer.reached(),
+                    None => {
+                        until_replicated(context, database, Some(Txid(answer.txid)), deadline)
+                            .await?
+                    }
+                };
+                return Ok(Synced::by("socket", true, reached, started));
             }
             Err(error) => {
                 if let Some(error) = error.explain(&database.name()) {
@@ -73,24 +97,57 @@ pub async fn sync(context: Arc<Context>, wanted: Wanted, deadline: Instant) -> R
             }
         }
     }
-    if !daemon::running(&database.path).is_empty() {
-        poll(&context, &database, after, started, deadline).await
-    } else if read_only {
-        Ok(Synced { method: NONE, certain: false, txid: None, lag: Duration::ZERO })
-    } else {
-        let txid = once::replicate(&context, &database, deadline).await?;
-        Ok(Synced { method: "once", certain: true, txid, lag: started.elapsed() })
+    match presence(database).await {
+        Presence::Daemon => poll(context, database, *after, started, deadline).await,
+        Presence::Unknown => {
+            // Where nothing replicates it, waiting longer would show nothing more.
+            let patience = rounds(context, database)? * 2 + UNSEEN;
+            poll(context, database, *after, started, deadline.min(started + patience))
+                .await
+                .map_err(|error| match error.plugin_code() {
+                    "timeout" => unseen(database).cause(error.one_line()),
+                    _ => error,
+                })
+        }
+        Presence::Nobody if *read_only => Ok(Synced::by(NONE, false, None, started)),
+        Presence::Nobody => {
+            let txid = once::replicate(context, database, deadline).await?;
+            Ok(Synced::by("once", true, txid, started))
+        }
     }
 }
 
-/// Fails where a daemon was told to leave the database alone: what is written then,
-/// litestream 0.5.17 may never replicate. Nothing is written, and who gives no answer
-/// within `timeout` says nothing about it.
-pub async fn refuse_stopped(
-    context: &Context,
-    database: &Database,
-    timeout: Duration,
-) -> Result<()> {
+/// What a daemon that cannot be seen may take beyond its own rounds.
+const UNSEEN: Duration = Duration::from_secs(3);
+
+/// Whether a litestream replicates the database.
+pub(super) async fn presence(database: &Database) -> Presence {
+    let path = database.path.clone();
+    let found = tokio::task::spawn_blocking(move || daemon::presence(&path)).await;
+    found.unwrap_or(Presence::Unknown)
+}
+
+/// The error where somebody who cannot be seen has the database open, and it cannot be
+/// told whether that is a litestream.
+pub(super) fn unseen(database: &Database) -> Error {
+    Error::inconclusive(format!(
+        "{} is open in another container, and whether a litestream replicates it there cannot be seen from here",
+        database.name()
+    ))
+    .code("busy")
+    .hint(
+        "run lsrun where litestream runs, or let both see its control socket: litestream.socket: {enabled: true, path: …} on a volume that they share",
+    )
+}
+
+/// Everything about replication that can be known to be in the way before anything is
+/// written: variables that are not set, and a daemon that was told to leave the
+/// database alone, as what is written then litestream 0.5.17 may never replicate.
+///
+/// A daemon that gives no answer within `timeout` is no failure here.
+pub async fn check(context: &Context, database: &Database, timeout: Duration) -> Result<()> {
+    let purpose = Purpose::Once { database: database.path.clone() };
+    context.config()?.for_child(&purpose, &context.environment)?;
     for control in runtime::controls(context) {
         if let Err(error) = control.replicates(&database.path, timeout).await
             && let Some(error) = error.explain(&database.name())
@@ -99,6 +156,28 @@ pub async fn refuse_stopped(
         }
     }
     Ok(())
+}
+
+/// A warning where the daemon that replicates the database has lost its read lock.
+///
+/// Nothing is written, and the verdict on the backup does not rest on it: what the
+/// daemon misses from now on is in no file that could be looked at.
+async fn read_lock(database: &Database) -> Option<String> {
+    /// Longer than a checkpoint takes, during which the daemon is without it.
+    const PATIENCE: Duration = Duration::from_millis(1500);
+    let path = database.path.clone();
+    let looked = tokio::task::spawn_blocking(move || daemon::read_lock(&path, PATIENCE));
+    let Ok(ReadLock::Lost(pid)) = looked.await else { return None };
+    let name = database.name();
+    Some(format!(
+        "the litestream daemon (process {pid}) has lost its read lock on {name}: what is written from now on may be missing from the backup, without an error. Restart the daemon, then run lsrun verify {name}; `litestream sync` takes the lock away, lsrun sync does not"
+    ))
+}
+
+/// A daemon that finds nothing new writes nothing: after two of its rounds what it has
+/// is current.
+fn rounds(context: &Context, database: &Database) -> Result<Duration> {
+    Ok(context.config()?.monitor_interval(database) * 2 + Duration::from_millis(250))
 }
 
 /// Watches the daemon's local files until it has looked at the database since the
@@ -113,9 +192,8 @@ async fn poll(
     let config = context.config()?;
     let meta = config.meta_path(database);
     let before = local_txid(&meta).max(after);
-    // A daemon that finds nothing new writes nothing: after two of its rounds
-    // what it has is current. A caller who names a transaction knows better.
-    let rounds = config.monitor_interval(database) * 2 + Duration::from_millis(250);
+    // A caller who names a transaction knows better than its rounds.
+    let rounds = rounds(context, database)?;
     let mut pause = Pause::default();
     let target = loop {
         let now = local_txid(&meta);
@@ -130,16 +208,22 @@ async fn poll(
             })
             .await?;
     };
+    let reached = until_replicated(context, database, target, deadline).await?;
+    Ok(Synced::by("polling", false, reached, started))
+}
+
+/// Watches the replica until it has this transaction, or any.
+async fn until_replicated(
+    context: &Context,
+    database: &Database,
+    target: Option<Txid>,
+    deadline: Instant,
+) -> Result<Option<Txid>> {
     let mut pause = Pause::default();
     loop {
         let reached = replica_txid(context, database, deadline).await?;
         if reached.is_some() && reached >= target {
-            return Ok(Synced {
-                method: "polling",
-                certain: false,
-                txid: reached,
-                lag: started.elapsed(),
-            });
+            return Ok(reached);
         }
         pause
             .wait(context, deadline, || {

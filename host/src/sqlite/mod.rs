@@ -3,6 +3,7 @@
 
 mod authorizer;
 mod content;
+pub(crate) mod descriptors;
 mod worker;
 
 pub use content::TableContent;

@@ -14,6 +14,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::authorizer::authorize;
 use super::content::{self, TableContent};
+use super::descriptors::Opened;
 use super::explain;
 use crate::error::{Error, Result};
 use crate::stop::Stop;
@@ -115,7 +116,7 @@ impl Connection {
         let (opened, answer) = oneshot::channel();
         let closing = Arc::new(AtomicBool::new(false));
         let ending = Arc::clone(&closing);
-        let open = Open::count();
+        let open = (Open::count(), Opened::count(&path));
         std::thread::Builder::new()
             .name("sqlite".into())
             .spawn(move || {

@@ -2,7 +2,7 @@
 //! and to go on behind it, also by the next restore when this one is killed.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
@@ -79,7 +79,7 @@ async fn start(socket: &Path, path: &Path) -> std::result::Result<Started, Strin
     }
     // It opens the database when it first looks at it, and until then nothing keeps
     // others from checkpointing what it has not read.
-    Ok(match control.look(path, PATIENCE).await {
+    Ok(match control.look(path, Instant::now() + PATIENCE).await {
         Ok(_local) => Started::Seen,
         Err(ControlError::Refused(error)) if error.plugin_code() == "timeout" => Started::Late,
         Err(error) => Started::InTrouble(explain(error)),

@@ -44,7 +44,7 @@ impl Host for State {
     ) -> Result<(), Failure> {
         let database = self.table.get(&handle)?.0.clone();
         let timeout = self.call.patience.min(Duration::from_millis(timeout));
-        Ok(sync::refuse_stopped(&self.call.context, &database, timeout).await?)
+        Ok(sync::check(&self.call.context, &database, timeout).await?)
     }
 
     async fn keep(&mut self, handle: Resource<RestoredCopy>) -> Result<String, Failure> {
@@ -150,6 +150,10 @@ impl HostSyncJob for State {
         let synced = self.table.get_mut(&handle)?.0.wait().await?;
         if synced.method != sync::NONE {
             self.call.sink.replicated(synced.method, synced.lag);
+        }
+        if let Some(warning) = &synced.warning {
+            self.call.context.terminal.warning(warning);
+            self.call.sink.fact("read_lock".to_owned(), "\"lost\"");
         }
         Ok(self.table.push(SyncResult(synced))?)
     }

@@ -1,24 +1,25 @@
-//! Finds out whether a litestream daemon replicates a database, without opening
-//! the database, and talks to its control socket.
+//! Talks to the control socket of a litestream daemon.
+//!
+//! A sync is asked for with the path alone. A request with `wait` or `timeout` runs
+//! in a context that ends with it, and litestream 0.5.17 loses with that context the
+//! read lock that keeps an application from restarting the write-ahead log: what is
+//! written from then on may never reach the replica, without a warning. So the
+//! waiting is done here, by asking again.
 
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use http_body_util::{BodyExt, Full};
 use hyper::body::Bytes;
 use hyper_util::rt::TokioIo;
 use serde::Deserialize;
 
-use crate::error::{Error, Result};
+use crate::error::Error;
 use crate::exit::Exit;
 use crate::litestream::txid::Txid;
-use crate::project::Database;
-#[cfg(target_os = "linux")]
-use crate::suffix::with_suffix;
 
-/// How long a daemon may take to say that its time is over.
-const ANSWER: Duration = Duration::from_millis(1500);
+/// How long a daemon may take to stop or to start a database.
+const SWITCH: Duration = Duration::from_secs(60);
 
 const LOOK_AT_ITS_LOG: &str = "look at the daemon's log; its replica may not answer";
 
@@ -128,47 +129,86 @@ impl Control {
         database: &Path,
         timeout: Duration,
     ) -> std::result::Result<(), ControlError> {
-        let asked = tokio::time::timeout(timeout, self.ask::<Known>("/list", None)).await;
-        let Ok(Ok(known)) = asked else { return Ok(()) };
-        match known.databases.iter().find(|it| it.path == database) {
-            Some(it) if it.status == "stopped" => Err(ControlError::Stopped),
+        match self.status(database, timeout).await.as_deref() {
+            Some("stopped") => Err(ControlError::Stopped),
             _ => Ok(()),
         }
     }
 
-    /// Asks the daemon to replicate everything committed so far and waits.
+    /// Whether the daemon has the database, also one that it was told to leave alone.
+    pub async fn knows(&self, database: &Path, timeout: Duration) -> bool {
+        self.status(database, timeout).await.is_some()
+    }
+
+    /// What the daemon says of the database; none where it does not know it or gives no
+    /// answer in time.
+    async fn status(&self, database: &Path, timeout: Duration) -> Option<String> {
+        let asked = tokio::time::timeout(timeout, self.ask::<Known>("/list", None)).await;
+        let known = asked.ok()?.ok()?;
+        known.databases.into_iter().find(|it| it.path == database).map(|it| it.status)
+    }
+
+    /// Asks the daemon to replicate everything committed so far, and waits until the
+    /// replica has it.
+    ///
+    /// What was committed is what the daemon's first answer names: later answers run
+    /// ahead of the replica for as long as somebody writes. Fails with the code
+    /// `timeout` at the deadline. A daemon that does not say what its replica has
+    /// (before 0.5.10) gives an answer without it, and nothing was waited for.
     pub async fn sync(
         &self,
         database: &Path,
-        timeout: Duration,
+        deadline: Instant,
     ) -> std::result::Result<Synced, ControlError> {
-        self.ask_to_sync(database, timeout, true).await
+        let first = self.look(database, deadline).await?;
+        let mut latest = first.replicated_txid;
+        let mut pace = Pace::default();
+        while let Some(replicated) = latest.filter(|replicated| *replicated < first.txid) {
+            let lags = || {
+                let (has, wanted) = (Txid(replicated), Txid(first.txid));
+                Error::inconclusive(format!(
+                    "the replica lags: it has TXID {has}, the daemon {wanted}"
+                ))
+                .code("timeout")
+                .hint(LOOK_AT_ITS_LOG)
+            };
+            if !pace.wait(deadline).await {
+                return Err(lags().into());
+            }
+            latest = match self.look(database, deadline).await {
+                Ok(answer) => answer.replicated_txid,
+                Err(ControlError::Refused(error)) if error.plugin_code() == "timeout" => {
+                    return Err(lags().into());
+                }
+                Err(error) => return Err(error),
+            };
+        }
+        Ok(Synced { txid: first.txid, replicated_txid: latest })
     }
 
     /// Asks the daemon to read what was committed so far, and does not wait for the
-    /// replica.
+    /// replica. While an application holds the database locked, it is asked again.
     pub async fn look(
         &self,
         database: &Path,
-        timeout: Duration,
+        deadline: Instant,
     ) -> std::result::Result<Synced, ControlError> {
-        self.ask_to_sync(database, timeout, false).await
-    }
-
-    async fn ask_to_sync(
-        &self,
-        database: &Path,
-        timeout: Duration,
-        wait: bool,
-    ) -> std::result::Result<Synced, ControlError> {
-        // The daemon takes whole seconds. Its own deadline comes first: its answer says
-        // more.
-        let seconds = (timeout + Duration::from_millis(500)).as_secs().max(1);
-        let body = serde_json::json!({ "path": database, "wait": wait, "timeout": seconds });
-        let all = Duration::from_secs(seconds) + ANSWER;
-        match tokio::time::timeout(all, self.post("/sync", body.to_string())).await {
-            Ok(answer) => answer,
-            Err(_late) => Err(self.late().into()),
+        let body = serde_json::json!({ "path": database }).to_string();
+        let mut pace = Pace::default();
+        loop {
+            let asked = self.post("/sync", body.clone());
+            let answer = match tokio::time::timeout_at(deadline.into(), asked).await {
+                Ok(answer) => answer,
+                Err(_late) => return Err(self.late().into()),
+            };
+            match answer {
+                Err(ControlError::Refused(error)) if error.plugin_code() == "busy" => {
+                    if !pace.wait(deadline).await {
+                        return Err(error.into());
+                    }
+                }
+                other => return other,
+            }
         }
     }
 
@@ -189,9 +229,8 @@ impl Control {
         path: &str,
         database: &Path,
     ) -> std::result::Result<State, ControlError> {
-        let timeout = Duration::from_secs(30);
-        let body = serde_json::json!({ "path": database, "timeout": timeout.as_secs() });
-        match tokio::time::timeout(timeout * 2, self.post(path, body.to_string())).await {
+        let body = serde_json::json!({ "path": database });
+        match tokio::time::timeout(SWITCH, self.post(path, body.to_string())).await {
             Ok(answer) => answer,
             Err(_late) => Err(self.late().into()),
         }
@@ -241,9 +280,16 @@ impl Control {
             if reason.starts_with("database not open") {
                 return Err(ControlError::Stopped);
             }
-            let late = reason.contains("deadline exceeded");
+            let says = |words: &[&str]| words.iter().any(|word| reason.contains(word));
+            let code = if says(&["deadline exceeded"]) {
+                "timeout"
+            } else if says(&["database is locked", "SQLITE_BUSY"]) {
+                "busy"
+            } else {
+                "litestream"
+            };
             return Err(Error::inconclusive("the litestream daemon cannot replicate")
-                .code(if late { "timeout" } else { "litestream" })
+                .code(code)
                 .cause(reason)
                 .hint(LOOK_AT_ITS_LOG)
                 .into());
@@ -279,140 +325,36 @@ async fn exchange(
     Ok((status, body))
 }
 
+/// The pauses between two questions: 20 ms, which no folder's replica is slower than by
+/// much, and longer ones for a replica that takes long, as each question makes a
+/// transaction of its own where somebody writes.
+#[derive(Default)]
+struct Pace {
+    asked: u32,
+}
+
+impl Pace {
+    /// False when the deadline has passed.
+    async fn wait(&mut self, deadline: Instant) -> bool {
+        let pause = match self.asked {
+            0..25 => Duration::from_millis(20),
+            25..50 => Duration::from_millis(50),
+            _ => Duration::from_millis(250),
+        };
+        self.asked += 1;
+        let now = Instant::now();
+        if now >= deadline {
+            return false;
+        }
+        tokio::time::sleep(pause.min(deadline - now)).await;
+        true
+    }
+}
+
 impl Synced {
     /// The transaction that the replica is known to hold.
     #[must_use]
     pub fn reached(&self) -> Option<Txid> {
         self.replicated_txid.filter(|txid| *txid >= self.txid && *txid > 0).map(Txid)
-    }
-}
-
-/// The process ids of litestream daemons that have `database` open.
-///
-/// A daemon keeps a read transaction open, whose lock on the `-shm` file the
-/// kernel lists. Nothing is opened here: closing a database's file would drop
-/// the POSIX locks of this process's own connections.
-#[cfg(target_os = "linux")]
-#[must_use]
-pub fn running(database: &Path) -> Vec<u32> {
-    let Ok(metadata) = std::fs::metadata(with_suffix(database, "-shm")) else { return Vec::new() };
-    let Ok(locks) = std::fs::read_to_string("/proc/locks") else { return Vec::new() };
-    let mut found: Vec<u32> = locks
-        .lines()
-        .filter_map(|line| holder(line, metadata.ino()))
-        .filter(|pid| is_litestream(*pid))
-        .collect();
-    found.sort_unstable();
-    found.dedup();
-    found
-}
-
-/// The process of a line of `/proc/locks` on the file with this inode:
-/// `1: POSIX  ADVISORY  READ 4711 08:01:1234 123 123`.
-#[cfg(target_os = "linux")]
-fn holder(line: &str, inode: u64) -> Option<u32> {
-    let mut fields = line.split_whitespace().skip(4);
-    let pid = fields.next()?.parse().ok()?;
-    let file = fields.next()?;
-    (file.rsplit(':').next()?.parse::<u64>().ok()? == inode).then_some(pid)
-}
-
-#[cfg(target_os = "linux")]
-fn is_litestream(pid: u32) -> bool {
-    // The name is cut at 15 characters and can be read for any user's process.
-    std::fs::read_to_string(format!("/proc/{pid}/comm"))
-        .is_ok_and(|name| name.trim_end().contains("litestream"))
-}
-
-/// Fails while a litestream daemon has the database open; `hint` says what to do.
-pub fn refuse_running(database: &Database, hint: &str) -> Result<()> {
-    match running(&database.path).first() {
-        None => Ok(()),
-        Some(pid) => Err(Error::project(format!(
-            "a litestream daemon (process {pid}) replicates {} already",
-            database.name()
-        ))
-        .hint(hint)),
-    }
-}
-
-/// A process that has a database open.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Holder {
-    /// Its id.
-    pub pid: u32,
-    /// Its name, at most 15 characters.
-    pub name: String,
-}
-
-impl Holder {
-    /// Whether it is a litestream.
-    #[must_use]
-    pub fn is_litestream(&self) -> bool {
-        self.name.contains("litestream")
-    }
-}
-
-/// Device and inode: what a file is, whatever its name and whoever mounted it where.
-/// None for what is not there.
-#[must_use]
-pub fn identity(file: &Path) -> Option<(u64, u64)> {
-    std::fs::metadata(file).ok().map(|metadata| (metadata.dev(), metadata.ino()))
-}
-
-/// The other processes that have the database or its write-ahead log open, as far
-/// as this user may know. `database` is canonical.
-#[cfg(target_os = "linux")]
-#[must_use]
-pub fn holders(database: &Path) -> Vec<Holder> {
-    let log = with_suffix(database, "-wal");
-    let files: Vec<_> = [database, &log].into_iter().filter_map(identity).collect();
-    let name = database.file_name().and_then(std::ffi::OsStr::to_str).unwrap_or_default();
-    let Ok(processes) = std::fs::read_dir("/proc") else { return Vec::new() };
-    let mut found = Vec::new();
-    for process in processes.flatten() {
-        let pid = process.file_name().to_str().and_then(|name| name.parse::<u32>().ok());
-        let Some(pid) = pid.filter(|pid| *pid != std::process::id()) else { continue };
-        let Ok(open) = std::fs::read_dir(process.path().join("fd")) else { continue };
-        let one_of_them = |file: std::fs::DirEntry| {
-            // Only what has the name is looked at: a look at a file of a server that
-            // has gone takes for ever.
-            let link = std::fs::read_link(file.path()).unwrap_or_default();
-            let named = link.file_name().and_then(std::ffi::OsStr::to_str);
-            named.is_some_and(|link| link.starts_with(name))
-                && identity(&file.path()).is_some_and(|file| files.contains(&file))
-        };
-        if open.flatten().any(one_of_them) {
-            let name = std::fs::read_to_string(process.path().join("comm")).unwrap_or_default();
-            found.push(Holder { pid, name: name.trim_end().to_owned() });
-        }
-    }
-    found
-}
-
-/// Elsewhere the system is not asked; SQLite's locks are.
-#[cfg(not(target_os = "linux"))]
-#[must_use]
-pub fn holders(_database: &Path) -> Vec<Holder> {
-    Vec::new()
-}
-
-/// Elsewhere the system is not asked; `-once` is safe beside a daemon.
-#[cfg(not(target_os = "linux"))]
-#[must_use]
-pub fn running(_database: &Path) -> Vec<u32> {
-    Vec::new()
-}
-
-#[cfg(all(test, target_os = "linux"))]
-mod tests {
-    use super::holder;
-
-    #[test]
-    fn a_line_of_the_kernels_lock_table_is_read() {
-        let line = "3: POSIX  ADVISORY  READ  4711 fe:00:131078 123 123";
-        assert_eq!(holder(line, 131_078), Some(4711));
-        assert_eq!(holder(line, 131_079), None);
-        assert_eq!(holder("3: -> POSIX  ADVISORY  READ 1 00:01:5 0 EOF", 9), None);
     }
 }

@@ -1,0 +1,137 @@
+//! SQLite's locks on a database's `-shm` file: who has it open in WAL mode, and who
+//! reads.
+//!
+//! The bytes are those of <https://www.sqlite.org/walformat.html#wal_locks>: 123 to 127
+//! are the read marks, of which litestream holds one all the time, and 128 is held by
+//! everybody who has the database open. `/proc/locks` lists only the locks of
+//! processes that are visible in this PID namespace; `fcntl(F_GETLK)` finds the others
+//! as well, those of another container among them, and gives them no process id.
+
+use std::fs::File;
+#[cfg(target_os = "linux")]
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Flock, FlockType, fcntl_getlk};
+
+use crate::sqlite::descriptors::{self, Kept};
+use crate::suffix::with_suffix;
+
+/// The bytes of the read marks.
+pub(super) const READ_MARKS: std::ops::RangeInclusive<u64> = 123..=127;
+/// The byte that everybody holds who has the database open.
+const OPEN: u64 = 128;
+
+/// Who holds a lock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Owner {
+    /// A process of this PID namespace.
+    Visible(u32),
+    /// A process that cannot be seen from here.
+    Hidden,
+}
+
+/// The `-shm` file of a database.
+#[derive(Debug)]
+pub(super) struct Shm(Kept);
+
+impl Shm {
+    /// None where there is no such file, or none that may be read: then nobody that
+    /// this user can know of has the database open in WAL mode.
+    pub(super) fn open(database: &Path) -> Option<Self> {
+        let file = File::open(with_suffix(database, "-shm")).ok()?;
+        Some(Self(descriptors::keep(database, file)))
+    }
+
+    /// Somebody else who has the database open.
+    pub(super) fn somebody(&self) -> Option<Owner> {
+        self.owner(OPEN)
+    }
+
+    /// Somebody else who has held a read mark without a break for `patience`. Blocks;
+    /// returns at once where nobody reads.
+    pub(super) fn constant_reader(&self, patience: Duration) -> Option<Owner> {
+        const LOOK: Duration = Duration::from_millis(5);
+        let until = Instant::now() + patience;
+        let mut held: Vec<u64> = READ_MARKS.collect();
+        loop {
+            let mut owner = None;
+            held.retain(|byte| {
+                let found = self.owner(*byte);
+                owner = found.or(owner);
+                found.is_some()
+            });
+            if held.is_empty() || Instant::now() > until {
+                return owner;
+            }
+            std::thread::sleep(LOOK);
+        }
+    }
+
+    /// Who keeps this process from taking the byte; its own locks do not count.
+    fn owner(&self, byte: u64) -> Option<Owner> {
+        let mut wanted = Flock::from(FlockType::WriteLock);
+        (wanted.start, wanted.length) = (byte, 1);
+        let found = fcntl_getlk(self.0.file()?, &wanted).ok().flatten()?;
+        Some(match found.pid {
+            Some(pid) => Owner::Visible(pid.as_raw_nonzero().get().unsigned_abs()),
+            None => Owner::Hidden,
+        })
+    }
+}
+
+/// A lock of a visible process on a `-shm` file.
+#[cfg(target_os = "linux")]
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Listed {
+    pub(super) pid: u32,
+    /// Its first and its last byte.
+    pub(super) bytes: (u64, u64),
+}
+
+/// The locks that `/proc/locks` lists for a database.
+#[cfg(target_os = "linux")]
+pub(super) fn listed(database: &Path) -> Vec<Listed> {
+    let Ok(metadata) = std::fs::metadata(with_suffix(database, "-shm")) else { return Vec::new() };
+    let Ok(locks) = std::fs::read_to_string("/proc/locks") else { return Vec::new() };
+    locks.lines().filter_map(|line| read(line, metadata.ino())).collect()
+}
+
+/// A line of `/proc/locks` about the file with this inode:
+/// `1: POSIX  ADVISORY  READ 4711 08:01:1234 123 123`.
+#[cfg(target_os = "linux")]
+fn read(line: &str, inode: u64) -> Option<Listed> {
+    let mut fields = line.split_whitespace().skip(4);
+    let pid = fields.next()?.parse().ok()?;
+    let file = fields.next()?;
+    let (first, last) = (fields.next()?.parse().ok()?, fields.next()?.parse().unwrap_or(u64::MAX));
+    let this = file.rsplit(':').next()?.parse::<u64>().ok()? == inode;
+    this.then_some(Listed { pid, bytes: (first, last) })
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_of_the_kernels_lock_table_is_read() {
+        let line = "3: POSIX  ADVISORY  READ  4711 fe:00:131078 123 123";
+        assert_eq!(read(line, 131_078), Some(Listed { pid: 4711, bytes: (123, 123) }));
+        assert_eq!(read(line, 131_079), None);
+        assert_eq!(read("3: -> POSIX  ADVISORY  READ 1 00:01:5 0 EOF", 9), None);
+    }
+
+    #[test]
+    fn this_processes_own_connections_do_not_count() {
+        let folder = tempfile::tempdir().unwrap();
+        let database = folder.path().join("db");
+        let _counted = descriptors::Opened::count(&database);
+        let own = rusqlite::Connection::open(&database).unwrap();
+        own.execute_batch("PRAGMA journal_mode = wal; CREATE TABLE t (x); BEGIN; SELECT * FROM t")
+            .unwrap();
+        let shm = Shm::open(&database).unwrap();
+        assert_eq!(shm.somebody(), None);
+        assert_eq!(shm.constant_reader(Duration::ZERO), None);
+    }
+}
