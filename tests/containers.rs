@@ -56,8 +56,9 @@ fn beside_a_daemon_that_cannot_be_seen_verify_watches_the_replica_and_loses_noth
     drop(daemon);
     // It ended without a last sync; what it had not read yet is still in the log.
     sandbox.lsrun(&["verify"]).expect(0);
-    let copy = load::restore(litestream(), &sandbox.path("replica"), sandbox.path("copy.sqlite3"));
-    let difference = load::compare(&sandbox.path("db.sqlite3"), &copy);
+    let [live, replica, copy] =
+        ["db.sqlite3", "replica", "copy.sqlite3"].map(|name| sandbox.path(name));
+    let difference = load::restored(litestream(), &live, &replica, &copy);
     assert!(difference.rows > 100 && difference.is_none(), "{difference:?}");
 }
 

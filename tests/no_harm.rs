@@ -68,8 +68,9 @@ fn until_it_answers(sandbox: &Sandbox) {
 /// The backup, as litestream restores it, is the live database.
 #[track_caller]
 fn nothing_is_lost(sandbox: &Sandbox) {
-    let copy = load::restore(litestream(), &sandbox.path("replica"), sandbox.path("copy.sqlite3"));
-    let difference = load::compare(&sandbox.path("db.sqlite3"), &copy);
+    let [live, replica, copy] =
+        ["db.sqlite3", "replica", "copy.sqlite3"].map(|name| sandbox.path(name));
+    let difference = load::restored(litestream(), &live, &replica, &copy);
     assert!(difference.rows > 100 && difference.is_none(), "{difference:?}");
 }
 
@@ -275,14 +276,12 @@ fn a_replica_that_is_away_is_a_lag() {
 fn a_daemon_without_its_read_lock_is_reported() {
     let sandbox = busy();
     let (socket, lines) = Daemon::socket(&sandbox);
-    let daemon = format!("{lines}\ncheckpoint-interval: 1h");
     let config = format!(
-        "{daemon}\ndbs:\n- path: {}\n  replica: {{type: file, path: {}, sync-interval: 100ms}}\n  monitor-interval: 1h\n  min-checkpoint-page-count: 50\n",
+        "{lines}\ndbs:\n- path: {}\n  replica: {{type: file, path: {}, sync-interval: 100ms}}\n  monitor-interval: 1h\n  min-checkpoint-page-count: 50\n",
         sandbox.path("db.sqlite3").display(),
         sandbox.path("replica").display()
-    )
-    .replace("checkpoint-interval: 1h\n", "");
-    let _daemon = Daemon::run(&sandbox, &config, || socket.exists());
+    );
+    let daemon = Daemon::run(&sandbox, &config, || socket.exists());
     sandbox.write("lsrun.yml", &format!("{PROJECT}  {lines}\n"));
     let run = sandbox.lsrun(&["verify"]).expect(0);
     run.says_not("read lock");
@@ -300,6 +299,10 @@ fn a_daemon_without_its_read_lock_is_reported() {
     assert!(sync.unwrap().success());
     let run = sandbox.lsrun(&["verify"]);
     run.says(&["has lost its read lock on default", "Restart the daemon"]);
+    drop(daemon);
+    std::fs::remove_file(&socket).unwrap();
+    let _restarted = Daemon::run(&sandbox, &config, || socket.exists());
+    sandbox.lsrun(&["verify"]).expect(0).says_not("read lock");
 }
 
 #[test]

@@ -2,7 +2,8 @@
 //! medians, so that the figures mean something on a machine that does other things.
 //!
 //! `cargo bench -- start small hook large many` runs these parts only; `sizes`, which
-//! takes minutes and some gigabytes, runs only when it is named.
+//! takes minutes and some gigabytes, and `loss`, which takes an hour, run only when they
+//! are named.
 
 #![allow(
     clippy::unwrap_used,
@@ -12,6 +13,7 @@
 )]
 
 mod large;
+mod loss;
 mod many;
 mod sizes;
 
@@ -53,6 +55,9 @@ fn main() {
     }
     if named.iter().any(|name| name == "sizes") {
         sizes::run(&bench);
+    }
+    if named.iter().any(|name| name == "loss") {
+        loss::run(&bench);
     }
     let size = std::fs::metadata(env!("CARGO_BIN_EXE_lsrun")).unwrap().len();
     println!("\nthe binary: {:.1} MB (at most 25)", size as f64 / 1e6);

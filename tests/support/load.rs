@@ -1,6 +1,6 @@
 //! Applications that write all the time, and what their backup holds at rest.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -99,9 +99,9 @@ impl Difference {
 }
 
 /// Compares them.
-pub(crate) fn compare(live: &Path, copy: &Path) -> Difference {
+fn compare(live: &Path, copy: &Path) -> Difference {
     let connection = Connection::open(live).unwrap();
-    let rows = connection.query_row("SELECT count(*) FROM rows", [], |row| row.get(0)).unwrap();
+    let rows = count(&connection);
     let lost = || -> rusqlite::Result<i64> {
         connection.execute("ATTACH ? AS copy", [copy.to_str()])?;
         let lost = connection.query_row(
@@ -125,17 +125,23 @@ pub(crate) fn snapshots(replica: &Path) -> usize {
     std::fs::read_dir(replica.join("ltx/9")).map_or(0, |files| files.flatten().count())
 }
 
-/// Restores a folder's backup with litestream alone.
-pub(crate) fn restore(litestream: &Path, replica: &Path, copy: PathBuf) -> PathBuf {
+/// Restores a folder's backup with litestream alone, and compares it with the live
+/// database; one that cannot be restored has lost everything.
+pub(crate) fn restored(litestream: &Path, live: &Path, replica: &Path, copy: &Path) -> Difference {
     for suffix in ["", "-wal", "-shm"] {
         let _missing = std::fs::remove_file(format!("{}{suffix}", copy.display()));
     }
-    let output = std::process::Command::new(litestream)
-        .args(["restore", "-o"])
-        .arg(&copy)
-        .arg(format!("file://{}", replica.display()))
-        .output()
-        .unwrap();
-    assert!(output.status.success(), "{output:?}");
-    copy
+    let mut command = std::process::Command::new(litestream);
+    command.args(["restore", "-o"]).arg(copy).arg(format!("file://{}", replica.display()));
+    let output = command.output().unwrap();
+    if output.status.success() {
+        return compare(live, copy);
+    }
+    let rows = count(&Connection::open(live).unwrap());
+    let integrity = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+    Difference { rows, lost: rows, integrity }
+}
+
+fn count(connection: &Connection) -> i64 {
+    connection.query_row("SELECT count(*) FROM rows", [], |row| row.get(0)).unwrap()
 }

@@ -44,6 +44,25 @@ const LOOK: Duration = Duration::from_millis(20);
 /// The flags that replicate once and end, without a daemon.
 const ONCE: [&str; 3] = ["once", "force-snapshot", "enforce-retention"];
 
+/// What lsrun adds, behind litestream's own help.
+const HELP: &str = "
+lsrun takes the databases from lsrun.yml, and adds:
+
+  -- COMMAND [ARGUMENTS]
+      Run an application: it starts when the daemon answers, gets the signals, and its
+      exit code is the one of lsrun. A hang-up (SIGHUP) is passed on and ends nothing.
+
+  --wait TIME
+      How long to wait for another litestream to end that replicates a database, such as
+      30s or 5m. Without it: 1m for one in another container, no time for one that can be
+      seen.
+
+Examples:
+  lsrun replicate
+  lsrun replicate -- gunicorn app:app
+  lsrun replicate --wait 2m -- gunicorn app:app
+";
+
 /// Runs it.
 pub(super) async fn run(context: &Arc<Context>, verb: &Verb, words: &[OsString]) -> Result<u8> {
     let mut line = verb.read(words);
@@ -64,6 +83,11 @@ pub(super) async fn run(context: &Arc<Context>, verb: &Verb, words: &[OsString])
         if code == Exit::Success.code() {
             once::finish(context, prepared).await?;
         }
+        return Ok(code);
+    }
+    if line.has("h") || line.has("help") {
+        let code = passthrough::verb(context, verb, words).await?;
+        context.terminal.data(HELP.as_bytes());
         return Ok(code);
     }
     if line.has("once") || (by_hand && line.rest.is_empty() && !line.has("exec")) {

@@ -95,7 +95,7 @@ impl ControlError {
                     .code("litestream")
                     // Litestream 0.5.17 remembers how far it had read the log.
                     .hint(format!(
-                        "start the daemon anew; lsrun start {database} is as good only if nothing was written meanwhile"
+                        "restart the daemon; lsrun start {database} is enough only if nothing was written meanwhile"
                     )),
             ),
             Self::Refused(error) => Some(error),
