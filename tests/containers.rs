@@ -109,6 +109,28 @@ fn a_deploy_waits_for_the_old_container_and_then_refuses() {
 }
 
 #[test]
+fn a_database_that_is_replicated_elsewhere_is_not_replaced() {
+    let sandbox = Sandbox::new();
+    let _daemon = Daemon::start(&sandbox, "");
+    let run = elsewhere(&sandbox, &["restore", "-force", "default"]).expect(11);
+    run.says(&["is in use", "another container"]);
+    assert_eq!(sandbox.integer("db.sqlite3", "SELECT count(*) FROM users"), 3);
+}
+
+#[test]
+fn a_configuration_of_the_users_own_and_a_url_are_guarded_as_well() {
+    let sandbox = Sandbox::new();
+    let _daemon = Daemon::start(&sandbox, "");
+    let refused = ["two daemons on one database damage its replica"];
+    let own = ["replicate", "-config", "daemon.yml", "-once"];
+    sandbox.lsrun(&own).expect(20).says(&refused);
+    elsewhere(&sandbox, &[&own[..], &["--wait", "0s"]].concat()).expect(20).says(&refused);
+    let url = format!("file://{}", sandbox.path("other").display());
+    sandbox.lsrun(&["replicate", "db.sqlite3", &url]).expect(20).says(&refused);
+    assert!(!sandbox.path("other").exists());
+}
+
+#[test]
 fn what_can_be_seen_is_refused_at_once_and_waited_for_when_asked() {
     let sandbox = Sandbox::new();
     let old = Daemon::start(&sandbox, "");

@@ -25,7 +25,7 @@ use crate::litestream::feature::{self, Feature};
 use crate::litestream::line::{Line, Verb, is_url};
 use crate::litestream::once;
 use crate::litestream::runtime::{self, Runtime};
-use crate::project::Database;
+use crate::project::{Database, Project};
 use crate::report::human;
 use crate::stop::{Signal, Stop};
 
@@ -66,32 +66,31 @@ Examples:
 /// Runs it.
 pub(super) async fn run(context: &Arc<Context>, verb: &Verb, words: &[OsString]) -> Result<u8> {
     let mut line = verb.read(words);
-    let by_hand = line.has("config")
-        || line.has("h")
-        || line.has("help")
-        || line.positionals.iter().any(|word| is_url(word));
-    let patience = patience(&mut line)?;
-    if !line.has("h") && !line.has("help") {
-        named(&line, words)?;
+    if line.has("h") || line.has("help") {
+        let code = passthrough::verb(context, verb, words).await?;
+        context.terminal.data(HELP.as_bytes());
+        return Ok(code);
     }
+    named(&line, words)?;
+    let patience = patience(&line)?;
+    line.remove("wait", true);
+    let words: Vec<OsString> = line.words().cloned().collect();
+    let by_hand = line.has("config") || line.positionals.iter().any(|word| is_url(word));
     if line.has("once") && !by_hand {
         let databases = context.project.every_database()?;
-        alone(context, &databases, patience).await?;
+        alone(context, &[], &databases, patience).await?;
         let prepared = once::prepare(context, &databases).await?;
-        let words: Vec<OsString> = line.words().cloned().collect();
         let code = passthrough::verb(context, verb, &words).await?;
         if code == Exit::Success.code() {
             once::finish(context, prepared).await?;
         }
         return Ok(code);
     }
-    if line.has("h") || line.has("help") {
-        let code = passthrough::verb(context, verb, words).await?;
-        context.terminal.data(HELP.as_bytes());
-        return Ok(code);
-    }
-    if line.has("once") || (by_hand && line.rest.is_empty() && !line.has("exec")) {
-        return passthrough::verb(context, verb, words).await;
+    if by_hand {
+        alone(context, &[], &of_line(context, &line), patience).await?;
+        if line.has("once") || (line.rest.is_empty() && !line.has("exec")) {
+            return passthrough::verb(context, verb, &words).await;
+        }
     }
     passthrough::check_version(context, verb.name, verb.since, &line).await?;
     for flag in ONCE {
@@ -112,7 +111,7 @@ pub(super) async fn run(context: &Arc<Context>, verb: &Verb, words: &[OsString])
                 .hint("leave the names away, or name a database and a replica URL"));
         }
         free(config)?;
-        alone(context, &databases, patience).await?;
+        alone(context, &runtime::sockets(context), &databases, patience).await?;
         line.remove("no-expand-env", false);
     } else {
         resolve(context, &mut line);
@@ -196,6 +195,20 @@ fn application(line: &mut Line, config: Option<&Config>) -> Result<Option<Vec<Os
     Ok(Some(words.into_iter().map(Into::into).collect()))
 }
 
+/// The databases of a configuration of the user's own, or of a path and a replica URL.
+/// What is wrong with them is litestream's to say.
+fn of_line(context: &Context, line: &Line) -> Vec<Database> {
+    if let Some(file) = line.value("config") {
+        let project = Project::of_litestream(file.as_ref(), &context.cwd, &context.environment);
+        return project.and_then(|project| project.every_database()).unwrap_or_default();
+    }
+    let of_word = |word: &OsString| {
+        let named = passthrough::database(context, word).ok()?.1;
+        Some(Database { alias: None, path: named, create_from: None, entry: None })
+    };
+    line.positionals.iter().filter(|word| !is_url(word)).filter_map(of_word).collect()
+}
+
 fn resolve(context: &Context, line: &mut Line) {
     for word in line.positionals.iter_mut().filter(|word| !is_url(word)) {
         if let Some(database) = word.to_str().and_then(|it| context.project.database(it).ok()) {
@@ -222,15 +235,15 @@ fn free(config: &Config) -> Result<()> {
 
 /// How long to wait for another daemon: `--wait TIME`, else a minute for one in another
 /// container, as in a rolling deploy, and no time for one that can be seen.
+#[derive(Clone, Copy)]
 struct Patience {
     seen: Duration,
     unseen: Duration,
 }
 
-/// Takes `--wait` out of the line.
-fn patience(line: &mut Line) -> Result<Patience> {
+/// What `--wait` says.
+fn patience(line: &Line) -> Result<Patience> {
     let given = line.value("wait").map(|text| cli::duration(&text)).transpose()?;
-    line.remove("wait", true);
     Ok(Patience {
         seen: given.unwrap_or_default(),
         unseen: given.unwrap_or(Duration::from_secs(60)),
@@ -239,12 +252,17 @@ fn patience(line: &mut Line) -> Result<Patience> {
 
 /// Waits until no other litestream replicates the databases, and refuses where one does
 /// not go: two of them on one database damage its replica.
-async fn alone(context: &Context, databases: &[Database], patience: Patience) -> Result<()> {
+async fn alone(
+    context: &Context,
+    sockets: &[PathBuf],
+    databases: &[Database],
+    patience: Patience,
+) -> Result<()> {
     const LOOK: Duration = Duration::from_millis(250);
     let started = Instant::now();
     let mut told = false;
     loop {
-        let (error, patience) = match other(context, databases).await {
+        let (error, patience) = match other(sockets, databases).await {
             None => return Ok(()),
             Some(Other::Seen(error)) => (error, patience.seen),
             Some(Other::Unseen(error)) => (error, patience.unseen),
@@ -276,9 +294,8 @@ enum Other {
     Unseen(Error),
 }
 
-async fn other(context: &Context, databases: &[Database]) -> Option<Other> {
-    let sockets = runtime::sockets(context);
-    if let Some(socket) = sockets.into_iter().find(|it| UnixStream::connect(it).is_ok()) {
+async fn other(sockets: &[PathBuf], databases: &[Database]) -> Option<Other> {
+    if let Some(socket) = sockets.iter().find(|it| UnixStream::connect(it).is_ok()) {
         let socket = socket.display();
         return Some(Other::Seen(Error::project(format!(
             "a litestream daemon listens at {socket} already"

@@ -10,7 +10,7 @@ use super::{busy, remembered};
 use crate::context::Context;
 use crate::error::Result;
 use crate::litestream::daemon::{self, Control, ControlError, Left};
-use crate::litestream::runtime;
+use crate::litestream::{once, runtime};
 use crate::scratch::Scratch;
 
 /// How long a daemon may take to look at the new database.
@@ -128,12 +128,15 @@ pub(super) async fn stop(
             }
         }
     }
-    match daemon::running(target).first() {
-        Some(pid) => {
-            Err(busy(target, format!("a litestream daemon (process {pid}) replicates it")))
-        }
-        None => Ok(None),
+    if let Some(pid) = daemon::running(target).first() {
+        return Err(busy(target, format!("a litestream daemon (process {pid}) replicates it")));
     }
+    if once::replicates_unseen(target).await {
+        let why =
+            "a process in another container reads it all the time, as a litestream daemon does";
+        return Err(busy(target, why.to_owned()));
+    }
+    Ok(None)
 }
 
 /// Starts the daemons that killed restores had stopped and not started again; what
