@@ -27,3 +27,4 @@ mod signals;
 mod support;
 mod terminal;
 mod verify;
+mod whose_fault;

@@ -87,11 +87,13 @@ fn assertions_fail_the_run_and_name_themselves() {
     let sandbox = Sandbox::new();
     let verify = "verify:\n  assertions:\n    default:\n    - {name: there are users, sql: select count(*) from users}\n    - {name: nobody is bob, sql: \"select count(*) = 0 from users where name = 'bob'\"}\n    - {name: broken, sql: select nothing}\n";
     sandbox.write("lsrun.yml", &format!("{PROJECT}{verify}"));
-    let json = sandbox.lsrun(&["verify", "--format", "json"]).expect(10).json();
+    let json = sandbox.lsrun(&["verify", "--format", "json"]).expect(12).json();
     assert_eq!(check(&json, "assertion:there are users")["outcome"], "passed");
     let failed = check(&json, "assertion:nobody is bob");
     assert_eq!(failed["outcome"], "failed");
-    assert_eq!(failed["message"], "it gave 0");
+    let message = failed["message"].as_str().unwrap();
+    assert!(message.starts_with("returned 0, expected a true value: select count"), "{message}");
+    assert!(message.ends_with("it is false in the live database as well"), "{message}");
     assert_eq!(check(&json, "assertion:broken")["outcome"], "inconclusive");
 }
 

@@ -13,7 +13,7 @@ use crate::environment::Environment;
 use crate::error::{Error, Result};
 use crate::exit::Exit;
 use crate::project::{Project, identity};
-use crate::report::{DatabaseReport, Outcome, Report};
+use crate::report::{DatabaseReport, LastGood, Outcome, Report};
 
 /// How many rows are kept of each database.
 const KEPT: u32 = 1000;
@@ -135,6 +135,24 @@ impl History {
             .optional()
             .map(|found| found.flatten().and_then(timestamp))
             .map_err(|error| self.failed("cannot be read", &error.into()))
+    }
+
+    /// The last run of `command` that proved a backup of the database at `path` good.
+    pub fn last_good(&self, command: &str, path: &str) -> Result<Option<LastGood>> {
+        let Some(connection) = self.open()? else { return Ok(None) };
+        let found = connection
+            .query_row(
+                "SELECT started_ms, txid FROM results
+                 WHERE path = ?1 AND command = ?2 AND outcome = 'passed'
+                 ORDER BY started_ms DESC LIMIT 1",
+                params![path, command],
+                |row| Ok((row.get::<_, i64>(0)?, row.get(1)?)),
+            )
+            .optional()
+            .map_err(|error| self.failed("cannot be read", &error.into()))?;
+        Ok(found.and_then(|(started, txid)| {
+            timestamp(started).map(|started| LastGood { started, txid })
+        }))
     }
 
     /// How long the restore of the database at `path` took on average, the last five
@@ -329,6 +347,9 @@ mod tests {
         assert_eq!(history.past(1).unwrap(), past[..1]);
         let last = history.last_success("verify", "/default").unwrap().unwrap();
         assert_eq!(last.as_millisecond(), success.as_millisecond());
+        let good = history.last_good("verify", "/default").unwrap().unwrap();
+        assert_eq!(good.txid.as_deref(), Some("0000000000000005"));
+        assert_eq!(good.started.as_millisecond(), success.as_millisecond());
         let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
         assert_eq!(mode(history.path()), 0o600);
         assert_eq!(mode(history.path().parent().unwrap()), 0o700);

@@ -141,7 +141,7 @@ impl Work {
                 None => Ok(Done::Exit(stopped.unwrap_or(Exit::Success))),
             };
         }
-        let report = Report {
+        let mut report = Report {
             command: base.parsed.name.clone(),
             success: described.success,
             records: described.records,
@@ -149,6 +149,9 @@ impl Work {
             duration: clock.elapsed(),
             databases,
         };
+        if let Some(delivery) = delivery {
+            delivery.recall(&mut report);
+        }
         Ok(Done::Report { report, data, style })
     }
 }

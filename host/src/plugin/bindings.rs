@@ -26,6 +26,8 @@ wasmtime::component::bindgen!({
         "lsrun:host/sqlite.connection": handles::Connection,
         "lsrun:host/sqlite.rows": handles::Rows,
         "lsrun:host/sqlite.content-job": handles::ContentJob,
+        "lsrun:host/sqlite.integrity-job": handles::IntegrityJob,
+        "lsrun:host/sqlite.integrity": handles::Integrity,
         "lsrun:host/sqlite.table-content": handles::TableContent,
         "lsrun:host/report.check": handles::Check,
     },

@@ -53,6 +53,8 @@ pub fn from_guest(error: types::Error) -> Error {
         "no-litestream" => (Exit::LitestreamMissing, "no-litestream"),
         "litestream" => (Exit::Litestream, "litestream"),
         "sqlite" => (Exit::Inconclusive, "sqlite"),
+        "damaged" => (Exit::Inconclusive, "damaged"),
+        "limit" => (Exit::Inconclusive, "limit"),
         "io" => (Exit::Inconclusive, "io"),
         "crashed" => (Exit::PluginCrashed, "crashed"),
         "cancelled" => (Exit::Inconclusive, "cancelled"),

@@ -92,6 +92,12 @@ pub struct Rows(pub crate::sqlite::Rows);
 /// `sqlite.content-job`.
 pub struct ContentJob(pub crate::sqlite::Contents);
 
+/// `sqlite.integrity-job`.
+pub struct IntegrityJob(pub crate::sqlite::IntegrityJob);
+
+/// `sqlite.integrity`.
+pub struct Integrity(pub crate::sqlite::Integrity);
+
 /// `sqlite.table-content`.
 pub struct TableContent(pub crate::sqlite::TableContent);
 

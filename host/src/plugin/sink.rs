@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::failure::bounded;
 use crate::context::Context;
 use crate::error::Error;
-use crate::report::{Check, DatabaseReport, Outcome, Replication, Restore, human, ndjson};
+use crate::report::{Check, DatabaseReport, Fault, Outcome, Replication, Restore, human, ndjson};
 use crate::terminal::Format;
 
 /// How many checks one run may report, and bytes of data one call may write.
@@ -60,6 +60,7 @@ impl Sink {
                 message: "it ended without an outcome".to_owned(),
                 duration: Duration::ZERO,
                 optional,
+                fault: Fault::Backup,
                 exit: None,
             });
             index
@@ -150,6 +151,16 @@ impl Sink {
 }
 
 impl Started {
+    /// Ends the check: wrong, and just as wrong in the live database.
+    pub fn end_as_live(&mut self, message: String) {
+        if let Some(index) = self.index
+            && let Some(check) = self.sink.report().checks.get_mut(index)
+        {
+            check.fault = Fault::Live;
+        }
+        self.end(Outcome::Failed, message, None);
+    }
+
     /// Ends the check. A second outcome is not heard.
     pub fn end(&mut self, outcome: Outcome, message: String, exit: Option<crate::exit::Exit>) {
         let Some(index) = self.index.take() else { return };

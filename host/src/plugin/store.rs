@@ -67,6 +67,8 @@ pub(super) struct State {
     pub(super) table: ResourceTable,
     pub(super) call: Call,
     pub(super) lines_left: usize,
+    /// What its connections to databases may take.
+    pub(super) connections: crate::sqlite::Slots,
     limits: StoreLimits,
     ticks_left: u128,
     wasi: WasiCtx,
@@ -119,6 +121,7 @@ pub(super) fn store(call: Call) -> Result<Store<State>> {
     let state = State {
         table: ResourceTable::new(),
         lines_left: MAX_LINES,
+        connections: crate::sqlite::Slots::default(),
         limits: StoreLimitsBuilder::new()
             .memory_size(limits.memory())
             .table_elements(100_000)

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use reqwest::Url;
 use tokio::task::JoinHandle;
 
-use super::{DatabaseReport, Report, github, junit, ping, prometheus, webhook};
+use super::{DatabaseReport, Outcome, Report, github, junit, ping, prometheus, webhook};
 use crate::cache;
 use crate::config::Secret;
 use crate::context::Context;
@@ -101,6 +101,19 @@ impl Delivery {
             Err(error) => {
                 self.context.terminal.warning(&error.one_line());
                 None
+            }
+        }
+    }
+
+    /// Looks up when those that failed were last proved good.
+    pub fn recall(&self, report: &mut Report) {
+        let Some(history) = &self.history else { return };
+        for database in &mut report.databases {
+            if database.outcome() == Outcome::Failed {
+                match history.last_good(&report.command, &database.path) {
+                    Ok(last) => database.last_good = last,
+                    Err(error) => self.context.terminal.warning(&error.one_line()),
+                }
             }
         }
     }

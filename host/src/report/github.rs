@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::human::{bytes, duration};
-use super::{DatabaseReport, Outcome, Report};
+use super::{DatabaseReport, Fault, Outcome, Report};
 
 /// Workflow commands, a line each: an error for each database that was not proved,
 /// a warning for each optional check that did not pass.
@@ -11,6 +11,9 @@ pub(super) fn annotations(report: &Report) -> String {
     let mut text = String::new();
     for database in &report.databases {
         let title = match database.outcome() {
+            Outcome::Failed if database.fault() == Some(Fault::Live) => {
+                format!("the live database {} is damaged or breaks its rules", database.name)
+            }
             Outcome::Failed => format!("the backup of {} is wrong", database.name),
             Outcome::Inconclusive => format!("the backup of {} is not proved", database.name),
             Outcome::Passed | Outcome::Skipped => String::new(),
@@ -69,7 +72,7 @@ pub(super) fn summary(report: &Report) -> String {
             text,
             "| {} | {mark} {} | {} | {} | {} | {} | {} |",
             cell(&database.name),
-            cell(report.word(outcome)),
+            cell(&outcome_of(report, database)),
             database.replication.as_ref().map(|it| duration(it.lag)).unwrap_or_default(),
             restore.map(|it| duration(it.duration)).unwrap_or_default(),
             restore.map(|it| bytes(it.bytes)).unwrap_or_default(),
@@ -90,6 +93,15 @@ pub(super) fn summary(report: &Report) -> String {
         text.push('\n');
     }
     text
+}
+
+/// The word, and whose fault it is where that is not the backup's.
+fn outcome_of(report: &Report, database: &DatabaseReport) -> String {
+    let word = report.word(database.outcome());
+    match database.fault() {
+        Some(Fault::Live) => format!("{word} (the live database itself)"),
+        _ => word.to_owned(),
+    }
 }
 
 /// Text that neither ends a cell nor is read as markup.
@@ -117,6 +129,12 @@ mod tests {
             annotations(&run),
             "::error title=the backup of a%2Cb%3Ac is wrong::rows: failed: 100%25 wrong%0Asee ::error\n"
         );
+        let mut live = report(&["default"]);
+        let damaged = Check { fault: Fault::Live, ..check("integrity_check", Outcome::Failed) };
+        live.databases[0].checks.push(damaged);
+        let text = annotations(&live);
+        assert!(text.contains("title=the live database default is damaged"), "{text}");
+        assert!(super::summary(&live).contains("❌ failed (the live database itself)"));
         let summary = summary(&run);
         assert!(summary.contains("| good | ✅ verified | 9 ms | 61 ms | 20 KiB |"), "{summary}");
         assert!(summary.contains("- **a,b:c** rows: failed: 100% wrong<br>see"), "{summary}");

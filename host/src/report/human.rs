@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::time::Duration;
 
-use super::{Check, DatabaseReport, Outcome, Report};
+use super::{Check, DatabaseReport, Fault, LastGood, Outcome, Report};
 use crate::exit::Exit;
 
 /// Styles by meaning; all empty without colour.
@@ -104,23 +104,29 @@ fn advice(text: &mut String, report: &Report, palette: Palette) {
         "the backup is good, and slower than the limits in lsrun.yml",
         "look at the load of the daemon, the storage and this machine, or raise the limit",
     );
-    let data = of(Outcome::Failed, &|it| only_the_data(it) && !only_limits(it));
+    let live = |it: &DatabaseReport| it.fault() == Some(Fault::Live);
+    let broken = report.databases.iter().filter(|it| live(it)).collect::<Vec<_>>();
+    say(
+        Outcome::Failed,
+        &of(Outcome::Failed, &live),
+        "the live database itself is damaged or breaks its own rules; its backup is a faithful copy",
+        &older_points(command, &broken),
+    );
+    let data = of(Outcome::Failed, &|it| only_the_data(it) && !only_limits(it) && !live(it));
     say(
         Outcome::Failed,
         &data,
         "the backup restores, but what is in it is not as it should be",
         "look for the same in the live database: if it is right there, the backup is wrong",
     );
-    let wrong = of(Outcome::Failed, &|it| !only_the_data(it));
-    let one = wrong.first().copied().unwrap_or_default();
+    let bad = |it: &DatabaseReport| !only_the_data(it) && !live(it);
+    let wrong = report.databases.iter().filter(|it| it.outcome() == Outcome::Failed && bad(it));
+    let wrong = wrong.collect::<Vec<_>>();
     say(
         Outcome::Failed,
-        &wrong,
-        "the backup is wrong and would not bring the data back",
-        &format!(
-            "keep the live database; start the backup anew (litestream reset), then lsrun {command} {}",
-            quoted(one)
-        ),
+        &of(Outcome::Failed, &bad),
+        "the backup would not bring the data back",
+        &older_points(command, &wrong),
     );
     let cut = of(Outcome::Inconclusive, &DatabaseReport::interrupted);
     say(
@@ -144,6 +150,25 @@ fn advice(text: &mut String, report: &Report, palette: Palette) {
         "could not be looked at: the backup may be good or bad",
         &next,
     );
+}
+
+/// The way to an older point that is good, of the first of these databases. Nothing
+/// here may cost the last copy that is good.
+fn older_points(command: &str, databases: &[&DatabaseReport]) -> String {
+    let Some(first) = databases.first() else { return String::new() };
+    let name = quoted(&first.name);
+    let way = match &first.last_good {
+        Some(LastGood { started, txid: Some(txid) }) => {
+            let time = super::json::time(*started);
+            format!("last proved good: {time}, TXID {txid}; try lsrun {command} --at {txid} {name}")
+        }
+        _ => format!(
+            "lsrun points {name} lists older points, and lsrun {command} --at TXID {name} \
+             shows whether one is good"
+        ),
+    };
+    let several = if databases.len() > 1 { " (and likewise for each of the others)" } else { "" };
+    format!("delete nothing; {way}{several}")
 }
 
 /// Whether all that failed are limits of time.
@@ -358,7 +383,13 @@ mod tests {
 
     #[test]
     fn the_last_lines_say_what_to_do() {
-        let mut run = report(&["good", "wrong", "odd data", "lags", "cut"]);
+        let mut run = report(&["good", "wrong", "odd data", "lags", "cut", "live"]);
+        let damaged = check("integrity_check", Outcome::Failed);
+        run.databases[5].checks.push(Check { fault: Fault::Live, ..damaged });
+        run.databases[5].last_good = Some(LastGood {
+            started: jiff::Timestamp::UNIX_EPOCH,
+            txid: Some("0000000000000007".into()),
+        });
         run.databases[1].checks.push(check("restore", Outcome::Failed));
         run.databases[2].checks.push(check("assertion:x", Outcome::Failed));
         run.databases[3].error = Some(Error::inconclusive("no answer").hint("start the daemon"));
@@ -366,7 +397,13 @@ mod tests {
         let text = render(&run, Style::default());
         for line in [
             "✗ the backup restores, but what is in it is not as it should be: odd data",
-            "✗ the backup is wrong and would not bring the data back: wrong",
+            "✗ the backup would not bring the data back: wrong",
+            "  next: delete nothing; lsrun points wrong lists older points, and lsrun verify \
+             --at TXID wrong shows whether one is good",
+            "✗ the live database itself is damaged or breaks its own rules; its backup is a \
+             faithful copy: live",
+            "  next: delete nothing; last proved good: 1970-01-01T00:00:00Z, TXID \
+             0000000000000007; try lsrun verify --at 0000000000000007 live",
             "? interrupted before there was a result: cut",
             "? could not be looked at: the backup may be good or bad: lags",
             "  next: start the daemon",

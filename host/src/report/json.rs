@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::{Check, DatabaseReport, Report};
+use super::{Check, DatabaseReport, Fault, Report};
 
 #[derive(Serialize)]
 struct JsonReport<'a> {
@@ -23,6 +23,10 @@ pub(super) struct JsonDatabase<'a> {
     outcome: &'a str,
     duration_ms: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
+    fault: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_good: Option<JsonLastGood<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     txid: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     replication: Option<JsonReplication<'a>>,
@@ -35,6 +39,13 @@ pub(super) struct JsonDatabase<'a> {
     skipped: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<JsonError<'a>>,
+}
+
+#[derive(Serialize)]
+struct JsonLastGood<'a> {
+    started_at: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    txid: Option<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -56,6 +67,8 @@ pub(super) struct JsonCheck<'a> {
     duration_ms: u64,
     message: &'a str,
     plugin: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fault: Option<&'a str>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     optional: bool,
 }
@@ -97,6 +110,11 @@ pub(super) fn of_database<'a>(database: &'a DatabaseReport, outcome: &'a str) ->
         path: &database.path,
         outcome,
         duration_ms: milliseconds(database.duration),
+        fault: database.fault().map(Fault::word),
+        last_good: database.last_good.as_ref().map(|last| JsonLastGood {
+            started_at: time(last.started),
+            txid: last.txid.as_deref(),
+        }),
         txid: database.txid.as_deref(),
         replication: database.replication.as_ref().map(|replication| JsonReplication {
             method: &replication.method,
@@ -126,6 +144,7 @@ pub(super) fn of_check(check: &Check) -> JsonCheck<'_> {
         duration_ms: milliseconds(check.duration),
         message: &check.message,
         plugin: &check.plugin,
+        fault: check.fault().map(Fault::word),
         optional: check.optional,
     }
 }

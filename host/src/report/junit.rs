@@ -3,9 +3,12 @@
 
 use quick_junit::{NonSuccessKind, Report as Xml, TestCase, TestCaseStatus, TestSuite};
 
-use super::{Check, DatabaseReport, Outcome, Report};
+use super::{Check, DatabaseReport, Fault, Outcome, Report};
 use crate::error::{Error, Result};
 use crate::exit::Exit;
+
+/// The type of a failure that the live database has as well.
+const LIVE_DAMAGED: &str = "live-damaged";
 
 /// The XML, whole.
 pub(super) fn render(report: &Report) -> Result<String> {
@@ -52,7 +55,13 @@ fn case(database: &DatabaseReport, check: &Check) -> TestCase {
         other if check.optional => {
             skipped(&format!("{}, optional: {}", other.word(), check.message))
         }
-        Outcome::Failed => not_passed(NonSuccessKind::Failure, &check.message),
+        Outcome::Failed => {
+            let mut status = not_passed(NonSuccessKind::Failure, &check.message);
+            if check.fault == Fault::Live {
+                status.set_type(LIVE_DAMAGED);
+            }
+            status
+        }
         Outcome::Inconclusive => not_passed(NonSuccessKind::Error, &check.message),
     };
     let mut case = named(database, &check.id, status);
@@ -100,6 +109,7 @@ mod tests {
             ..check("rows", Outcome::Failed)
         });
         checks.push(check("digest", Outcome::Inconclusive));
+        checks.push(Check { fault: Fault::Live, ..check("integrity", Outcome::Failed) });
         checks.push(Check { optional: true, ..check("own", Outcome::Failed) });
         run.databases[0].error = Some(Error::inconclusive("no answer"));
         run.databases[1].checks.clear();
@@ -108,7 +118,7 @@ mod tests {
         let xml = roxmltree::Document::parse(&text).unwrap();
         let root = xml.root_element();
         let counts = ["tests", "failures", "errors"].map(|name| root.attribute(name).unwrap());
-        assert_eq!(counts, ["6", "1", "2"], "{text}");
+        assert_eq!(counts, ["7", "2", "2"], "{text}");
         let suite = root.children().find(|it| it.is_element()).unwrap();
         assert_eq!(suite.attribute("name"), Some("a <&> b"));
         let of = |name: &str| {
@@ -118,6 +128,9 @@ mod tests {
         assert_eq!(of("sentinel"), None);
         assert_eq!(of("rows").unwrap(), "failure");
         assert_eq!(of("digest").unwrap(), "error");
+        let types = xml.descendants().filter(|it| it.has_tag_name("failure"));
+        let types: Vec<_> = types.filter_map(|it| it.attribute("type")).collect();
+        assert_eq!(types, ["failed", "live-damaged"]);
         assert_eq!(of("own").unwrap(), "skipped");
         assert_eq!(of("run").unwrap(), "error");
     }

@@ -3,6 +3,7 @@
 //! interface (`schema_version`), the text is not.
 
 mod delivery;
+mod fault;
 mod github;
 pub mod human;
 pub mod json;
@@ -13,6 +14,7 @@ mod prometheus;
 mod webhook;
 
 pub use delivery::{Delivery, Destinations};
+pub use fault::Fault;
 
 use std::time::Duration;
 
@@ -60,6 +62,8 @@ pub struct Check {
     pub duration: Duration,
     /// Its plugin is `optional`: it is shown and does not count.
     pub optional: bool,
+    /// Whose fault it is, where it failed.
+    pub fault: Fault,
     /// The exit code where the outcome does not say it: a plugin that crashed.
     pub exit: Option<Exit>,
 }
@@ -80,6 +84,15 @@ pub struct Restore {
     pub duration: Duration,
     /// The size of the restored database.
     pub bytes: u64,
+}
+
+/// An earlier run that proved a backup good.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LastGood {
+    /// When it began.
+    pub started: jiff::Timestamp,
+    /// The transaction that it restored, 16 hexadecimal digits.
+    pub txid: Option<String>,
 }
 
 /// What is known of one database.
@@ -103,6 +116,8 @@ pub struct DatabaseReport {
     pub skipped: Option<String>,
     /// Why the work could not be done.
     pub error: Option<Error>,
+    /// The last proof that its backup was good, where this run found it wrong.
+    pub last_good: Option<LastGood>,
     /// From start to end.
     pub duration: Duration,
 }
@@ -121,6 +136,7 @@ impl DatabaseReport {
             facts: serde_json::Map::new(),
             skipped: None,
             error: None,
+            last_good: None,
             duration: Duration::ZERO,
         }
     }
@@ -158,6 +174,7 @@ impl DatabaseReport {
     #[must_use]
     pub fn exit(&self) -> Exit {
         let outcome = match self.outcome() {
+            Outcome::Failed if self.fault() == Some(Fault::Live) => Exit::LiveDamaged,
             Outcome::Failed => Exit::CheckFailed,
             Outcome::Inconclusive => Exit::Inconclusive,
             Outcome::Passed | Outcome::Skipped => Exit::Success,
@@ -226,6 +243,7 @@ pub(crate) mod tests {
             message: String::new(),
             duration: Duration::from_millis(1),
             optional: false,
+            fault: Fault::Backup,
             exit: None,
         }
     }

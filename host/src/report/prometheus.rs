@@ -8,11 +8,16 @@ use super::{DatabaseReport, Outcome, Report};
 
 const LAST_SUCCESS: &str = "lsrun_verify_last_success_timestamp_seconds";
 const OUTCOME: &str = "lsrun_verify_outcome";
+const LIVE_DAMAGED: &str = "lsrun_verify_live_damaged";
 
 /// Name and help of every metric, in the order of the file. All are gauges.
-const METRICS: [(&str, &str); 7] = [
+const METRICS: [(&str, &str); 8] = [
     (LAST_SUCCESS, "When a backup was last proved good."),
     (OUTCOME, "1 for the outcome of the last run, 0 for the others."),
+    (
+        LIVE_DAMAGED,
+        "1 when the last run found the live database itself damaged, or breaking its own rules.",
+    ),
     ("lsrun_verify_last_run_timestamp_seconds", "When the last run began."),
     ("lsrun_verify_duration_seconds", "How long the last run took for this database."),
     ("lsrun_verify_replication_lag_seconds", "How long the replica took to have the last write."),
@@ -75,6 +80,7 @@ fn measured(report: &Report, database: &DatabaseReport, label: &str) -> Samples 
         format!("{{{label},outcome=\"{}\"}} {}", escape(word), u8::from(it == outcome))
     };
     add(OUTCOME, outcomes.map(one).to_vec());
+    add(LIVE_DAMAGED, vec![format!("{{{label}}} {}", u8::from(database.live_is_wrong()))]);
     add("lsrun_verify_last_run_timestamp_seconds", vec![stamp(label, report.started)]);
     add("lsrun_verify_duration_seconds", vec![seconds(database.duration.as_secs_f64())]);
     if let Some(replication) = &database.replication {
@@ -126,6 +132,7 @@ fn first_label(labels: &str) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::super::tests::{check, report};
+    use super::super::{Check, Fault};
     use super::*;
     use crate::error::Error;
 
@@ -137,6 +144,7 @@ mod tests {
             "lsrun_verify_last_success_timestamp_seconds{alias=\"default\"} 0",
             "lsrun_verify_outcome{alias=\"default\",outcome=\"verified\"} 1",
             "lsrun_verify_outcome{alias=\"default\",outcome=\"failed\"} 0",
+            "lsrun_verify_live_damaged{alias=\"default\"} 0",
             "lsrun_verify_replication_lag_seconds{alias=\"default\"} 0.009",
             "lsrun_verify_restore_seconds{alias=\"default\"} 0.061",
             "lsrun_verify_restored_bytes{alias=\"default\"} 20480",
@@ -145,6 +153,25 @@ mod tests {
         ] {
             assert!(text.lines().any(|it| it == line), "{line}:\n{text}");
         }
+    }
+
+    #[test]
+    fn a_damaged_live_database_has_a_series_of_its_own() {
+        let mut run = report(&["default"]);
+        let damaged = check("integrity_check", Outcome::Failed);
+        run.databases[0].checks.push(Check { fault: Fault::Live, ..damaged });
+        let text = render(&run, "", |_| None);
+        for line in [
+            "lsrun_verify_live_damaged{alias=\"default\"} 1",
+            "lsrun_verify_outcome{alias=\"default\",outcome=\"failed\"} 1",
+        ] {
+            assert!(text.lines().any(|it| it == line), "{line}:\n{text}");
+        }
+        // One that was not looked at is as it was.
+        run.databases[0] = DatabaseReport::new("default".into(), "/default".into());
+        run.databases[0].skipped = Some("fresh".into());
+        let after = render(&run, &text, |_| None);
+        assert!(after.contains("lsrun_verify_live_damaged{alias=\"default\"} 1"), "{after}");
     }
 
     #[test]

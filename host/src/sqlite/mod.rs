@@ -4,10 +4,16 @@
 mod authorizer;
 mod content;
 pub(crate) mod descriptors;
+mod integrity;
+mod limits;
+mod slots;
+mod stand_ins;
 mod worker;
 
 pub use content::TableContent;
-pub use worker::{Access, Connection, Contents, Rows, Statement, Value, settle};
+pub use integrity::{Integrity, Level};
+pub use slots::{MOST_CONNECTIONS, Slots};
+pub use worker::{Access, Connection, Contents, IntegrityJob, Rows, Statement, Value, settle};
 
 use crate::error::Error;
 
@@ -20,13 +26,18 @@ pub fn explain(error: &rusqlite::Error, what: &str) -> Error {
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
             own.code("busy").hint("another process holds the database locked")
         }
+        Some(ErrorCode::DatabaseCorrupt) => own.code("damaged"),
         Some(ErrorCode::NotADatabase) => {
-            own.hint("the file is not a SQLite database, or it is encrypted")
+            own.code("damaged").hint("the file is not a SQLite database, or it is encrypted")
         }
         Some(ErrorCode::CannotOpen) => own.hint("look at the path and at the permissions"),
         Some(ErrorCode::ReadOnly) => own
             .code("io")
             .hint("the database, or its folder, cannot be written; --read-only writes nothing"),
+        Some(ErrorCode::OutOfMemory) => {
+            own.code("limit").hint("it needs more memory than lsrun lets SQLite have")
+        }
+        Some(ErrorCode::TooBig) => own.code("limit"),
         Some(ErrorCode::DiskFull) => own.code("io").hint("the disk is full"),
         Some(ErrorCode::AuthorizationForStatementDenied) => own.code("denied"),
         Some(ErrorCode::OperationInterrupted) => own.code("timeout"),

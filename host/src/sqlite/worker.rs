@@ -1,13 +1,12 @@
 //! One connection, one thread: queries of several connections run side by side,
 //! and a guest that waits for rows blocks nobody else.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use rusqlite::config::DbConfig;
-use rusqlite::limits::Limit;
 use rusqlite::types::ValueRef;
 use rusqlite::{InterruptHandle, OpenFlags, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot};
@@ -15,7 +14,9 @@ use tokio::sync::{mpsc, oneshot};
 use super::authorizer::authorize;
 use super::content::{self, TableContent};
 use super::descriptors::Opened;
-use super::explain;
+use super::integrity::{self, GivenUp, Integrity, Level};
+use super::slots::Slots;
+use super::{explain, limits};
 use crate::error::{Error, Result};
 use crate::stop::Stop;
 use crate::suffix::with_suffix;
@@ -27,9 +28,6 @@ const BATCH_ROWS: usize = 512;
 const BATCH_BYTES: usize = 256 << 10;
 /// Batches that wait for the guest before the query pauses.
 const BATCHES: usize = 4;
-/// The longest string or blob, and the longest SQL text, in bytes.
-const MAX_VALUE: i32 = 64 << 20;
-const MAX_SQL: i32 = 1 << 20;
 /// Memory for the pages of a copy, in KiB. With SQLite's own 2 MB, `integrity_check`
 /// of 117 MB reads each page of an index eight times over and takes twice as long;
 /// more than this gains nothing.
@@ -76,6 +74,7 @@ enum Job {
     Query(Statement, mpsc::Sender<Batch>),
     Transact(Vec<Statement>, oneshot::Sender<Result<u64>>),
     Content(Vec<String>, bool, mpsc::Sender<Result<TableContent>>),
+    Integrity(Level, oneshot::Sender<Result<Integrity>>),
 }
 
 enum Batch {
@@ -89,6 +88,15 @@ pub struct Connection {
     jobs: std::sync::mpsc::Sender<Job>,
     interrupt: InterruptHandle,
     closing: Arc<AtomicBool>,
+    /// The job under way is not wanted any more.
+    abandoned: Arc<AtomicBool>,
+    busy: Arc<AtomicBool>,
+}
+
+/// An integrity check under way. Dropped, it ends.
+pub struct IntegrityJob {
+    answer: Option<oneshot::Receiver<Result<Integrity>>>,
+    abandoned: Arc<AtomicBool>,
     busy: Arc<AtomicBool>,
 }
 
@@ -110,27 +118,40 @@ pub struct Rows {
 impl Connection {
     /// Opens `path`, which must exist, and looks into it, so that a file that is
     /// no database fails here. Statements end at `deadline` and when `stop` says so.
-    pub async fn open(path: &Path, access: Access, deadline: Instant, stop: Stop) -> Result<Self> {
+    /// Waits for one of the `slots`.
+    pub async fn open(
+        path: &Path,
+        access: Access,
+        deadline: Instant,
+        stop: Stop,
+        slots: &Slots,
+    ) -> Result<Self> {
         let path = path.to_owned();
+        let slot = slots.take().await;
         let (jobs, receiver) = std::sync::mpsc::channel();
         let (opened, answer) = oneshot::channel();
         let closing = Arc::new(AtomicBool::new(false));
         let ending = Arc::clone(&closing);
+        let abandoned = Arc::new(AtomicBool::new(false));
+        let unwanted = Arc::clone(&abandoned);
         let open = (Open::count(), Opened::count(&path));
         std::thread::Builder::new()
             .name("sqlite".into())
             .spawn(move || {
-                let _open = open;
-                let given_up = move || {
+                let (_open, _slot) = (open, slot);
+                let job = Arc::clone(&unwanted);
+                let given_up: GivenUp = Arc::new(move || {
                     ending.load(Ordering::Relaxed)
+                        || job.load(Ordering::Relaxed)
                         || stop.signal().is_some()
                         || Instant::now() > deadline
-                };
-                match prepare(&path, access, given_up) {
+                });
+                match prepare(&path, access, &given_up) {
                     Ok(connection) => {
                         let handle = connection.get_interrupt_handle();
+                        let mut worker = Worker { connection, access, path, given_up, unwanted };
                         if opened.send(Ok(handle)).is_ok() {
-                            work(connection, access, &receiver);
+                            worker.work(&receiver);
                         }
                     }
                     Err(error) => {
@@ -141,11 +162,12 @@ impl Connection {
             })
             .map_err(|error| Error::inconclusive("cannot start a thread").cause(error))?;
         let interrupt = answer.await.map_err(|_gone| Error::inconclusive("SQLite gave up"))??;
-        Ok(Self { jobs, interrupt, closing, busy: Arc::default() })
+        Ok(Self { jobs, interrupt, closing, abandoned, busy: Arc::default() })
     }
 
     /// Starts a query.
     pub fn query(&self, statement: Statement) -> Result<Rows> {
+        bounded(&statement)?;
         self.take()?;
         let (sender, batches) = mpsc::channel(BATCHES);
         self.jobs
@@ -163,6 +185,7 @@ impl Connection {
     /// Runs all statements in one IMMEDIATE transaction and gives the number of
     /// changed rows.
     pub async fn transact(&self, statements: Vec<Statement>) -> Result<u64> {
+        statements.iter().try_for_each(bounded)?;
         self.take()?;
         let (sender, answer) = oneshot::channel();
         let sent = self.jobs.send(Job::Transact(statements, sender));
@@ -186,6 +209,20 @@ impl Connection {
         Ok(Contents { tables: receiver, busy: Arc::clone(&self.busy) })
     }
 
+    /// Starts checking what this connection sees; of a copy, with further connections.
+    pub fn integrity(&self, level: Level) -> Result<IntegrityJob> {
+        self.take()?;
+        let (sender, answer) = oneshot::channel();
+        self.jobs
+            .send(Job::Integrity(level, sender))
+            .map_err(|_gone| Error::inconclusive("the connection is closed"))?;
+        Ok(IntegrityJob {
+            answer: Some(answer),
+            abandoned: Arc::clone(&self.abandoned),
+            busy: Arc::clone(&self.busy),
+        })
+    }
+
     fn take(&self) -> Result<()> {
         if self.busy.swap(true, Ordering::AcqRel) {
             return Err(Error::usage("the last query of this connection is not at its end")
@@ -200,6 +237,37 @@ impl Drop for Connection {
     fn drop(&mut self) {
         self.closing.store(true, Ordering::Relaxed);
         self.interrupt.interrupt();
+    }
+}
+
+/// A text that is longer than a statement may be.
+fn bounded(statement: &Statement) -> Result<()> {
+    if statement.sql.len() <= limits::MAX_SQL {
+        return Ok(());
+    }
+    let most = limits::MAX_SQL;
+    Err(Error::usage(format!("a statement may have {most} bytes")).code("limit"))
+}
+
+impl IntegrityJob {
+    /// What was found, once.
+    pub async fn wait(&mut self) -> Result<Integrity> {
+        let Some(answer) = &mut self.answer else {
+            return Err(Error::usage("the job was waited for already").code("invalid"));
+        };
+        let result = answer.await;
+        self.answer = None;
+        self.busy.store(false, Ordering::Release);
+        result.unwrap_or_else(|_gone| Err(Error::inconclusive("SQLite gave up")))
+    }
+}
+
+impl Drop for IntegrityJob {
+    fn drop(&mut self) {
+        if self.answer.is_some() {
+            self.abandoned.store(true, Ordering::Release);
+            self.busy.store(false, Ordering::Release);
+        }
     }
 }
 
@@ -304,7 +372,7 @@ pub fn settle(patience: Duration) {
 fn prepare(
     path: &Path,
     access: Access,
-    given_up: impl Fn() -> bool + Send + 'static,
+    given_up: &GivenUp,
 ) -> rusqlite::Result<rusqlite::Connection> {
     // Others have written it, and what is folded before a daemon has read it may never
     // reach the replica: it is not for a guest to fold.
@@ -334,20 +402,29 @@ fn prepare(
         // started anew, which it does not when the log is checkpointed at once.
         connection.pragma_update(None, "wal_autocheckpoint", 0)?;
     }
-    connection.set_limit(Limit::SQLITE_LIMIT_LENGTH, MAX_VALUE)?;
-    connection.set_limit(Limit::SQLITE_LIMIT_SQL_LENGTH, MAX_SQL)?;
-    connection.set_limit(Limit::SQLITE_LIMIT_ATTACHED, 0)?;
+    limits::hold(&connection)?;
+    if access != Access::Write {
+        // `BEGIN IMMEDIATE` takes the write lock and keeps every writer out, and the
+        // authorizer cannot tell it from `BEGIN`.
+        connection.pragma_update(None, "query_only", true)?;
+    }
     if access == Access::Copy {
         connection.pragma_update(None, "cache_size", -COPY_CACHE)?;
     }
     // A schema made by an attacker must not run functions with side effects.
     connection.pragma_update(None, "trusted_schema", false)?;
     connection.query_row("PRAGMA schema_version", [], |_row| Ok(()))?;
-    connection.progress_handler(PROGRESS_STEPS, Some(given_up))?;
+    let given_up = Arc::clone(given_up);
+    connection.progress_handler(PROGRESS_STEPS, Some(move || given_up()))?;
+    guard(&mut connection, access)?;
+    Ok(connection)
+}
+
+/// From here on a statement may do what `access` allows.
+fn guard(connection: &mut rusqlite::Connection, access: Access) -> rusqlite::Result<()> {
     connection.authorizer(Some(move |context: rusqlite::hooks::AuthContext<'_>| {
         authorize(access, &context)
-    }))?;
-    Ok(connection)
+    }))
 }
 
 /// The URI of a file that nobody changes.
@@ -369,45 +446,92 @@ fn immutable(path: &Path) -> String {
     uri
 }
 
-fn work(
-    mut connection: rusqlite::Connection,
+/// What the thread of a connection has.
+struct Worker {
+    connection: rusqlite::Connection,
     access: Access,
-    jobs: &std::sync::mpsc::Receiver<Job>,
-) {
-    while let Ok(job) = jobs.recv() {
-        match job {
-            Job::Query(statement, batches) => {
-                if let Err(error) = query(&connection, &statement, &batches) {
-                    let error = explain(&error, "the query failed");
-                    let error = error.cause(shorten(&statement.sql));
-                    let _gone = batches.blocking_send(Batch::Failed(error));
-                }
-            }
-            Job::Transact(statements, answer) => {
-                let result = if access == Access::Write {
-                    transact(&mut connection, &statements)
-                        .map_err(|error| explain(&error, "the transaction failed"))
-                } else {
-                    Err(Error::new(
-                        crate::exit::Exit::PluginDenied,
-                        "the connection was opened for reading",
-                    ))
-                };
-                let _gone = answer.send(result);
-            }
-            Job::Content(tables, with_digest, answers) => {
-                for table in tables {
-                    if answers.is_closed() {
-                        break;
+    path: PathBuf,
+    given_up: GivenUp,
+    unwanted: Arc<AtomicBool>,
+}
+
+impl Worker {
+    fn work(&mut self, jobs: &std::sync::mpsc::Receiver<Job>) {
+        while let Ok(job) = jobs.recv() {
+            self.unwanted.store(false, Ordering::Release);
+            match job {
+                Job::Query(statement, batches) => {
+                    if let Err(error) = query(&self.connection, &statement, &batches) {
+                        let error = self.refused(&error).cause(shorten(&statement.sql));
+                        let _gone = batches.blocking_send(Batch::Failed(error));
                     }
-                    let content =
-                        content::read(&connection, &table, with_digest, &|| answers.is_closed());
-                    let content = content
-                        .map_err(|error| explain(&error, &format!("cannot read table {table}")));
-                    let _gone = answers.blocking_send(content);
+                }
+                Job::Transact(statements, answer) => {
+                    let _gone = answer.send(self.transact(&statements));
+                }
+                Job::Content(tables, with_digest, answers) => {
+                    self.content(&tables, with_digest, &answers);
+                }
+                Job::Integrity(level, answer) => {
+                    let found = self.integrity(level);
+                    let found = found.map_err(|error| explain(&error, "it cannot be checked"));
+                    let _gone = answer.send(found);
                 }
             }
         }
+    }
+
+    /// Why a query failed. What a reader may not do, SQLite calls read-only.
+    fn refused(&self, error: &rusqlite::Error) -> Error {
+        let readonly = error.sqlite_error_code() == Some(rusqlite::ErrorCode::ReadOnly);
+        if readonly && self.access != Access::Write {
+            let message = "the connection was opened for reading";
+            return Error::new(crate::exit::Exit::PluginDenied, message).cause(error);
+        }
+        explain(error, "the query failed")
+    }
+
+    fn transact(&mut self, statements: &[Statement]) -> Result<u64> {
+        if self.access == Access::Write {
+            transact(&mut self.connection, statements)
+                .map_err(|error| explain(&error, "the transaction failed"))
+        } else {
+            let message = "the connection was opened for reading";
+            Err(Error::new(crate::exit::Exit::PluginDenied, message))
+        }
+    }
+
+    fn content(
+        &self,
+        tables: &[String],
+        with_digest: bool,
+        answers: &mpsc::Sender<Result<TableContent>>,
+    ) {
+        let unwanted = || answers.is_closed();
+        for table in tables {
+            if unwanted() {
+                break;
+            }
+            let content = limits::for_ourselves(&self.connection)
+                .and_then(|()| content::read(&self.connection, table, with_digest, &unwanted))
+                .map_err(|error| explain(&error, &format!("cannot read table {table}")));
+            let _gone = answers.blocking_send(content);
+        }
+        let _closing = limits::for_guest(&self.connection);
+    }
+
+    fn integrity(&mut self, level: Level) -> rusqlite::Result<Integrity> {
+        if self.access == Access::Copy {
+            return integrity::of_copy(&self.path, level, &self.given_up);
+        }
+        // What is needed for it is nothing for a guest.
+        type Nobody = fn(rusqlite::hooks::AuthContext<'_>) -> rusqlite::hooks::Authorization;
+        self.connection.authorizer(None::<Nobody>)?;
+        limits::for_ourselves(&self.connection)?;
+        let found = integrity::of_connection(&self.connection, level);
+        limits::for_guest(&self.connection)?;
+        guard(&mut self.connection, self.access)?;
+        found
     }
 }
 
@@ -427,11 +551,16 @@ fn query(
     let mut bytes = 0;
     while let Some(row) = rows.next()? {
         let mut values = Vec::with_capacity(width);
+        let mut of_row = 0;
         for column in 0..width {
-            let value = Value::from(row.get_ref(column)?);
-            bytes += value.size();
-            values.push(value);
+            let value = row.get_ref(column)?;
+            of_row += size(value);
+            if of_row > limits::MAX_ROW {
+                return Err(too_big());
+            }
+            values.push(Value::from(value));
         }
+        bytes += of_row;
         batch.push(values);
         // The first row goes at once: many queries have only one.
         if batch.len() >= BATCH_ROWS || bytes >= BATCH_BYTES {
@@ -470,14 +599,19 @@ fn shorten(sql: &str) -> String {
     }
 }
 
-impl Value {
-    fn size(&self) -> usize {
-        match self {
-            Self::Null | Self::Integer(_) | Self::Real(_) => 16,
-            Self::Text(text) => text.len() + 16,
-            Self::Blob(bytes) => bytes.len() + 16,
-        }
+/// What a value takes on its way to a guest, in bytes.
+fn size(value: ValueRef<'_>) -> usize {
+    match value {
+        ValueRef::Null | ValueRef::Integer(_) | ValueRef::Real(_) => 16,
+        ValueRef::Text(bytes) | ValueRef::Blob(bytes) => bytes.len() + 16,
     }
+}
+
+/// As SQLite says it of a single value.
+fn too_big() -> rusqlite::Error {
+    let code = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_TOOBIG);
+    let most = limits::MAX_ROW >> 20;
+    rusqlite::Error::SqliteFailure(code, Some(format!("a row has more than {most} MiB")))
 }
 
 impl From<ValueRef<'_>> for Value {
@@ -527,7 +661,7 @@ mod tests {
 
     async fn open(path: &Path, access: Access) -> Result<Connection> {
         let deadline = Instant::now() + Duration::from_secs(20);
-        Connection::open(path, access, deadline, Stop::default()).await
+        Connection::open(path, access, deadline, Stop::default(), &Slots::default()).await
     }
 
     fn statement(sql: &str) -> Statement {
@@ -601,6 +735,103 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_reader_takes_no_lock_that_keeps_writers_out() {
+        let (_folder, path) = database();
+        let connection = open(&path, Access::Read).await.unwrap();
+        let application = rusqlite::Connection::open(&path).unwrap();
+        for begin in ["BEGIN IMMEDIATE", "BEGIN EXCLUSIVE"] {
+            all(&connection, begin).await.expect_err(begin);
+            application.execute("INSERT INTO t (x) VALUES (7)", []).expect(begin);
+        }
+        all(&connection, "BEGIN").await.unwrap();
+        all(&connection, "SELECT count(*) FROM t").await.unwrap();
+        for sql in ["PRAGMA query_only = 0", "PRAGMA query_only", "PRAGMA temp_store = 1"] {
+            assert_eq!(all(&connection, sql).await.unwrap_err().plugin_code(), "denied", "{sql}");
+        }
+        application.execute("INSERT INTO t (x) VALUES (7)", []).unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_live_database_is_checked_and_the_guest_has_nothing_of_it() {
+        let (_folder, path) = database();
+        let application = rusqlite::Connection::open(&path).unwrap();
+        application
+            .execute_batch(
+                "CREATE TABLE c (n INT CHECK (n > 0)); PRAGMA ignore_check_constraints = on;
+                 INSERT INTO c VALUES (-1); CREATE TABLE words (w TEXT);",
+            )
+            .unwrap();
+        application.create_collation("german", |a, b| a.cmp(b)).unwrap();
+        application.execute_batch("CREATE INDEX w ON words (w COLLATE german)").unwrap();
+        let connection = open(&path, Access::Read).await.unwrap();
+        all(&connection, "BEGIN").await.unwrap();
+        let mut job = connection.integrity(Level::Full).unwrap();
+        assert_eq!(connection.integrity(Level::Full).err().unwrap().plugin_code(), "busy");
+        let found = job.wait().await.unwrap();
+        assert_eq!(found.problems, ["CHECK constraint failed in c"]);
+        assert_eq!(found.limited, ["words: quick_check only (no such collation sequence: german)"]);
+        for (sql, code) in [
+            ("SELECT 'a' < 'b' COLLATE german", "sqlite"),
+            ("PRAGMA ignore_check_constraints = 1", "denied"),
+            ("BEGIN IMMEDIATE", "denied"),
+        ] {
+            assert_eq!(all(&connection, sql).await.unwrap_err().plugin_code(), code, "{sql}");
+        }
+        // A job that nobody waits for leaves the connection free.
+        drop(connection.integrity(Level::Full).unwrap());
+        all(&connection, "SELECT count(*) FROM t").await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_row_and_a_value_are_bounded() {
+        let (_folder, path) = database();
+        let connection = open(&path, Access::Read).await.unwrap();
+        let wide = vec!["randomblob(6000000)"; 20].join(", ");
+        for sql in [
+            format!("SELECT {wide}"),
+            "SELECT length(randomblob(60000000))".into(),
+            "SELECT randomblob(16000000), randomblob(16000000)".into(),
+            "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 200) \
+             SELECT group_concat(hex(randomblob(100000))) FROM n"
+                .into(),
+        ] {
+            let error = all(&connection, &sql).await.unwrap_err();
+            assert_eq!(error.plugin_code(), "limit", "{}: {error:?}", &sql[..40]);
+        }
+        let long = format!("SELECT {}1", "1 + ".repeat(300_000));
+        assert_eq!(all(&connection, &long).await.unwrap_err().plugin_code(), "limit");
+        all(&connection, "SELECT length(randomblob(10000000)), randomblob(10000000)")
+            .await
+            .unwrap();
+    }
+
+    #[tokio::test]
+    async fn what_the_database_holds_is_read_whatever_its_length() {
+        let (_folder, path) = database();
+        let application = rusqlite::Connection::open(&path).unwrap();
+        application.execute("INSERT INTO t (x) VALUES (randomblob(20000000))", []).unwrap();
+        let connection = open(&path, Access::Read).await.unwrap();
+        let mut contents = connection.content(vec!["t".into()], true).unwrap();
+        assert_eq!(contents.next().await.unwrap().unwrap().rows, 7);
+        assert_eq!(contents.next().await.unwrap(), None);
+        let found = connection.integrity(Level::Full).unwrap().wait().await.unwrap();
+        assert_eq!(found, Integrity::default());
+        let error = all(&connection, "SELECT x FROM t").await.unwrap_err();
+        assert_eq!(error.plugin_code(), "limit");
+    }
+
+    #[tokio::test]
+    async fn threads_are_counted_until_they_end() {
+        let (_folder, path) = database();
+        let slots = Slots::default();
+        let deadline = Instant::now() + Duration::from_secs(60);
+        for _ in 0..100 {
+            Connection::open(&path, Access::Read, deadline, Stop::default(), &slots).await.unwrap();
+        }
+        assert!(slots.free() <= 16);
+    }
+
+    #[tokio::test]
     async fn a_transaction_is_all_or_nothing() {
         let (_folder, path) = database();
         let connection = open(&path, Access::Write).await.unwrap();
@@ -638,8 +869,9 @@ mod tests {
     async fn a_deadline_ends_a_query() {
         let (_folder, path) = database();
         let deadline = Instant::now() + Duration::from_millis(50);
+        let (stop, slots) = (Stop::default(), Slots::default());
         let connection =
-            Connection::open(&path, Access::Read, deadline, Stop::default()).await.unwrap();
+            Connection::open(&path, Access::Read, deadline, stop, &slots).await.unwrap();
         let endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n";
         let error = all(&connection, endless).await.unwrap_err();
         assert_eq!(error.plugin_code(), "timeout");

@@ -6,9 +6,9 @@ mod plan;
 
 use lsrun_plugin::host::litestream::RestoreRequest;
 use lsrun_plugin::host::report::Check;
-use lsrun_plugin::host::sqlite::Value;
 use lsrun_plugin::prelude::*;
-use lsrun_plugin::{is_damage, json, words};
+use lsrun_plugin::integrity::Integrity;
+use lsrun_plugin::{json, words};
 
 use lacks::Comparison;
 
@@ -189,28 +189,25 @@ fn tell(lines: &Result<Vec<String>, Error>) -> String {
 
 /// A database that is damaged is not put in place.
 fn integrity(copy: &RestoredCopy, level: &str) -> Result<(), Error> {
-    let sql = match level {
-        "none" => return Ok(()),
-        "quick" => "PRAGMA quick_check(1)",
-        _ => "PRAGMA integrity_check(1)",
-    };
+    if level == "none" {
+        return Ok(());
+    }
     let check = Check::new("integrity_check");
-    match sqlite::open_copy(copy).and_then(|connection| connection.value(sql, &[])) {
-        Ok(Some(Value::Text(word))) if word == "ok" => {
-            check.passed("");
+    let found = match sqlite::open_copy(copy) {
+        Ok(connection) => lsrun_plugin::integrity::integrity(&connection, level),
+        Err(error) => Integrity::unreadable(error),
+    };
+    match found {
+        Ok(found) if found.is_sound() => {
+            check.passed(&found.note());
+            if !found.limited.is_empty() {
+                report::log("warning", &found.note());
+            }
             Ok(())
         }
         Ok(found) => {
-            let problem = match found {
-                Some(Value::Text(problem)) => problem,
-                _ => "it could not be checked".into(),
-            };
-            check.failed(&problem);
+            check.failed(&found.text());
             Err(failed("the backup is damaged: nothing was replaced"))
-        }
-        Err(error) if is_damage(&error) => {
-            check.failed(&error.message);
-            Err(Error { code: "failed".into(), ..error })
         }
         Err(error) => {
             check.inconclusive(&error.message);

@@ -14,6 +14,7 @@
 //! ```
 
 pub mod bindings;
+pub mod integrity;
 pub mod json;
 mod sql;
 pub mod tables;

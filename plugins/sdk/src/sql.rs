@@ -45,16 +45,12 @@ impl Query for Connection {
     }
 }
 
-/// Whether an error of SQLite says that the file is damaged. What needs functions,
-/// collations or modules of the application, or could not be looked at, cannot be
-/// judged.
+/// Whether an error says that a file is damaged. Everything else, such as a lock, a
+/// full disk, a lack of memory or of a function that only the application has, says
+/// nothing about it.
 #[must_use]
 pub fn is_damage(error: &Error) -> bool {
-    let unknown = ["no such collation", "no such function", "no such module", "no such tokenizer"];
-    let says = |words: &str| {
-        error.message.contains(words) || error.causes.iter().any(|cause| cause.contains(words))
-    };
-    error.code == "sqlite" && !unknown.iter().any(|words| says(words))
+    error.code == "damaged"
 }
 
 /// The integer in a value.

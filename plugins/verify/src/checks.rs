@@ -1,129 +1,113 @@
 //! The checks of the restored copy.
 
 use lsrun_plugin::host::report::Check;
-use lsrun_plugin::host::sqlite::{Rows, TableContent, Value};
+use lsrun_plugin::host::sqlite::{IntegrityJob, TableContent, Value};
+use lsrun_plugin::integrity::{Integrity, lines};
 use lsrun_plugin::prelude::*;
 use lsrun_plugin::{is_damage, tables};
 
 use crate::live::{self, Live};
 use crate::options::{ASSERTION, Id, Options};
+use crate::whose_fault::{Failures, Question, Side};
 use crate::{told, wanted};
 
-/// How many problems SQLite lists, and how many the report shows.
-const INTEGRITY: &str = "PRAGMA integrity_check(100)";
 const FOREIGN_KEYS: &str =
-    "SELECT \"table\", count(*), parent FROM pragma_foreign_key_check GROUP BY 1, 3";
-const SHOWN: usize = 5;
+    "SELECT \"table\", count(*), parent FROM pragma_foreign_key_check GROUP BY 1, 3 ORDER BY 1, 3";
 
-/// Runs all that are wanted; each says how it came out.
+/// Runs all that are wanted; each says how it came out. `missing` says why there is no
+/// live database to compare with, where there is none.
 pub(crate) fn run(
     database: &Database,
     copy: &RestoredCopy,
     lag: Option<u64>,
     live: Option<Live>,
+    missing: &str,
     options: &Options,
 ) {
+    let mut failures = Failures::new(database, copy);
     // What takes long starts first, each on a connection of its own, and goes on in
     // the host meanwhile.
     let integrity = wanted(options, Id::IntegrityCheck).then(|| Check::new("integrity_check"));
-    let integrity = integrity.map(|check| (check, started(copy, INTEGRITY)));
+    let integrity = integrity.map(|check| (check, started(copy)));
     let compared = live.map(|live| Comparison::start(copy, live, options));
     if wanted(options, Id::ForeignKeyCheck) {
-        foreign_keys(copy);
+        foreign_keys(copy, &mut failures);
     }
     limits(copy, lag, options);
-    assertions(database, copy, options);
+    assertions(database, copy, options, &mut failures);
     plugins(database, copy, options);
-    match compared {
-        Some(compared) => compared.finish(),
-        None if options.compares() => {
-            let message = "the database was too busy, or is not in WAL mode: nothing was compared";
-            for id in [Id::Schema, Id::Rows, Id::Content] {
-                if wanted(options, id) {
-                    Check::new(id.name()).inconclusive(message);
-                }
+    let live = compared.map(|compared| compared.finish(&mut failures));
+    if live.is_none() && options.compares() {
+        for id in [Id::Schema, Id::Rows, Id::Content] {
+            if wanted(options, id) {
+                Check::new(id.name()).inconclusive(missing);
             }
         }
-        None => {}
     }
-    if let Some((check, (_connection, rows))) = integrity {
-        match rows.and_then(|rows| problems(&rows)) {
-            Ok(problems) => end(&check, &problems),
-            Err(error) => damaged(&check, &error),
+    if let Some((check, (_connection, job))) = integrity {
+        match job.and_then(|job| job.wait()) {
+            Ok(found) => {
+                let found =
+                    Integrity { problems: found.problems(), limited: found.limited() };
+                failures.copy_is(&found);
+                if found.is_sound() {
+                    check.passed(&found.note());
+                } else {
+                    failures.push(check, found.text(), Question::Damaged);
+                }
+            }
+            Err(error) => damaged(check, &error, &mut failures),
         }
     }
+    failures.settle(match &live {
+        _ if options.at.is_some() => Side::Absent,
+        Some(live) => Side::Held { reader: live.reader(), sure: live.is_current() },
+        None => Side::Now,
+    });
 }
 
-/// A query that goes on by itself, and the connection that it needs.
-type Started = (Option<sqlite::Connection>, Result<Rows, Error>);
+/// A check that goes on by itself, and the connection that it needs.
+type Started = (Option<sqlite::Connection>, Result<IntegrityJob, Error>);
 
-fn started(copy: &RestoredCopy, sql: &str) -> Started {
+fn started(copy: &RestoredCopy) -> Started {
     match sqlite::open_copy(copy) {
         Ok(connection) => {
-            let rows = connection.query(sql, &[]);
-            (Some(connection), rows)
+            let job = connection.integrity("full");
+            (Some(connection), job)
         }
         Err(error) => (None, Err(error)),
     }
 }
 
-/// Ends a check that lists what is wrong.
-fn end(check: &Check, problems: &[String]) {
-    if problems.is_empty() {
-        check.passed("");
-        return;
-    }
-    let mut lines: Vec<&str> = problems.iter().take(SHOWN).map(String::as_str).collect();
-    let more = format!("and {} more", problems.len().saturating_sub(SHOWN));
-    if problems.len() > SHOWN {
-        lines.push(&more);
-    }
-    check.failed(&lines.join("\n"));
-}
-
-/// A copy that SQLite cannot read.
-fn damaged(check: &Check, error: &Error) {
+/// Ends a check of the copy that cannot be read.
+fn damaged(check: Check, error: &Error, failures: &mut Failures<'_>) {
     let text = told(error);
-    if is_damage(error) { check.failed(&text) } else { check.inconclusive(&text) }
-}
-
-/// What `integrity_check` found; nothing when its one row is `ok`.
-fn problems(rows: &Rows) -> Result<Vec<String>, Error> {
-    let mut problems = Vec::new();
-    loop {
-        let some = rows.next(100)?;
-        if some.is_empty() {
-            return Ok(problems);
-        }
-        for value in some.iter().filter_map(|row| row.first()) {
-            match text(value)? {
-                "ok" => {}
-                problem => problems.push(problem.to_owned()),
-            }
-        }
+    if is_damage(error) {
+        failures.push(check, text, Question::Damaged);
+    } else {
+        check.inconclusive(&text);
     }
 }
 
-fn foreign_keys(copy: &RestoredCopy) {
+fn foreign_keys(copy: &RestoredCopy, failures: &mut Failures<'_>) {
     let check = Check::new("foreign_key_check");
-    let rows = sqlite::open_copy(copy).and_then(|connection| connection.rows(FOREIGN_KEYS, &[]));
-    match rows {
-        Ok(rows) => {
-            let problems: Vec<String> = rows
-                .iter()
-                .map(|row| match row.as_slice() {
-                    [Value::Text(table), Value::Integer(count), Value::Text(parent)] => {
-                        format!(
-                            "{table}: {count} rows refer to rows of {parent} that are not there"
-                        )
-                    }
-                    _ => "a row refers to one that is not there".to_owned(),
-                })
-                .collect();
-            end(&check, &problems);
-        }
-        Err(error) => damaged(&check, &error),
+    match sqlite::open_copy(copy).and_then(|connection| broken_references(&connection)) {
+        Ok(broken) if broken.is_empty() => check.passed(""),
+        Ok(broken) => failures.push(check, lines(&broken), Question::References(broken)),
+        Err(error) => damaged(check, &error, failures),
     }
+}
+
+/// A line for each table and each table that its broken references name.
+pub(crate) fn broken_references(connection: &sqlite::Connection) -> Result<Vec<String>, Error> {
+    let rows = connection.rows(FOREIGN_KEYS, &[])?;
+    let line = |row: &Vec<Value>| match row.as_slice() {
+        [Value::Text(table), Value::Integer(count), Value::Text(parent)] => {
+            format!("{table}: {count} rows refer to rows of {parent} that are not there")
+        }
+        _ => "a row refers to one that is not there".to_owned(),
+    };
+    Ok(rows.iter().map(line).collect())
 }
 
 /// A comparison of the copy with the live database, under way.
@@ -148,7 +132,8 @@ impl Comparison {
         Self { live, schema, rows, content, connection, job }
     }
 
-    fn finish(mut self) {
+    /// Ends the checks, or puts them to those that failed; gives the live database back.
+    fn finish(mut self, failures: &mut Failures<'_>) -> Live {
         let of_copy = match self.job.take() {
             Some(job) => job.and_then(|job| tables::contents(&job)),
             None => Ok(Vec::new()),
@@ -157,9 +142,11 @@ impl Comparison {
         if let Some(check) = self.schema.take() {
             let copied = self.connection.as_ref().map_err(Clone::clone).and_then(live::schema);
             match (&self.live.schema, copied) {
-                (Ok(live), Ok(copied)) => self.judge(&check, &different_schema(live, &copied)),
-                (Err(error), _) => check.inconclusive(&told(error)),
-                (_, Err(error)) => damaged(&check, &error),
+                (Ok(live), Ok(copied)) => {
+                    self.judge(check, &different_schema(live, &copied), failures);
+                }
+                (Err(error), _) => not_readable(&check, error),
+                (_, Err(error)) => damaged(check, &error, failures),
             }
         }
         for (check, compare) in [
@@ -171,24 +158,35 @@ impl Comparison {
         ] {
             let Some(check) = check else { continue };
             match (&of_live, &of_copy) {
-                (Ok(live), Ok(copied)) => self.judge(&check, &different(live, copied, compare)),
-                (Err(error), _) => check.inconclusive(&told(error)),
-                (_, Err(error)) => damaged(&check, error),
+                (Ok(live), Ok(copied)) => {
+                    self.judge(check, &different(live, copied, compare), failures);
+                }
+                (Err(error), _) => not_readable(&check, error),
+                (_, Err(error)) => damaged(check, error, failures),
             }
         }
+        self.live
     }
 
     /// A difference is the backup's fault only when nobody has written since.
-    fn judge(&self, check: &Check, differences: &[String]) {
-        if differences.is_empty() || self.live.is_current() {
-            end(check, differences);
-            return;
+    fn judge(&self, check: Check, differences: &[String], failures: &mut Failures<'_>) {
+        if differences.is_empty() {
+            return check.passed("");
+        }
+        if self.live.is_current() {
+            return failures.push(check, lines(differences), Question::Difference);
         }
         check.inconclusive(&format!(
             "{}\nthe database was written to meanwhile, so that this may be right\nhint: run it again when the database is less busy",
             differences[0]
         ));
     }
+}
+
+/// Ends a check for which the live database cannot be read.
+fn not_readable(check: &Check, error: &Error) {
+    let text = format!("the live database cannot be read: {}", told(error));
+    if is_damage(error) { check.failed_as_live(&text) } else { check.inconclusive(&text) }
 }
 
 fn different_schema(live: &[(String, String)], copied: &[(String, String)]) -> Vec<String> {
@@ -269,7 +267,12 @@ fn plugins(database: &Database, copy: &RestoredCopy, options: &Options) {
 }
 
 /// The SQL of `verify.assertions` in the project file, each with its name.
-fn assertions(database: &Database, copy: &RestoredCopy, options: &Options) {
+fn assertions(
+    database: &Database,
+    copy: &RestoredCopy,
+    options: &Options,
+    failures: &mut Failures<'_>,
+) {
     let list = match assertions_of(database, copy) {
         Ok(list) => list,
         Err(error) => {
@@ -289,10 +292,10 @@ fn assertions(database: &Database, copy: &RestoredCopy, options: &Options) {
             continue;
         }
         let check = Check::new(&id);
-        match holds(copy, &sql) {
+        match sqlite::open_copy(copy).and_then(|connection| holds(&connection, &sql)) {
             Ok(None) => check.passed(""),
-            Ok(Some(problem)) => check.failed(&problem),
-            Err(error) => check.inconclusive(&told(&error)),
+            Ok(Some(problem)) => failures.push(check, problem, Question::Assertion(sql)),
+            Err(error) => damaged(check, &error, failures),
         }
     }
 }
@@ -315,14 +318,15 @@ fn assertions_of(database: &Database, copy: &RestoredCopy) -> Result<Vec<(String
 }
 
 /// Nothing when the SQL gives what SQL takes for true, else what it gave.
-fn holds(copy: &RestoredCopy, sql: &str) -> Result<Option<String>, Error> {
-    let connection = sqlite::open_copy(copy)?;
+pub(crate) fn holds(connection: &sqlite::Connection, sql: &str) -> Result<Option<String>, Error> {
     let Some(value) = connection.value(sql, &[])? else {
-        return Ok(Some("it gave no row".into()));
+        return Ok(Some(format!("returned no row, expected a true value: {sql}")));
     };
-    let judge = "SELECT CASE WHEN ?1 THEN NULL ELSE 'it gave ' || quote(?1) END";
+    let judge = "SELECT CASE WHEN ?1 THEN NULL ELSE quote(?1) END";
     match connection.value(judge, &[value])? {
-        Some(Value::Text(problem)) => Ok(Some(problem)),
+        Some(Value::Text(value)) => {
+            Ok(Some(format!("returned {value}, expected a true value: {sql}")))
+        }
         _ => Ok(None),
     }
 }

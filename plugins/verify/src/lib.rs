@@ -4,18 +4,22 @@
 //! when the row was committed.
 
 mod checks;
+mod damaged;
 mod live;
 mod options;
 mod sentinel;
+mod whose_fault;
 
 use lsrun_plugin::host::litestream::{RestoreRequest, SyncRequest, SyncResult};
 use lsrun_plugin::host::report::Check;
 use lsrun_plugin::prelude::*;
-use lsrun_plugin::{json, words};
+use lsrun_plugin::{is_damage, json, words};
 
+use damaged::Damage;
 use live::Live;
 use options::{Id, Options, Point};
 use sentinel::Sentinel;
+use whose_fault::{Failures, Question, Side};
 
 lsrun_plugin::manifest!("../manifest.yml");
 lsrun_plugin::command!(run);
@@ -25,6 +29,9 @@ const PROBE_MS: u64 = 3000;
 /// How long a daemon may take to say what it does. One that waits for its replica says
 /// nothing.
 const DAEMON_MS: u64 = 1000;
+
+/// Why there is nothing to compare the copy with, where nobody said otherwise.
+const TOO_BUSY: &str = "the database was too busy, or is not in WAL mode: nothing was compared";
 
 /// A step ended the proof.
 pub(crate) enum Ended {
@@ -50,7 +57,9 @@ fn run(invocation: &Invocation) -> Result<(), Error> {
 }
 
 fn prove(database: &Database, options: &Options) -> Result<(), Ended> {
-    preflight(database, options)?;
+    if let Some(damage) = preflight(database, options)? {
+        return damage.prove(database, options);
+    }
     let (copy, lag, live) = if let Some(point) = &options.at {
         (restored_at(database, point)?, None, None)
     } else if options.read_only {
@@ -59,14 +68,32 @@ fn prove(database: &Database, options: &Options) -> Result<(), Ended> {
         let lag = (synced.method() != "none").then(|| synced.lag_ms());
         (restore(database, Some(&synced), None)?, lag, live)
     } else {
-        let (sentinel, live) = with_sentinel(database, options)?;
+        let (sentinel, live) = match with_sentinel(database, options) {
+            Ok(written) => written,
+            Err(error) => {
+                return Damage::of(Check::new("sentinel"), error)?.prove(database, options);
+            }
+        };
         let (copy, lag) = restored(database, &sentinel)?;
         (copy, Some(lag), live)
     };
+    checked(database, &copy, lag, live, TOO_BUSY, options);
+    Ok(())
+}
+
+/// Checks a restored copy and, where that is wanted, keeps it.
+pub(crate) fn checked(
+    database: &Database,
+    copy: &RestoredCopy,
+    lag: Option<u64>,
+    live: Option<Live>,
+    missing: &str,
+    options: &Options,
+) {
     report::progress(&format!("checking the copy, {}", words::bytes(copy.bytes())));
-    checks::run(database, &copy, lag, live, options);
+    checks::run(database, copy, lag, live, missing, options);
     if options.keep {
-        match litestream::keep(&copy) {
+        match litestream::keep(copy) {
             Ok(path) => {
                 report::log("info", &format!("the restored copy is kept as {path}"));
                 report::fact("kept", &json::string(&path));
@@ -74,11 +101,11 @@ fn prove(database: &Database, options: &Options) -> Result<(), Ended> {
             Err(error) => report::log("warning", &told(&error)),
         }
     }
-    Ok(())
 }
 
-/// Everything that can be known to be in the way before anything is written.
-fn preflight(database: &Database, options: &Options) -> Result<(), Ended> {
+/// Everything that can be known to be in the way before anything is written. Gives the
+/// damage of a live database that cannot be read.
+fn preflight(database: &Database, options: &Options) -> Result<Option<Damage>, Ended> {
     report::progress("looking at the database and its replica");
     let check = Check::new("preflight");
     let looked = || -> Result<String, Error> {
@@ -96,6 +123,8 @@ fn preflight(database: &Database, options: &Options) -> Result<(), Ended> {
                 let message = format!("{} is empty: no database yet", database.path());
                 return Err(error("not-found", message));
             }
+            // Reads the schema: a database whose schema is damaged can be opened.
+            connection.integer("SELECT count(*) FROM sqlite_schema")?;
         }
         litestream::probe(database, PROBE_MS)?;
         Ok(database.replica())
@@ -103,9 +132,9 @@ fn preflight(database: &Database, options: &Options) -> Result<(), Ended> {
     match looked() {
         Ok(replica) => {
             check.passed(&replica);
-            Ok(())
+            Ok(None)
         }
-        Err(error) => Err(could_not(&check, error)),
+        Err(error) => Damage::of(check, error).map(Some),
     }
 }
 
@@ -113,11 +142,9 @@ fn preflight(database: &Database, options: &Options) -> Result<(), Ended> {
 fn with_sentinel(
     database: &Database,
     options: &Options,
-) -> Result<(Sentinel, Option<Live>), Ended> {
+) -> Result<(Sentinel, Option<Live>), Error> {
     report::progress("writing the sentinel");
-    let written = Sentinel::write(database, options.compares());
-    let sentinel = written.map_err(|error| could_not(&Check::new("sentinel"), error))?;
-    let (sentinel, snapshot) = sentinel;
+    let (sentinel, snapshot) = Sentinel::write(database, options.compares())?;
     Ok((sentinel, snapshot.map(|snapshot| Live::start(snapshot, options))))
 }
 
@@ -146,10 +173,13 @@ fn restored(database: &Database, sentinel: &Sentinel) -> Result<(RestoredCopy, u
                 check.skipped("not yet there, the daemon had not seen it");
                 after = synced.txid();
             }
-            Err(error) => {
-                check.failed(&told(&error));
+            Err(error) if is_damage(&error) => {
+                let mut failures = Failures::new(database, &copy);
+                failures.push(check, told(&error), Question::Damaged);
+                failures.settle(Side::Now);
                 return Err(Ended::Told);
             }
+            Err(error) => return Err(could_not(&check, error)),
         }
     }
 }
@@ -181,7 +211,7 @@ fn restored_at(database: &Database, point: &Point) -> Result<RestoredCopy, Ended
     restore(database, None, Some(point))
 }
 
-fn restore(
+pub(crate) fn restore(
     database: &Database,
     synced: Option<&SyncResult>,
     point: Option<&Point>,
@@ -224,7 +254,7 @@ fn restore(
     Ok(copy)
 }
 
-fn restored_copy(database: &Database, point: Option<&Point>) -> Result<RestoredCopy, Error> {
+pub(crate) fn restored_copy(database: &Database, point: Option<&Point>) -> Result<RestoredCopy, Error> {
     let request = RestoreRequest::new(database);
     match point {
         Some(Point::Txid(txid)) => request.set_txid(txid)?,

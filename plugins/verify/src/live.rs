@@ -41,6 +41,11 @@ impl Live {
         }
     }
 
+    /// The connection that holds the state; busy until the content was read.
+    pub(crate) fn reader(&self) -> &Connection {
+        &self.snapshot.reader
+    }
+
     /// Whether a difference is the backup's fault for sure: nobody has committed
     /// since.
     pub(crate) fn is_current(&self) -> bool {

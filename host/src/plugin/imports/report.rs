@@ -67,6 +67,15 @@ impl HostCheck for State {
         self.end(&handle, Outcome::Failed, message)
     }
 
+    async fn failed_as_live(
+        &mut self,
+        handle: Resource<Check>,
+        message: String,
+    ) -> wasmtime::Result<()> {
+        self.table.get_mut(&handle)?.0.end_as_live(message);
+        Ok(())
+    }
+
     async fn inconclusive(
         &mut self,
         handle: Resource<Check>,

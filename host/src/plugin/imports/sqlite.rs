@@ -4,13 +4,17 @@ use std::time::{Duration, Instant};
 
 use wasmtime::component::Resource;
 
+use crate::error::Error;
 use crate::plugin::bindings::sqlite::{
-    Host, HostConnection, HostContentJob, HostRows, HostTableContent, Statement, Value,
+    Host, HostConnection, HostContentJob, HostIntegrity, HostIntegrityJob, HostRows,
+    HostTableContent, Statement, Value,
 };
 use crate::plugin::failure::Failure;
-use crate::plugin::handles::{Connection, ContentJob, Database, RestoredCopy, Rows, TableContent};
+use crate::plugin::handles::{
+    Connection, ContentJob, Database, Integrity, IntegrityJob, RestoredCopy, Rows, TableContent,
+};
 use crate::plugin::store::State;
-use crate::sqlite::{self, Access};
+use crate::sqlite::{self, Access, Level};
 
 /// A statement without a deadline of its own: checks of large databases take long.
 const STATEMENT_LIMIT: Duration = Duration::from_secs(24 * 3600);
@@ -50,9 +54,15 @@ impl State {
         path: &std::path::Path,
         access: Access,
     ) -> Result<Resource<Connection>, Failure> {
+        let held = self.table.iter_mut().filter(|entry| entry.is::<Connection>()).count();
+        if held >= sqlite::MOST_CONNECTIONS {
+            let message = format!("it has {held} connections, which is as many as it may have");
+            return Err(Error::inconclusive(message).code("busy").hint("drop one first").into());
+        }
         let deadline = Instant::now() + STATEMENT_LIMIT;
         let stop = self.call.context.stop.clone();
-        let connection = sqlite::Connection::open(path, access, deadline, stop).await?;
+        let slots = self.connections.clone();
+        let connection = sqlite::Connection::open(path, access, deadline, stop, &slots).await?;
         Ok(self.table.push(Connection(connection))?)
     }
 }
@@ -86,6 +96,23 @@ impl HostConnection for State {
     ) -> Result<Resource<ContentJob>, Failure> {
         let contents = self.table.get(&handle)?.0.content(tables, with_digest)?;
         Ok(self.table.push(ContentJob(contents))?)
+    }
+
+    async fn integrity(
+        &mut self,
+        handle: Resource<Connection>,
+        level: String,
+    ) -> Result<Resource<IntegrityJob>, Failure> {
+        let level = match level.as_str() {
+            "full" => Level::Full,
+            "quick" => Level::Quick,
+            _ => {
+                let message = format!("'{level}' is neither full nor quick");
+                return Err(Error::usage(message).into());
+            }
+        };
+        let job = self.table.get(&handle)?.0.integrity(level)?;
+        Ok(self.table.push(IntegrityJob(job))?)
     }
 
     async fn drop(&mut self, handle: Resource<Connection>) -> wasmtime::Result<()> {
@@ -123,6 +150,36 @@ impl HostContentJob for State {
     }
 
     async fn drop(&mut self, handle: Resource<ContentJob>) -> wasmtime::Result<()> {
+        self.table.delete(handle)?;
+        Ok(())
+    }
+}
+
+impl HostIntegrityJob for State {
+    async fn wait(
+        &mut self,
+        handle: Resource<IntegrityJob>,
+    ) -> Result<Resource<Integrity>, Failure> {
+        let found = self.table.get_mut(&handle)?.0.wait().await?;
+        Ok(self.table.push(Integrity(found))?)
+    }
+
+    async fn drop(&mut self, handle: Resource<IntegrityJob>) -> wasmtime::Result<()> {
+        self.table.delete(handle)?;
+        Ok(())
+    }
+}
+
+impl HostIntegrity for State {
+    async fn problems(&mut self, handle: Resource<Integrity>) -> wasmtime::Result<Vec<String>> {
+        Ok(self.table.get(&handle)?.0.problems.clone())
+    }
+
+    async fn limited(&mut self, handle: Resource<Integrity>) -> wasmtime::Result<Vec<String>> {
+        Ok(self.table.get(&handle)?.0.limited.clone())
+    }
+
+    async fn drop(&mut self, handle: Resource<Integrity>) -> wasmtime::Result<()> {
         self.table.delete(handle)?;
         Ok(())
     }

@@ -1,0 +1,309 @@
+//! `integrity_check` of a whole database, also of one that needs functions,
+//! collations or modules that only its application has.
+//!
+//! What SQLite can check at once is checked at once. Where it cannot, and where a
+//! large copy is faster that way, it goes table by table, each as far as SQLite can
+//! compile it here, with a `quick_check` of the whole beside it: that alone sees the
+//! freelist, unused pages and pages that are used twice.
+
+use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rusqlite::{Connection, OpenFlags};
+
+use super::stand_ins::{self, StandIns};
+
+/// Whether the work is not wanted any more.
+pub(super) type GivenUp = Arc<dyn Fn() -> bool + Send + Sync>;
+
+/// How many problems SQLite lists of one table; it is SQLite's own default.
+const MOST: usize = 100;
+/// Copies from this size on, in bytes, are checked by several connections. Below it
+/// all of them together take less than opening the others.
+const LARGE: u64 = 32 << 20;
+/// Connections that check one copy.
+const CONNECTIONS: usize = 2;
+/// Memory for the pages of each, in KiB. With SQLite's own 2 MB, `integrity_check` of
+/// 117 MB reads each page of an index eight times over and takes twice as long; more
+/// than this gains nothing.
+const CACHE: i32 = 8000;
+/// Virtual machine instructions between two looks at whether to stop.
+const PROGRESS_STEPS: i32 = 10_000;
+
+/// How much is checked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Level {
+    /// `quick_check`: the pages and rows, not whether indexes and rows agree.
+    Quick,
+    /// `integrity_check`.
+    Full,
+}
+
+impl Level {
+    fn pragma(self) -> &'static str {
+        match self {
+            Self::Quick => "quick_check",
+            Self::Full => "integrity_check",
+        }
+    }
+}
+
+/// What was found.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Integrity {
+    /// What is wrong, a line each, sorted, none twice; empty when nothing is.
+    pub problems: Vec<String>,
+    /// What could not be checked in full and why, a line for each table.
+    pub limited: Vec<String>,
+}
+
+/// What one pragma gave: its problems, and why it ended early where SQLite cannot
+/// compile or compute something here. That is no damage.
+struct Ran {
+    problems: Vec<String>,
+    lacks: Option<String>,
+}
+
+/// Checks a private file that nobody else has open, with connections of its own. It
+/// stays as it is, byte by byte.
+pub(super) fn of_copy(
+    path: &Path,
+    level: Level,
+    given_up: &GivenUp,
+) -> rusqlite::Result<Integrity> {
+    let first = match open(path, given_up) {
+        Err(error) if is_damage(&error) => {
+            return Ok(Integrity { problems: vec![message(&error)], ..Integrity::default() });
+        }
+        opened => opened?,
+    };
+    let large = std::fs::metadata(path).is_ok_and(|file| file.len() >= LARGE);
+    let parallel = std::thread::available_parallelism().is_ok_and(|threads| threads.get() > 1);
+    if level == Level::Full && large && parallel {
+        return by_table(&first, level, &|| open(path, given_up));
+    }
+    of_connection(&first, level)
+}
+
+/// Checks what this connection sees, with it alone.
+pub(super) fn of_connection(connection: &Connection, level: Level) -> rusqlite::Result<Integrity> {
+    let whole = run(connection, &format!("PRAGMA {}", level.pragma()))?;
+    if whole.problems.is_empty() && whole.lacks.is_none() {
+        return Ok(Integrity { problems: Vec::new(), limited: not_writable(connection) });
+    }
+    // Also where something is wrong: a list that was cut in another place could not
+    // be compared with that of another copy.
+    let no_more = || Err(rusqlite::Error::InvalidQuery);
+    by_table(connection, level, &no_more)
+}
+
+/// SQLite leaves CHECK constraints out of a schema that it cannot write.
+fn not_writable(connection: &Connection) -> Vec<String> {
+    let readonly = connection.is_readonly(rusqlite::MAIN_DB).unwrap_or(true);
+    let line = "CHECK constraints were not evaluated: the file cannot be written".to_owned();
+    readonly.then_some(line).into_iter().collect()
+}
+
+/// Opens a private copy for writing and forbids that: opened for reading, SQLite
+/// drops its CHECK constraints without a word. The wal-index is in memory, and the log
+/// that stands beside the file meanwhile stays empty.
+fn open(path: &Path, given_up: &GivenUp) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let mut connection = Connection::open_with_flags_and_vfs(path, flags, "unix-excl")?;
+    connection.pragma_update(None, "query_only", true)?;
+    connection.pragma_update(None, "trusted_schema", false)?;
+    connection.pragma_update(None, "cache_size", -CACHE)?;
+    let given_up = Arc::clone(given_up);
+    connection.progress_handler(PROGRESS_STEPS, Some(move || given_up()))?;
+    Ok(connection)
+}
+
+/// One piece of the work.
+enum Piece {
+    Whole,
+    Table(String),
+}
+
+/// Checks every table, and the whole beside them; `another` opens a further connection
+/// to the same file.
+fn by_table(
+    connection: &Connection,
+    level: Level,
+    another: &(dyn Fn() -> rusqlite::Result<Connection> + Sync),
+) -> rusqlite::Result<Integrity> {
+    let mut pieces = vec![Piece::Whole];
+    let found = Mutex::new(Integrity { limited: not_writable(connection), ..Integrity::default() });
+    match tables(connection) {
+        Ok(names) => pieces.extend(names.into_iter().map(Piece::Table)),
+        Err(error) if is_damage(&error) => {
+            keep(&found, Ran { problems: vec![message(&error)], lacks: None }, None);
+        }
+        Err(error) => return Err(error),
+    }
+    let next = AtomicUsize::new(0);
+    let work = |connection: &Connection| -> rusqlite::Result<()> {
+        while let Some(piece) = pieces.get(next.fetch_add(1, Ordering::Relaxed)) {
+            match piece {
+                Piece::Whole => keep(&found, whole(connection)?, None),
+                Piece::Table(name) => keep(&found, table(connection, level, name)?, Some(name)),
+            }
+        }
+        Ok(())
+    };
+    std::thread::scope(|scope| {
+        let helpers: Vec<_> = (1..CONNECTIONS)
+            // One that cannot be opened leaves its part to the others.
+            .map(|_| scope.spawn(|| another().map_or(Ok(()), |connection| work(&connection))))
+            .collect();
+        let own = work(connection);
+        let others = helpers.into_iter().map(|it| it.join().unwrap_or(Ok(())));
+        others.fold(own, Result::and)
+    })?;
+    let mut found = found.into_inner().unwrap_or_else(PoisonError::into_inner);
+    found.problems.sort();
+    found.problems.dedup();
+    found.limited.sort();
+    Ok(found)
+}
+
+fn keep(found: &Mutex<Integrity>, ran: Ran, table: Option<&str>) {
+    let mut found = found.lock().unwrap_or_else(PoisonError::into_inner);
+    found.problems.extend(ran.problems);
+    if let Some(reason) = ran.lacks {
+        found.limited.push(match table {
+            Some(table) => format!("{table}: {reason}"),
+            None => reason,
+        });
+    }
+}
+
+/// Every table that has pages or a check of its own, the schema's included.
+fn tables(connection: &Connection) -> rusqlite::Result<Vec<String>> {
+    let mut statement = connection.prepare(
+        "SELECT name FROM pragma_table_list WHERE schema = 'main' AND type <> 'view' ORDER BY name",
+    )?;
+    let mut rows = statement.query([])?;
+    let mut names = Vec::new();
+    while let Some(row) = rows.next()? {
+        names.push(String::from_utf8_lossy(row.get_ref(0)?.as_bytes()?).into_owned());
+    }
+    Ok(names)
+}
+
+/// The pages of all of them: the freelist, what nobody uses, what is used twice.
+/// CHECK constraints are the tables' own.
+fn whole(connection: &Connection) -> rusqlite::Result<Ran> {
+    let _unchecked = WithoutChecks::new(connection)?;
+    let ran = with_stand_ins(connection, "PRAGMA quick_check")?;
+    let reason = match ran.lacks {
+        // A stand-in is called for rows, and SQLite checks the pages before.
+        Some(reason) if ran.problems.is_empty() && !reason.starts_with(stand_ins::CALLED) => reason,
+        _ => return Ok(Ran { lacks: None, ..ran }),
+    };
+    let freelist = run(connection, "PRAGMA integrity_check(sqlite_schema)")?;
+    let lacks =
+        format!("unused pages and pages that are used twice were not looked for ({reason})");
+    Ok(Ran { problems: freelist.problems, lacks: Some(lacks) })
+}
+
+/// One table, as far as SQLite can compile its check; what was left out is in `lacks`.
+fn table(connection: &Connection, level: Level, name: &str) -> rusqlite::Result<Ran> {
+    let argument = format!("(\"{}\")", name.replace('"', "\"\""));
+    let full = format!("PRAGMA {}{argument}", level.pragma());
+    let ran = run(connection, &full)?;
+    let Some(reason) = ran.lacks else { return Ok(ran) };
+    let _unchecked = WithoutChecks::new(connection)?;
+    let ran = run(connection, &full)?;
+    if ran.lacks.is_none() {
+        let lacks = format!("CHECK constraints were not evaluated ({reason})");
+        return Ok(Ran { lacks: Some(lacks), ..ran });
+    }
+    let ran = with_stand_ins(connection, &format!("PRAGMA quick_check{argument}"))?;
+    let lacks = match ran.lacks {
+        None => format!("quick_check only ({reason})"),
+        Some(_) => format!("its pages only ({reason})"),
+    };
+    Ok(Ran { lacks: Some(lacks), ..ran })
+}
+
+/// Runs a pragma with a stand-in for everything that it misses.
+fn with_stand_ins(connection: &Connection, sql: &str) -> rusqlite::Result<Ran> {
+    let mut stand_ins = StandIns::new(connection);
+    loop {
+        let ran = run(connection, sql)?;
+        match &ran.lacks {
+            Some(message) if ran.problems.is_empty() && stand_ins.answer(message) => {}
+            _ => return Ok(ran),
+        }
+    }
+}
+
+/// CHECK constraints are left out as long as it lives.
+struct WithoutChecks<'c>(&'c Connection);
+
+impl<'c> WithoutChecks<'c> {
+    fn new(connection: &'c Connection) -> rusqlite::Result<Self> {
+        connection.pragma_update(None, "ignore_check_constraints", true)?;
+        Ok(Self(connection))
+    }
+}
+
+impl Drop for WithoutChecks<'_> {
+    fn drop(&mut self) {
+        let _closed = self.0.pragma_update(None, "ignore_check_constraints", false);
+    }
+}
+
+/// Runs one pragma to its end.
+fn run(connection: &Connection, sql: &str) -> rusqlite::Result<Ran> {
+    let mut problems = Vec::new();
+    let mut all = || -> rusqlite::Result<()> {
+        let mut statement = connection.prepare(sql)?;
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            let text = String::from_utf8_lossy(row.get_ref(0)?.as_bytes()?).into_owned();
+            let lines = text.lines().filter(|line| *line != "ok" && !line.starts_with("*** in "));
+            problems.extend(lines.map(str::to_owned));
+        }
+        Ok(())
+    };
+    let mut lacks = None;
+    match all() {
+        Ok(()) => {}
+        Err(error) if is_damage(&error) => problems.push(message(&error)),
+        Err(error) if is_about_sql(&error) => lacks = Some(message(&error)),
+        Err(error) => return Err(error),
+    }
+    problems.truncate(MOST);
+    Ok(Ran { problems, lacks })
+}
+
+/// Whether SQLite says that the file is damaged, and not that it could not look.
+pub(super) fn is_damage(error: &rusqlite::Error) -> bool {
+    use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase};
+    matches!(error.sqlite_error_code(), Some(DatabaseCorrupt | NotADatabase))
+}
+
+/// Whether SQLite cannot compile or compute something, as what only the application
+/// has: `SQLITE_ERROR` and nothing more precise.
+fn is_about_sql(error: &rusqlite::Error) -> bool {
+    match error {
+        rusqlite::Error::SqlInputError { .. } => true,
+        // The extended codes of SQLITE_ERROR have it in their lowest byte.
+        other => other
+            .sqlite_extended_error_code()
+            .is_some_and(|code| code & 0xff == rusqlite::ffi::SQLITE_ERROR),
+    }
+}
+
+fn message(error: &rusqlite::Error) -> String {
+    match error {
+        rusqlite::Error::SqlInputError { msg, .. } => msg.clone(),
+        rusqlite::Error::SqliteFailure(_, Some(message)) => message.clone(),
+        other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,269 @@
+//! Before a backup is blamed the live database is asked: what is wrong there as well
+//! is no fault of the backup. And what only the application has is no damage.
+
+use std::path::Path;
+
+use crate::faults::altered;
+use crate::support::daemon::Daemon;
+use crate::support::{PROJECT, Sandbox, check, wait_until};
+
+/// Enough rows for pages that can be overwritten.
+const MANY: &str = "
+CREATE TABLE big (id INTEGER PRIMARY KEY, x TEXT);
+CREATE INDEX big_x ON big (x);
+WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 3000)
+  INSERT INTO big (x) SELECT 'row ' || i || hex(randomblob(40)) FROM n;
+PRAGMA wal_checkpoint(truncate);
+";
+
+/// An entry that the index lacks, made as a crash of a bad disk makes it: SQLite knows
+/// nothing of it.
+const UNINDEXED: &str = "
+PRAGMA writable_schema = on;
+CREATE TEMP TABLE kept AS SELECT * FROM sqlite_schema WHERE name = 'big_x';
+DELETE FROM sqlite_schema WHERE name = 'big_x';
+PRAGMA writable_schema = reset;
+INSERT INTO big (x) VALUES ('not in the index');
+PRAGMA writable_schema = on;
+INSERT INTO sqlite_schema SELECT * FROM kept;
+PRAGMA writable_schema = reset;
+";
+
+fn json(sandbox: &Sandbox, code: i32, more: &[&str]) -> serde_json::Value {
+    let run = sandbox.lsrun(&[&["verify", "--format", "json"][..], more].concat());
+    let json = run.expect(code).json();
+    sandbox.assert_clean();
+    json
+}
+
+fn message<'a>(json: &'a serde_json::Value, id: &str) -> &'a str {
+    check(json, id)["message"].as_str().unwrap()
+}
+
+/// The page at which the table or index begins.
+fn root(database: &Path, name: &str) -> u64 {
+    let connection = rusqlite::Connection::open(database).unwrap();
+    let sql = "SELECT rootpage FROM sqlite_schema WHERE name = ?1";
+    connection.query_row(sql, [name], |row| row.get::<_, i64>(0)).unwrap().try_into().unwrap()
+}
+
+/// Overwrites a page of the file, as a disk does.
+fn overwrite(database: &Path, page: u64) {
+    use std::os::unix::fs::FileExt;
+    let file = std::fs::OpenOptions::new().write(true).open(database).unwrap();
+    file.write_all_at(&[0x5a; 4096], (page - 1) * 4096).unwrap();
+}
+
+/// A backup that was good, and then the live database is damaged so.
+fn damaged_index(sandbox: &Sandbox) -> String {
+    sandbox.sql("db.sqlite3", MANY);
+    let good = json(sandbox, 0, &[]);
+    sandbox.sql("db.sqlite3", UNINDEXED);
+    good["databases"][0]["txid"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn a_damaged_live_database_is_named_everywhere_and_its_backup_is_not_blamed() {
+    let sandbox = Sandbox::new();
+    let good = damaged_index(&sandbox);
+    let report = json(&sandbox, 12, &["--junit", "junit.xml", "--prometheus", "metrics.prom"]);
+    let database = &report["databases"][0];
+    assert_eq!((&report["outcome"], &database["outcome"]), (&"failed".into(), &"failed".into()));
+    assert_eq!(database["fault"], "live", "{report}");
+    assert_eq!(database["last_good"]["txid"], good, "{report}");
+    let failed = check(&report, "integrity_check");
+    assert_eq!((&failed["outcome"], &failed["fault"]), (&"failed".into(), &"live".into()));
+    let text = message(&report, "integrity_check");
+    assert!(text.contains("missing from index big_x"), "{text}");
+    assert!(text.contains("its backup is a faithful copy"), "{text}");
+    assert_eq!(check(&report, "content")["outcome"], "passed");
+    let xml = std::fs::read_to_string(sandbox.path("junit.xml")).unwrap();
+    assert!(xml.contains("type=\"live-damaged\""), "{xml}");
+    let metrics = std::fs::read_to_string(sandbox.path("metrics.prom")).unwrap();
+    for line in [
+        "lsrun_verify_live_damaged{alias=\"default\"} 1",
+        "lsrun_verify_outcome{alias=\"default\",outcome=\"failed\"} 1",
+    ] {
+        assert!(metrics.lines().any(|it| it == line), "{line}:\n{metrics}");
+    }
+    let mut command = sandbox.command(&["verify"]);
+    let run = crate::support::Run::from(command.env("GITHUB_ACTIONS", "true").output().unwrap());
+    let run = run.expect(12).says(&[
+        "the live database itself is damaged",
+        "its backup is a faithful copy",
+        "delete nothing",
+        "::error title=the live database default is damaged",
+    ]);
+    run.says_not("reset");
+    // What is advised leads to what is promised.
+    let advice = format!("lsrun verify --at {good} default");
+    let run = run.says(&[&advice]);
+    drop(run);
+    let words: Vec<&str> = advice.split(' ').skip(1).collect();
+    sandbox.lsrun(&words).expect(0).says(&["verified"]);
+}
+
+#[test]
+fn beside_a_daemon_as_well() {
+    let sandbox = Sandbox::new();
+    sandbox.sql("db.sqlite3", MANY);
+    let (socket, lines) = Daemon::socket(&sandbox);
+    let _daemon = Daemon::start(&sandbox, &format!("{lines}\n"));
+    wait_until("the socket is there", || socket.exists());
+    sandbox.write("lsrun.yml", &format!("{PROJECT}  {lines}\n"));
+    json(&sandbox, 0, &[]);
+    sandbox.sql("db.sqlite3", UNINDEXED);
+    let report = json(&sandbox, 12, &[]);
+    assert_eq!(report["databases"][0]["fault"], "live", "{report}");
+    // Without the row there is no state that is surely the sentinel's.
+    let report = json(&sandbox, 12, &["--check", "integrity_check"]);
+    assert_eq!(report["databases"][0]["fault"], "live", "{report}");
+}
+
+#[test]
+fn a_page_of_the_live_database_that_a_disk_has_lost() {
+    let sandbox = Sandbox::new();
+    sandbox.sql("db.sqlite3", MANY);
+    json(&sandbox, 0, &[]);
+    let database = sandbox.path("db.sqlite3");
+    sandbox.sql("db.sqlite3", "PRAGMA wal_checkpoint(truncate)");
+    overwrite(&database, root(&database, "big"));
+    // The backup has what the disk had.
+    let report = json(&sandbox, 12, &[]);
+    assert_eq!(report["databases"][0]["fault"], "live", "{report}");
+    assert_eq!(check(&report, "integrity_check")["outcome"], "passed", "{report}");
+    let run = sandbox.lsrun(&["verify"]).expect(12).says(&["the live database"]);
+    run.says_not("reset");
+}
+
+#[test]
+fn a_live_database_that_cannot_even_be_opened() {
+    for page in [1, 2] {
+        let sandbox = Sandbox::new();
+        sandbox.sql("db.sqlite3", MANY);
+        json(&sandbox, 0, &[]);
+        sandbox.sql("db.sqlite3", "PRAGMA wal_checkpoint(truncate)");
+        let before = sandbox.names("replica/ltx/0");
+        let database = sandbox.path("db.sqlite3");
+        let page = if page == 1 { 1 } else { root(&database, "_litestream_verification") };
+        overwrite(&database, page);
+        let report = json(&sandbox, 12, &[]);
+        assert_eq!(report["databases"][0]["fault"], "live", "{report}");
+        assert_eq!(check(&report, "integrity_check")["outcome"], "passed", "{report}");
+        // The damage is not replicated.
+        assert_eq!(sandbox.names("replica/ltx/0"), before);
+    }
+}
+
+#[test]
+fn broken_references_of_the_live_database_are_a_note_and_those_of_the_copy_alone_a_failure() {
+    let sandbox = Sandbox::new();
+    sandbox.sql(
+        "db.sqlite3",
+        "PRAGMA foreign_keys = off;
+         CREATE TABLE orders (id INTEGER PRIMARY KEY, user INTEGER REFERENCES users (id));
+         INSERT INTO orders (user) VALUES (1), (98), (99);",
+    );
+    let report = json(&sandbox, 0, &[]);
+    assert!(message(&report, "foreign_key_check").contains("orders: 2 rows"), "{report}");
+    // A point is proved without the live database: nobody says whose fault it is.
+    let report = json(&sandbox, 11, &["--at", "latest"]);
+    assert!(message(&report, "foreign_key_check").contains("not looked at (--at)"), "{report}");
+    let sql = "PRAGMA foreign_keys = off; DELETE FROM users WHERE id = 1";
+    let report = altered(&sandbox, sql, None, 10);
+    assert_eq!(check(&report, "foreign_key_check")["outcome"], "failed", "{report}");
+    assert_eq!(report["databases"][0]["fault"], "backup", "{report}");
+}
+
+#[test]
+fn an_assertion_is_the_backups_fault_only_where_the_live_database_keeps_it() {
+    let sandbox = Sandbox::new();
+    let verify = "verify:\n  assertions:\n    default:\n    - {name: bob, sql: \"select count(*) from users where name = 'bob'\"}\n";
+    sandbox.write("lsrun.yml", &format!("{PROJECT}{verify}"));
+    let report = altered(&sandbox, "DELETE FROM users WHERE name = 'bob'", None, 10);
+    let text = message(&report, "assertion:bob");
+    assert!(text.contains("it is true in the live database"), "{text}");
+    assert_eq!(check(&report, "assertion:bob")["fault"], "backup", "{report}");
+    sandbox.sql("db.sqlite3", "DELETE FROM users WHERE name = 'bob'");
+    let report = json(&sandbox, 12, &[]);
+    assert_eq!(check(&report, "assertion:bob")["fault"], "live", "{report}");
+    // The live database is not looked at: the failure stays one.
+    let report = json(&sandbox, 10, &["--at", "latest"]);
+    assert!(message(&report, "assertion:bob").contains("not looked at (--at)"), "{report}");
+}
+
+#[test]
+fn a_copy_that_is_damaged_alone_is_the_backups_fault() {
+    let sandbox = Sandbox::new();
+    sandbox.sql("db.sqlite3", MANY);
+    // `altered` wants an intact copy; so the damage is one that it does not look for.
+    let sql = "PRAGMA ignore_check_constraints = on; DELETE FROM big WHERE id = 7";
+    let report = altered(&sandbox, sql, None, 10);
+    assert_eq!(report["databases"][0]["fault"], "backup", "{report}");
+    let run = sandbox.lsrun(&["verify"]).expect(0);
+    run.says_not("next:");
+}
+
+/// What only the application has.
+fn application(sandbox: &Sandbox) {
+    use rusqlite::functions::FunctionFlags;
+    let connection = rusqlite::Connection::open(sandbox.path("db.sqlite3")).unwrap();
+    let flags = FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC;
+    connection
+        .create_scalar_function("MD5", 1, flags, |context| {
+            let text: Option<String> = context.get(0)?;
+            Ok(text.map(|text| format!("{:032}", text.len())))
+        })
+        .unwrap();
+    connection.create_collation("german", |a, b| b.cmp(a)).unwrap();
+    connection
+        .execute_batch(
+            "CREATE INDEX users_md5 ON users (MD5(name));
+             CREATE TABLE words (word TEXT COLLATE german, made TEXT AS (MD5(word)));
+             CREATE INDEX words_word ON words (word);
+             CREATE TABLE checked (x TEXT CHECK (length(MD5(x)) = 32));
+             INSERT INTO words (word) VALUES ('Zebra'), ('Apfel');
+             INSERT INTO checked VALUES ('a');",
+        )
+        .unwrap();
+}
+
+#[test]
+fn functions_and_collations_of_the_application_are_no_damage() {
+    let sandbox = Sandbox::new();
+    application(&sandbox);
+    let report = json(&sandbox, 0, &[]);
+    let text = message(&report, "integrity_check");
+    for line in [
+        "checked: CHECK constraints were not evaluated (unknown function: MD5())",
+        "users: quick_check only (unknown function: MD5())",
+        "words: its pages only (unknown function: MD5())",
+    ] {
+        assert!(text.contains(line), "{line}:\n{text}");
+    }
+    assert_eq!(check(&report, "content")["outcome"], "passed");
+    let restored = sandbox.lsrun(&["restore", "-o", "copy.sqlite3", "default"]).expect(0);
+    restored.says(&["users: quick_check only"]);
+    let quick = ["restore", "-integrity-check", "quick", "-o", "quick.sqlite3", "default"];
+    sandbox.lsrun(&quick).expect(0);
+    // Beside them damage is seen.
+    sandbox.sql("db.sqlite3", MANY);
+    sandbox.sql("db.sqlite3", UNINDEXED);
+    let report = json(&sandbox, 12, &[]);
+    assert!(message(&report, "integrity_check").contains("index big_x"), "{report}");
+    sandbox.lsrun(&["restore", "-o", "more.sqlite3", "default"]).expect(10).says(&["damaged"]);
+}
+
+#[test]
+fn a_check_constraint_that_is_broken_is_seen() {
+    let sandbox = Sandbox::new();
+    sandbox.sql(
+        "db.sqlite3",
+        "CREATE TABLE stock (item TEXT, count INT CHECK (count >= 0));
+         PRAGMA ignore_check_constraints = on;
+         INSERT INTO stock VALUES ('pen', -1);",
+    );
+    let report = json(&sandbox, 12, &[]);
+    assert!(message(&report, "integrity_check").contains("CHECK constraint failed in stock"));
+    assert_eq!(report["databases"][0]["fault"], "live", "{report}");
+}
