@@ -90,6 +90,7 @@ fn a_damaged_live_database_is_named_everywhere_and_its_backup_is_not_blamed() {
     let run = crate::support::Run::from(command.env("GITHUB_ACTIONS", "true").output().unwrap());
     let run = run.expect(12).says(&[
         "the live database itself is damaged",
+        "its backup is not to blame",
         "its backup is a faithful copy",
         "delete nothing",
         "::error title=the live database default is damaged",
@@ -121,38 +122,46 @@ fn beside_a_daemon_as_well() {
 }
 
 #[test]
-fn a_page_of_the_live_database_that_a_disk_has_lost() {
+fn a_damaged_page_of_the_live_database_is_not_replicated() {
     let sandbox = Sandbox::new();
     sandbox.sql("db.sqlite3", MANY);
     json(&sandbox, 0, &[]);
-    let database = sandbox.path("db.sqlite3");
     sandbox.sql("db.sqlite3", "PRAGMA wal_checkpoint(truncate)");
-    overwrite(&database, root(&database, "big"));
-    // The backup has what the disk had.
-    let report = json(&sandbox, 12, &[]);
-    assert_eq!(report["databases"][0]["fault"], "live", "{report}");
-    assert_eq!(check(&report, "integrity_check")["outcome"], "passed", "{report}");
-    let run = sandbox.lsrun(&["verify"]).expect(12).says(&["the live database"]);
-    run.says_not("reset");
-}
-
-#[test]
-fn a_live_database_that_cannot_even_be_opened() {
-    for page in [1, 2] {
-        let sandbox = Sandbox::new();
-        sandbox.sql("db.sqlite3", MANY);
-        json(&sandbox, 0, &[]);
-        sandbox.sql("db.sqlite3", "PRAGMA wal_checkpoint(truncate)");
-        let before = sandbox.names("replica/ltx/0");
-        let database = sandbox.path("db.sqlite3");
-        let page = if page == 1 { 1 } else { root(&database, "_litestream_verification") };
-        overwrite(&database, page);
+    let before = sandbox.names("replica/ltx/0");
+    let database = sandbox.path("db.sqlite3");
+    for name in ["big", "_litestream_verification"] {
+        overwrite(&database, root(&database, name));
         let report = json(&sandbox, 12, &[]);
         assert_eq!(report["databases"][0]["fault"], "live", "{report}");
         assert_eq!(check(&report, "integrity_check")["outcome"], "passed", "{report}");
-        // The damage is not replicated.
         assert_eq!(sandbox.names("replica/ltx/0"), before);
     }
+    let run = sandbox.lsrun(&["verify"]).expect(12).says(&["the live database", "delete nothing"]);
+    run.says_not("reset");
+    // Not even a database any more.
+    overwrite(&database, 1);
+    let report = json(&sandbox, 12, &[]);
+    assert_eq!(report["databases"][0]["fault"], "live", "{report}");
+    assert_eq!(check(&report, "integrity_check")["outcome"], "passed", "{report}");
+    assert_eq!(sandbox.names("replica/ltx/0"), before);
+    // What it says, that the backup is good, is so.
+    sandbox.lsrun(&["restore", "-o", "copy.sqlite3", "default"]).expect(0);
+    assert_eq!(sandbox.integer("copy.sqlite3", "SELECT count(*) FROM big"), 3000);
+}
+
+#[test]
+fn a_damaged_page_beside_a_daemon() {
+    let sandbox = Sandbox::new();
+    sandbox.sql("db.sqlite3", MANY);
+    let (socket, lines) = Daemon::socket(&sandbox);
+    let _daemon = Daemon::start(&sandbox, &format!("{lines}\n"));
+    wait_until("the socket is there", || socket.exists());
+    sandbox.write("lsrun.yml", &format!("{PROJECT}  {lines}\n"));
+    json(&sandbox, 0, &[]);
+    let database = sandbox.path("db.sqlite3");
+    overwrite(&database, root(&database, "big"));
+    let report = json(&sandbox, 12, &[]);
+    assert_eq!(report["databases"][0]["fault"], "live", "{report}");
 }
 
 #[test]

@@ -20,6 +20,7 @@ pub mod replace;
 pub mod restore;
 mod room;
 pub mod runtime;
+mod sound;
 pub mod sync;
 pub mod txid;
 pub mod version;

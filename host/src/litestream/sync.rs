@@ -14,6 +14,7 @@ use crate::litestream::daemon::{self, Presence, ReadLock};
 use crate::litestream::ltx::local_txid;
 use crate::litestream::once;
 use crate::litestream::runtime;
+use crate::litestream::sound;
 use crate::litestream::txid::Txid;
 use crate::project::Database;
 use crate::stop::Stop;
@@ -111,6 +112,8 @@ async fn sync_somehow(
         }
         Presence::Nobody if *read_only => Ok(Synced::by(NONE, false, None, started)),
         Presence::Nobody => {
+            sound::refuse_damaged(context, database, deadline).await?;
+            let started = Instant::now();
             let txid = once::replicate(context, database, deadline).await?;
             Ok(Synced::by("once", true, txid, started))
         }

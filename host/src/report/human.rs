@@ -109,7 +109,7 @@ fn advice(text: &mut String, report: &Report, palette: Palette) {
     say(
         Outcome::Failed,
         &of(Outcome::Failed, &live),
-        "the live database itself is damaged or breaks its own rules; its backup is a faithful copy",
+        "the live database itself is damaged or breaks its own rules; its backup is not to blame",
         &older_points(command, &broken),
     );
     let data = of(Outcome::Failed, &|it| only_the_data(it) && !only_limits(it) && !live(it));
@@ -400,8 +400,8 @@ mod tests {
             "✗ the backup would not bring the data back: wrong",
             "  next: delete nothing; lsrun points wrong lists older points, and lsrun verify \
              --at TXID wrong shows whether one is good",
-            "✗ the live database itself is damaged or breaks its own rules; its backup is a \
-             faithful copy: live",
+            "✗ the live database itself is damaged or breaks its own rules; its backup is not \
+             to blame: live",
             "  next: delete nothing; last proved good: 1970-01-01T00:00:00Z, TXID \
              0000000000000007; try lsrun verify --at 0000000000000007 live",
             "? interrupted before there was a result: cut",

@@ -56,13 +56,17 @@ pub struct Integrity {
     pub problems: Vec<String>,
     /// What could not be checked in full and why, a line for each table.
     pub limited: Vec<String>,
+    /// The pages themselves are damaged, and not only an index or a rule.
+    pub pages: bool,
 }
 
 /// What one pragma gave: its problems, and why it ended early where SQLite cannot
 /// compile or compute something here. That is no damage.
+#[derive(Default)]
 struct Ran {
     problems: Vec<String>,
     lacks: Option<String>,
+    pages: bool,
 }
 
 /// Checks a private file that nobody else has open, with connections of its own. It
@@ -74,7 +78,8 @@ pub(super) fn of_copy(
 ) -> rusqlite::Result<Integrity> {
     let first = match open(path, given_up) {
         Err(error) if is_damage(&error) => {
-            return Ok(Integrity { problems: vec![message(&error)], ..Integrity::default() });
+            let problems = vec![message(&error)];
+            return Ok(Integrity { problems, pages: true, ..Integrity::default() });
         }
         opened => opened?,
     };
@@ -90,7 +95,7 @@ pub(super) fn of_copy(
 pub(super) fn of_connection(connection: &Connection, level: Level) -> rusqlite::Result<Integrity> {
     let whole = run(connection, &format!("PRAGMA {}", level.pragma()))?;
     if whole.problems.is_empty() && whole.lacks.is_none() {
-        return Ok(Integrity { problems: Vec::new(), limited: not_writable(connection) });
+        return Ok(Integrity { limited: not_writable(connection), ..Integrity::default() });
     }
     // Also where something is wrong: a list that was cut in another place could not
     // be compared with that of another copy.
@@ -137,7 +142,8 @@ fn by_table(
     match tables(connection) {
         Ok(names) => pieces.extend(names.into_iter().map(Piece::Table)),
         Err(error) if is_damage(&error) => {
-            keep(&found, Ran { problems: vec![message(&error)], lacks: None }, None);
+            let problems = vec![message(&error)];
+            keep(&found, Ran { problems, pages: true, lacks: None }, None);
         }
         Err(error) => return Err(error),
     }
@@ -170,6 +176,7 @@ fn by_table(
 fn keep(found: &Mutex<Integrity>, ran: Ran, table: Option<&str>) {
     let mut found = found.lock().unwrap_or_else(PoisonError::into_inner);
     found.problems.extend(ran.problems);
+    found.pages |= ran.pages;
     if let Some(reason) = ran.lacks {
         found.limited.push(match table {
             Some(table) => format!("{table}: {reason}"),
@@ -204,7 +211,7 @@ fn whole(connection: &Connection) -> rusqlite::Result<Ran> {
     let freelist = run(connection, "PRAGMA integrity_check(sqlite_schema)")?;
     let lacks =
         format!("unused pages and pages that are used twice were not looked for ({reason})");
-    Ok(Ran { problems: freelist.problems, lacks: Some(lacks) })
+    Ok(Ran { lacks: Some(lacks), ..freelist })
 }
 
 /// One table, as far as SQLite can compile its check; what was left out is in `lacks`.
@@ -257,26 +264,30 @@ impl Drop for WithoutChecks<'_> {
 
 /// Runs one pragma to its end.
 fn run(connection: &Connection, sql: &str) -> rusqlite::Result<Ran> {
-    let mut problems = Vec::new();
+    let mut ran = Ran::default();
     let mut all = || -> rusqlite::Result<()> {
         let mut statement = connection.prepare(sql)?;
         let mut rows = statement.query([])?;
         while let Some(row) = rows.next()? {
             let text = String::from_utf8_lossy(row.get_ref(0)?.as_bytes()?).into_owned();
+            // So begins what SQLite says of pages.
+            ran.pages |= text.starts_with("*** in ");
             let lines = text.lines().filter(|line| *line != "ok" && !line.starts_with("*** in "));
-            problems.extend(lines.map(str::to_owned));
+            ran.problems.extend(lines.map(str::to_owned));
         }
         Ok(())
     };
-    let mut lacks = None;
     match all() {
         Ok(()) => {}
-        Err(error) if is_damage(&error) => problems.push(message(&error)),
-        Err(error) if is_about_sql(&error) => lacks = Some(message(&error)),
+        Err(error) if is_damage(&error) => {
+            ran.problems.push(message(&error));
+            ran.pages = true;
+        }
+        Err(error) if is_about_sql(&error) => ran.lacks = Some(message(&error)),
         Err(error) => return Err(error),
     }
-    problems.truncate(MOST);
-    Ok(Ran { problems, lacks })
+    ran.problems.truncate(MOST);
+    Ok(ran)
 }
 
 /// Whether SQLite says that the file is damaged, and not that it could not look.

@@ -805,6 +805,43 @@ mod tests {
             .unwrap();
     }
 
+    /// A sort of more than SQLite may have fails, and fills no disk; in a process of its
+    /// own, whose limit of memory is nobody else's.
+    #[test]
+    fn a_sort_takes_no_disk_and_no_more_memory_than_it_may() {
+        let run = std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "sqlite::worker::tests::child_that_sorts", "--ignored"])
+            .args(["--test-threads", "1"])
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&run.stdout);
+        assert!(run.status.success() && said.contains("1 passed"), "{run:?}");
+    }
+
+    #[tokio::test]
+    #[ignore = "run by the one before, alone"]
+    async fn child_that_sorts() {
+        let (_folder, path) = database();
+        let holder = rusqlite::Connection::open_in_memory().unwrap();
+        holder.query_row("PRAGMA hard_heap_limit = 50000000", [], |_row| Ok(())).unwrap();
+        let connection = open(&path, Access::Read).await.unwrap();
+        let rows = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2000)
+             SELECT randomblob(100000) AS x FROM n";
+        for sql in [
+            format!("SELECT length(x) FROM ({rows} ORDER BY x)"),
+            format!("SELECT count(DISTINCT x) FROM ({rows})"),
+        ] {
+            let error = all(&connection, &sql).await.unwrap_err();
+            assert_eq!(error.plugin_code(), "limit", "{error:?}");
+        }
+        let temporary = std::fs::read_dir("/proc/self/fd").unwrap().flatten().filter(|it| {
+            std::fs::read_link(it.path()).is_ok_and(|to| to.to_string_lossy().contains("etilqs"))
+        });
+        assert_eq!(temporary.count(), 0);
+        // What is over leaves room for the next.
+        all(&connection, "SELECT x FROM t ORDER BY x").await.unwrap();
+    }
+
     #[tokio::test]
     async fn what_the_database_holds_is_read_whatever_its_length() {
         let (_folder, path) = database();

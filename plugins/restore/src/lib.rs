@@ -6,8 +6,8 @@ mod plan;
 
 use lsrun_plugin::host::litestream::RestoreRequest;
 use lsrun_plugin::host::report::Check;
-use lsrun_plugin::prelude::*;
 use lsrun_plugin::integrity::Integrity;
+use lsrun_plugin::prelude::*;
 use lsrun_plugin::{json, words};
 
 use lacks::Comparison;

@@ -47,8 +47,7 @@ pub(crate) fn run(
     if let Some((check, (_connection, job))) = integrity {
         match job.and_then(|job| job.wait()) {
             Ok(found) => {
-                let found =
-                    Integrity { problems: found.problems(), limited: found.limited() };
+                let found = Integrity { problems: found.problems(), limited: found.limited() };
                 failures.copy_is(&found);
                 if found.is_sound() {
                     check.passed(&found.note());

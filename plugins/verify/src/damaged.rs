@@ -20,15 +20,15 @@ pub(crate) struct Damage {
 }
 
 impl Damage {
-    /// The damage that an error speaks of; else the check ends as one that could not
-    /// be made.
-    pub(crate) fn of(check: Check, error: Error) -> Result<Self, Ended> {
+    /// Ends a step that touched the live database: with the damage that the error speaks
+    /// of, else as one that could not be carried out.
+    pub(crate) fn or_could_not(check: Check, error: Error) -> Ended {
         if !is_damage(&error) {
-            return Err(could_not(&check, error));
+            return could_not(&check, error);
         }
         let text = told(&error);
         let no_database = text.contains("not a database");
-        Ok(Self { check, text, no_database })
+        Ended::Damaged(Self { check, text, no_database })
     }
 
     /// Proves the newest backup.
@@ -40,7 +40,9 @@ impl Damage {
             check.inconclusive(&text);
             return Err(Ended::Told);
         }
-        check.failed_as_live(&format!("the live database is damaged: {text}"));
+        let known = text.starts_with("the live database");
+        let prefix = if known { "" } else { "the live database is damaged: " };
+        check.failed_as_live(&format!("{prefix}{text}\nits newest backup is checked without it"));
         let copy = restore(database, None, Some(&Point::Latest))?;
         checked(database, &copy, None, None, MISSING, options);
         Ok(())

@@ -39,6 +39,8 @@ pub(crate) enum Ended {
     Told,
     /// Nothing could be proved with a project file that is wrong.
     Project(Error),
+    /// The live database is damaged; its backup may be good.
+    Damaged(Damage),
 }
 
 fn run(invocation: &Invocation) -> Result<(), Error> {
@@ -51,15 +53,20 @@ fn run(invocation: &Invocation) -> Result<(), Error> {
     litestream::version()?;
     // What happened is in the checks; the host makes the outcome of them.
     match prove(database, &options) {
-        Ok(()) | Err(Ended::Told) => Ok(()),
+        Ok(()) | Err(Ended::Told | Ended::Damaged(_)) => Ok(()),
         Err(Ended::Project(error)) => Err(error),
     }
 }
 
 fn prove(database: &Database, options: &Options) -> Result<(), Ended> {
-    if let Some(damage) = preflight(database, options)? {
-        return damage.prove(database, options);
+    match attempt(database, options) {
+        Err(Ended::Damaged(damage)) => damage.prove(database, options),
+        other => other,
     }
+}
+
+fn attempt(database: &Database, options: &Options) -> Result<(), Ended> {
+    preflight(database, options)?;
     let (copy, lag, live) = if let Some(point) = &options.at {
         (restored_at(database, point)?, None, None)
     } else if options.read_only {
@@ -68,12 +75,7 @@ fn prove(database: &Database, options: &Options) -> Result<(), Ended> {
         let lag = (synced.method() != "none").then(|| synced.lag_ms());
         (restore(database, Some(&synced), None)?, lag, live)
     } else {
-        let (sentinel, live) = match with_sentinel(database, options) {
-            Ok(written) => written,
-            Err(error) => {
-                return Damage::of(Check::new("sentinel"), error)?.prove(database, options);
-            }
-        };
+        let (sentinel, live) = with_sentinel(database, options)?;
         let (copy, lag) = restored(database, &sentinel)?;
         (copy, Some(lag), live)
     };
@@ -103,9 +105,8 @@ pub(crate) fn checked(
     }
 }
 
-/// Everything that can be known to be in the way before anything is written. Gives the
-/// damage of a live database that cannot be read.
-fn preflight(database: &Database, options: &Options) -> Result<Option<Damage>, Ended> {
+/// Everything that can be known to be in the way before anything is written.
+fn preflight(database: &Database, options: &Options) -> Result<(), Ended> {
     report::progress("looking at the database and its replica");
     let check = Check::new("preflight");
     let looked = || -> Result<String, Error> {
@@ -132,9 +133,9 @@ fn preflight(database: &Database, options: &Options) -> Result<Option<Damage>, E
     match looked() {
         Ok(replica) => {
             check.passed(&replica);
-            Ok(None)
+            Ok(())
         }
-        Err(error) => Damage::of(check, error).map(Some),
+        Err(error) => Err(Damage::or_could_not(check, error)),
     }
 }
 
@@ -142,9 +143,11 @@ fn preflight(database: &Database, options: &Options) -> Result<Option<Damage>, E
 fn with_sentinel(
     database: &Database,
     options: &Options,
-) -> Result<(Sentinel, Option<Live>), Error> {
+) -> Result<(Sentinel, Option<Live>), Ended> {
     report::progress("writing the sentinel");
-    let (sentinel, snapshot) = Sentinel::write(database, options.compares())?;
+    let written = Sentinel::write(database, options.compares());
+    let (sentinel, snapshot) =
+        written.map_err(|error| Damage::or_could_not(Check::new("sentinel"), error))?;
     Ok((sentinel, snapshot.map(|snapshot| Live::start(snapshot, options))))
 }
 
@@ -203,7 +206,7 @@ fn synced(database: &Database, after: Option<&str>, read_only: bool) -> Result<S
             check.passed("");
             Ok(synced)
         }
-        Err(error) => Err(could_not(&check, error)),
+        Err(error) => Err(Damage::or_could_not(check, error)),
     }
 }
 
@@ -254,7 +257,10 @@ pub(crate) fn restore(
     Ok(copy)
 }
 
-pub(crate) fn restored_copy(database: &Database, point: Option<&Point>) -> Result<RestoredCopy, Error> {
+pub(crate) fn restored_copy(
+    database: &Database,
+    point: Option<&Point>,
+) -> Result<RestoredCopy, Error> {
     let request = RestoreRequest::new(database);
     match point {
         Some(Point::Txid(txid)) => request.set_txid(txid)?,

@@ -75,11 +75,9 @@ impl<'a> Failures<'a> {
     }
 
     fn of_copy(&self) -> Result<&Integrity, Error> {
-        let found = self.of_copy.get_or_init(|| {
-            match sqlite::open_copy(self.copy) {
-                Ok(connection) => integrity(&connection, "full"),
-                Err(error) => Integrity::unreadable(error),
-            }
+        let found = self.of_copy.get_or_init(|| match sqlite::open_copy(self.copy) {
+            Ok(connection) => integrity(&connection, "full"),
+            Err(error) => Integrity::unreadable(error),
         });
         found.as_ref().map_err(Clone::clone)
     }

@@ -319,3 +319,92 @@ fn it_ends_when_nobody_wants_it() {
     let error = of_copy(&path, Level::Full, &given_up).unwrap_err();
     assert_eq!(error.sqlite_error_code(), Some(rusqlite::ErrorCode::OperationInterrupted));
 }
+
+#[test]
+fn damaged_pages_are_told_from_data_that_is_wrong() {
+    let (_folder, path) = database(&behind_the_index("DELETE FROM a WHERE id = 7"));
+    assert!(!of_copy(&path, Level::Full, &never()).unwrap().pages);
+    let root = page_of(&path, "SELECT rootpage FROM sqlite_schema WHERE name = 'c'");
+    overwrite(&path, (root - 1) * 1024, &[0x55; 1024]);
+    for level in [Level::Full, Level::Quick] {
+        assert!(of_copy(&path, level, &never()).unwrap().pages);
+    }
+}
+
+/// Runs one of the tests that are ignored in a process of its own, whose limits are
+/// nobody else's.
+#[track_caller]
+fn alone(name: &str) {
+    let run = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", &format!("sqlite::integrity::tests::{name}"), "--ignored"])
+        .args(["--test-threads", "1", "--nocapture"])
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&run.stdout);
+    assert!(run.status.success() && said.contains("1 passed"), "{run:?}");
+}
+
+/// It is sound, or nobody could look; never damaged.
+#[track_caller]
+fn no_damage(result: rusqlite::Result<Integrity>) -> bool {
+    match result {
+        Ok(found) => {
+            assert_eq!(found.problems, [""; 0]);
+            true
+        }
+        Err(error) => {
+            assert!(!is_damage(&error), "{error:?}");
+            let code = super::super::explain(&error, "x").plugin_code();
+            assert_ne!(code, "damaged", "{error:?}");
+            false
+        }
+    }
+}
+
+#[test]
+fn running_out_of_descriptors_is_no_damage() {
+    alone("child_without_descriptors");
+}
+
+#[test]
+#[ignore = "run by the one before, alone"]
+fn child_without_descriptors() {
+    use rustix::process::{Resource, Rlimit, setrlimit};
+    let (_folder, path) = database("");
+    let limit = Rlimit { current: Some(40), maximum: Some(40) };
+    setrlimit(Resource::Nofile, limit).unwrap();
+    let mut held = Vec::new();
+    while let Ok(file) = std::fs::File::open("/dev/null") {
+        held.push(file);
+    }
+    assert!(!no_damage(of_copy(&path, Level::Full, &never())));
+    // One more each time, until there are enough.
+    loop {
+        held.pop().expect("it works with enough of them");
+        if no_damage(of_copy(&path, Level::Full, &never())) {
+            break;
+        }
+    }
+}
+
+#[test]
+fn running_out_of_memory_is_no_damage() {
+    alone("child_without_memory");
+}
+
+#[test]
+#[ignore = "run by the one before, alone"]
+fn child_without_memory() {
+    let (_folder, path) = database("");
+    let holder = Connection::open_in_memory().unwrap();
+    let mut outcomes = Vec::new();
+    // SQLite takes a limit that is lower than the present one only.
+    for limit in (1..80).rev().map(|step| step * 50_000) {
+        let sql = format!("PRAGMA hard_heap_limit = {limit}");
+        if holder.query_row(&sql, [], |_row| Ok(())).is_err() {
+            break;
+        }
+        outcomes.push(no_damage(of_copy(&path, Level::Full, &never())));
+    }
+    assert!(outcomes.contains(&true) && outcomes.contains(&false), "{outcomes:?}");
+}
