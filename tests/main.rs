@@ -24,6 +24,7 @@ mod restore_plan;
 mod results;
 mod s3;
 mod signals;
+mod sql_limits;
 mod support;
 mod terminal;
 mod verify;

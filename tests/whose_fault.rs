@@ -260,7 +260,11 @@ fn functions_and_collations_of_the_application_are_no_damage() {
     sandbox.sql("db.sqlite3", UNINDEXED);
     let report = json(&sandbox, 12, &[]);
     assert!(message(&report, "integrity_check").contains("index big_x"), "{report}");
-    sandbox.lsrun(&["restore", "-o", "more.sqlite3", "default"]).expect(10).says(&["damaged"]);
+    sandbox
+        .lsrun(&["restore", "-o", "more.sqlite3", "default"])
+        .expect(10)
+        .says(&["the backup is damaged", "lsrun points default lists older points"]);
+    sandbox.lsrun(&["points", "default"]).expect(0);
 }
 
 #[test]

@@ -104,7 +104,18 @@ fn advice(text: &mut String, report: &Report, palette: Palette) {
         "the backup is good, and slower than the limits in lsrun.yml",
         "look at the load of the daemon, the storage and this machine, or raise the limit",
     );
-    let live = |it: &DatabaseReport| it.fault() == Some(Fault::Live);
+    let rules = of(Outcome::Failed, &of_rules);
+    say(
+        Outcome::Failed,
+        &rules,
+        "the live data breaks an assertion of lsrun.yml, and its backup is a faithful copy",
+        &format!(
+            "correct the data or the assertion, then run lsrun {command} {}",
+            quoted(rules.first().copied().unwrap_or_default())
+        ),
+    );
+    let of_live = |it: &DatabaseReport| it.fault() == Some(Fault::Live);
+    let live = |it: &DatabaseReport| of_live(it) && !of_rules(it);
     let broken = report.databases.iter().filter(|it| live(it)).collect::<Vec<_>>();
     say(
         Outcome::Failed,
@@ -112,14 +123,14 @@ fn advice(text: &mut String, report: &Report, palette: Palette) {
         "the live database itself is damaged or breaks its own rules; its backup is not to blame",
         &older_points(command, &broken),
     );
-    let data = of(Outcome::Failed, &|it| only_the_data(it) && !only_limits(it) && !live(it));
+    let data = of(Outcome::Failed, &|it| only_the_data(it) && !only_limits(it) && !of_live(it));
     say(
         Outcome::Failed,
         &data,
         "the backup restores, but what is in it is not as it should be",
         "look for the same in the live database: if it is right there, the backup is wrong",
     );
-    let bad = |it: &DatabaseReport| !only_the_data(it) && !live(it);
+    let bad = |it: &DatabaseReport| !only_the_data(it) && !of_live(it);
     let wrong = report.databases.iter().filter(|it| it.outcome() == Outcome::Failed && bad(it));
     let wrong = wrong.collect::<Vec<_>>();
     say(
@@ -142,14 +153,19 @@ fn advice(text: &mut String, report: &Report, palette: Palette) {
         why.map(|hint| if several { format!("{hint} (each has its own above)") } else { hint });
     let next = why.unwrap_or_else(|| {
         let one = unsure.first().copied().unwrap_or_default();
-        format!("clear what is said above out of the way, then lsrun {command} {}", quoted(one))
+        format!("fix the problem above, then run lsrun {command} {}", quoted(one))
     });
-    say(
-        Outcome::Inconclusive,
-        &unsure,
-        "could not be looked at: the backup may be good or bad",
-        &next,
-    );
+    say(Outcome::Inconclusive, &unsure, "not verified, which says nothing about the backup", &next);
+}
+
+/// Whether all that is wrong are assertions that are false in the live database as well.
+fn of_rules(database: &DatabaseReport) -> bool {
+    database.fault() == Some(Fault::Live)
+        && database
+            .checks
+            .iter()
+            .filter(|check| !check.optional && check.fault().is_some())
+            .all(|check| check.id.starts_with("assertion:"))
 }
 
 /// The way to an older point that is good, of the first of these databases. Nothing
@@ -383,9 +399,11 @@ mod tests {
 
     #[test]
     fn the_last_lines_say_what_to_do() {
-        let mut run = report(&["good", "wrong", "odd data", "lags", "cut", "live"]);
+        let mut run = report(&["good", "wrong", "odd data", "lags", "cut", "live", "rules"]);
         let damaged = check("integrity_check", Outcome::Failed);
         run.databases[5].checks.push(Check { fault: Fault::Live, ..damaged });
+        let broken = check("assertion:x", Outcome::Failed);
+        run.databases[6].checks.push(Check { fault: Fault::Live, ..broken });
         run.databases[5].last_good = Some(LastGood {
             started: jiff::Timestamp::UNIX_EPOCH,
             txid: Some("0000000000000007".into()),
@@ -400,12 +418,15 @@ mod tests {
             "✗ the backup would not bring the data back: wrong",
             "  next: delete nothing; lsrun points wrong lists older points, and lsrun verify \
              --at TXID wrong shows whether one is good",
+            "✗ the live data breaks an assertion of lsrun.yml, and its backup is a faithful \
+             copy: rules",
+            "  next: correct the data or the assertion, then run lsrun verify rules",
             "✗ the live database itself is damaged or breaks its own rules; its backup is not \
              to blame: live",
             "  next: delete nothing; last proved good: 1970-01-01T00:00:00Z, TXID \
              0000000000000007; try lsrun verify --at 0000000000000007 live",
             "? interrupted before there was a result: cut",
-            "? could not be looked at: the backup may be good or bad: lags",
+            "? not verified, which says nothing about the backup: lags",
             "  next: start the daemon",
         ] {
             assert!(text.lines().any(|it| it == line), "{line}:\n{text}");

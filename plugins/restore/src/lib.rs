@@ -55,7 +55,7 @@ fn run(invocation: &Invocation) -> Result<(), Error> {
     let copy = request.start()?.wait()?;
     report::progress(&format!("checking the copy, {}", words::bytes(copy.bytes())));
     let comparison = replaced(database, &plan).map(|own| Comparison::start(own, &copy));
-    integrity(&copy, one(invocation, "integrity-check").as_deref().unwrap_or("full"))?;
+    integrity(database, &copy, one(invocation, "integrity-check").as_deref().unwrap_or("full"))?;
     if let Some(comparison) = comparison {
         let lines = comparison.and_then(Comparison::finish);
         report::log("info", tell(&lines).trim_end());
@@ -188,7 +188,11 @@ fn tell(lines: &Result<Vec<String>, Error>) -> String {
 }
 
 /// A database that is damaged is not put in place.
-fn integrity(copy: &RestoredCopy, level: &str) -> Result<(), Error> {
+fn integrity(
+    database: Option<&Database>,
+    copy: &RestoredCopy,
+    level: &str,
+) -> Result<(), Error> {
     if level == "none" {
         return Ok(());
     }
@@ -207,7 +211,13 @@ fn integrity(copy: &RestoredCopy, level: &str) -> Result<(), Error> {
         }
         Ok(found) => {
             check.failed(&found.text());
-            Err(failed("the backup is damaged: nothing was replaced"))
+            let name = database.map_or_else(|| "DATABASE".to_owned(), Database::name);
+            let hint = format!(
+                "lsrun points {name} lists older points, and lsrun verify --at TXID {name} shows \
+                 whether one is good; -txid TXID restores it"
+            );
+            let error = failed("the backup is damaged: nothing was replaced");
+            Err(Error { hint: Some(hint), ..error })
         }
         Err(error) => {
             check.inconclusive(&error.message);
