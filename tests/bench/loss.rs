@@ -2,7 +2,8 @@
 //! the steps that people write by themselves. Not a time, but a count that has to be 0.
 //!
 //! `cargo bench -- loss` takes `LSRUN_LOSS_SECONDS` (60) for each of `LSRUN_LOSS_RUNS`
-//! (5) runs.
+//! (5) runs, with a call every `LSRUN_LOSS_EVERY_MS` (500), and starts and ends
+//! `LSRUN_LOSS_DEPLOYS` (30) times. `LSRUN_LOSS_ONLY` is a part of a row's name.
 
 #[path = "../support/load.rs"]
 mod load;
@@ -19,7 +20,7 @@ use load::Writers;
 /// Commits a second of each of two writers.
 const RATES: [u32; 3] = [100, 500, 1000];
 
-/// What is done every second beside the writers.
+/// What is done again and again beside the writers.
 #[derive(Clone, Copy)]
 enum Beside {
     /// Beside `lsrun replicate`.
@@ -34,8 +35,10 @@ pub(crate) fn run(bench: &Bench) {
     let seconds = number("LSRUN_LOSS_SECONDS", 60);
     let runs = number("LSRUN_LOSS_RUNS", 5);
     println!(
-        "\nloss: two writers and a call every second for {seconds} s; rows that litestream's own restore lacks at rest"
+        "\nloss: two writers and a call every {} ms for {seconds} s; rows that litestream's own restore lacks at rest",
+        every().as_millis()
     );
+    let only = std::env::var("LSRUN_LOSS_ONLY").unwrap_or_default();
     println!("{:<44} {:>9} {:>8}  lost (and damaged), each run", "", "commits/s", "rows");
     for (name, what) in [
         ("lsrun verify", Beside::Lsrun(&["verify"])),
@@ -43,7 +46,7 @@ pub(crate) fn run(bench: &Bench) {
         ("lsrun verify in another container", Beside::Elsewhere),
         ("litestream sync -wait, litestream's daemon", Beside::Litestream),
     ] {
-        for rate in RATES {
+        for rate in RATES.into_iter().filter(|_| name.contains(&only)) {
             let (mut rows, mut lost, mut bad, mut whole) = (0, Vec::new(), 0, 0);
             for _ in 0..runs {
                 let (found, sent_whole) = beside(bench, what, rate, Duration::from_secs(seconds));
@@ -60,7 +63,14 @@ pub(crate) fn run(bench: &Bench) {
             );
         }
     }
-    deploys(bench);
+    if only.is_empty() {
+        deploys(bench);
+    }
+}
+
+/// From the start of one call to the next.
+fn every() -> Duration {
+    Duration::from_millis(number("LSRUN_LOSS_EVERY_MS", 500))
 }
 
 fn number(variable: &str, default: u64) -> u64 {
@@ -181,7 +191,7 @@ fn beside(bench: &Bench, what: Beside, rate: u32, time: Duration) -> (load::Diff
             }
         };
         let _any = call.status().unwrap();
-        std::thread::sleep(Duration::from_secs(1).saturating_sub(round.elapsed()));
+        std::thread::sleep(every().saturating_sub(round.elapsed()));
     }
     writers.end();
     // At rest: after the last transaction and two rounds of everybody.
