@@ -65,7 +65,8 @@ fn what_is_no_component_is_named_and_nothing_is_written() {
 #[test]
 fn an_import_that_nobody_offers_is_named() {
     let sandbox = Sandbox::new();
-    let wat = r#"(component (import "acme:thing/magic@1.0.0" (instance (export "cast" (func)))))"#;
+    let wat = r#"(component (import "acme:thing/magic@1.0.0" (instance (export "cast" (func))))
+      (instance $i) (export "lsrun:plugin/check@0.1.0" (instance $i)))"#;
     sandbox.write("plugins/magic.wasm", "");
     std::fs::write(sandbox.path("plugins/magic.wasm"), wat::parse_str(wat).unwrap()).unwrap();
     sandbox.lsrun(&["verify"]).expect(30).says(&["magic.wasm", "acme:thing/magic"]);

@@ -162,7 +162,7 @@ impl History {
         connection
             .query_row(
                 "SELECT avg(restore_ms) FROM (SELECT restore_ms FROM results
-                 WHERE path = ?1 AND outcome = 'passed' AND restore_ms IS NOT NULL
+                 WHERE path = ?1 AND command = 'verify' AND outcome = 'passed' AND restore_ms IS NOT NULL
                  ORDER BY started_ms DESC LIMIT 5)",
                 [path],
                 |row| row.get::<_, Option<f64>>(0),
@@ -276,7 +276,8 @@ fn past(connection: &Connection, limit: u32) -> rusqlite::Result<Vec<Past>> {
     let mut select = connection.prepare(
         "SELECT name, path, started_ms, outcome, txid, method, lag_ms, restore_ms, bytes,
                 duration_ms, not_passed
-         FROM (SELECT *, row_number() OVER (PARTITION BY path ORDER BY id DESC) AS age FROM results)
+         FROM (SELECT *, row_number() OVER (PARTITION BY path ORDER BY id DESC) AS age FROM results
+               WHERE command = 'verify')
          WHERE age <= ?1 ORDER BY id DESC",
     )?;
     let rows = select.query_map([limit], |row| {

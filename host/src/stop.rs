@@ -1,5 +1,5 @@
-//! Stopping: SIGINT, SIGTERM and SIGHUP, seen once and known everywhere. A hang-up
-//! that somebody [takes](Stop::take_hang_ups) stops nothing.
+//! Stopping: SIGINT, SIGTERM, SIGHUP and the deadline of the run, seen once and known
+//! everywhere. A hang-up that somebody [takes](Stop::take_hang_ups) stops nothing.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use crate::error::{Error, Result};
 use crate::exit::Exit;
 
-/// The signal that stops the run.
+/// What stops the run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Signal {
     /// SIGINT.
@@ -19,6 +19,8 @@ pub enum Signal {
     Terminate,
     /// SIGHUP.
     HangUp,
+    /// The run's own deadline has passed.
+    Deadline,
 }
 
 impl Signal {
@@ -28,7 +30,7 @@ impl Signal {
         match self {
             Self::HangUp => 1,
             Self::Interrupt => 2,
-            Self::Terminate => 15,
+            Self::Terminate | Self::Deadline => 15,
         }
     }
 
@@ -38,6 +40,7 @@ impl Signal {
         match self {
             Self::Interrupt => Exit::Interrupted,
             Self::Terminate | Self::HangUp => Exit::Terminated,
+            Self::Deadline => Exit::Timeout,
         }
     }
 }
@@ -52,6 +55,18 @@ pub struct Stop {
     /// How many hang-ups came since somebody takes them.
     hang_ups: Arc<watch::Sender<u64>>,
     grace: Arc<Mutex<Duration>>,
+    holds: Arc<watch::Sender<usize>>,
+}
+
+/// Work that has to come to its end, such as a database that is being put in place
+/// while its daemon is stopped.
+#[derive(Debug)]
+pub struct Hold(Arc<watch::Sender<usize>>);
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        self.0.send_modify(|count| *count = count.saturating_sub(1));
+    }
 }
 
 impl Default for Stop {
@@ -60,6 +75,7 @@ impl Default for Stop {
             sender: Arc::new(watch::Sender::new(None)),
             hang_ups: Arc::new(watch::Sender::new(0)),
             grace: Arc::new(Mutex::new(GRACE)),
+            holds: Arc::new(watch::Sender::new(0)),
         }
     }
 }
@@ -133,6 +149,23 @@ impl Stop {
         signal
     }
 
+    /// Until it is dropped, who gives up waiting for work waits for this as well.
+    #[must_use]
+    pub fn hold(&self) -> Hold {
+        self.holds.send_modify(|count| *count += 1);
+        Hold(Arc::clone(&self.holds))
+    }
+
+    /// Returns when the run has been stopped for `grace`, and nothing is held that has
+    /// to come to its end.
+    pub async fn stopped_for(&self, grace: Duration) -> Signal {
+        let signal = self.stopped().await;
+        tokio::time::sleep(grace).await;
+        let mut holds = self.holds.subscribe();
+        let _sender_lives = holds.wait_for(|count| *count == 0).await;
+        signal
+    }
+
     /// What stopped the run, if anything did.
     #[must_use]
     pub fn signal(&self) -> Option<Signal> {
@@ -157,7 +190,11 @@ impl Stop {
     /// The error of whoever was stopped.
     #[must_use]
     pub fn error(signal: Signal) -> Error {
-        let word = if signal == Signal::Interrupt { "interrupted" } else { "terminated" };
+        let word = match signal {
+            Signal::Interrupt => "interrupted",
+            Signal::Terminate | Signal::HangUp => "terminated",
+            Signal::Deadline => "not finished before the deadline",
+        };
         Error::new(signal.exit(), word).code("cancelled")
     }
 }

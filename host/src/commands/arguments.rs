@@ -31,6 +31,8 @@ pub(super) struct Parsed {
     pub jobs: Option<usize>,
     /// `--timeout`.
     pub timeout: Option<Duration>,
+    /// `--deadline`.
+    pub deadline: Option<Duration>,
     /// `--shard`.
     pub shard: Option<Shard>,
     /// `--if-older-than`.
@@ -79,6 +81,7 @@ pub(super) fn parse(name: &str, manifest: &Manifest, words: &[OsString]) -> Resu
         all: false,
         jobs: None,
         timeout: None,
+        deadline: None,
         shard: None,
         if_older_than: None,
         verbose: false,
@@ -101,6 +104,9 @@ pub(super) fn parse(name: &str, manifest: &Manifest, words: &[OsString]) -> Resu
         parsed.jobs = matches.get_one::<u16>("jobs").map(|jobs| usize::from(*jobs));
         if let Some(timeout) = matches.get_one::<String>("timeout") {
             parsed.timeout = Some(cli::duration(timeout)?);
+        }
+        if let Some(deadline) = matches.get_one::<String>("deadline") {
+            parsed.deadline = Some(cli::duration(deadline)?);
         }
         let shard = matches.get_one::<String>("shard");
         parsed.shard = shard.map(|shard| Shard::parse(shard)).transpose()?;
@@ -209,7 +215,12 @@ fn command(name: &str, about: &str, described: &Command) -> clap::Command {
                 Arg::new("timeout")
                     .long("timeout")
                     .value_name("TIME")
-                    .help("How long to wait for the replica, such as 30s or 5m"),
+                    .help("How long each wait for the replica may take, such as 30s or 5m"),
+            )
+            .arg(
+                Arg::new("deadline").long("deadline").value_name("TIME").help(
+                    "End the whole run after this time with code 124; what finished is reported",
+                ),
             )
             .arg(
                 Arg::new("shard")

@@ -1,8 +1,8 @@
 //! Runs a command that is a component: selects databases, runs it for each of
 //! them side by side, merges and prints the reports.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use tokio::sync::Semaphore;
@@ -14,10 +14,14 @@ use crate::context::Context;
 use crate::create;
 use crate::error::{Error, Result};
 use crate::exit::Exit;
-use crate::plugin::{Builtin, Call, Hooks, InvocationData, Plugin, Sink, manifest, run_command};
+use crate::plugin::{
+    Builtin, Call, Hooks, InvocationData, Origin, Plugin, Role, Sink, manifest, run_command,
+};
 use crate::project::Database;
-use crate::report::{DatabaseReport, Delivery, Destinations, Outcome, Report, human, json, ndjson};
-use crate::stop::Stop;
+use crate::report::{
+    DatabaseReport, Delivery, Destinations, Outcome, Report, Speaker, human, json, ndjson,
+};
+use crate::stop::{Signal, Stop};
 use crate::terminal::Format;
 
 /// Runs the command to its end.
@@ -30,10 +34,19 @@ pub(super) async fn run(
     let clock = Instant::now();
     let plugin = load(context)?;
     let described = plugin.manifest.command.clone().unwrap_or_default();
+    let speaker = match plugin.origin {
+        Origin::Builtin => Speaker::Verify,
+        Origin::File(_) => Speaker::Plugin,
+    };
     let destinations = match described.records {
-        true => Some(Destinations::of(context, &parsed.results)?),
+        true => Some(Destinations::of(context, &parsed.results, speaker)?),
         false => None,
     };
+    let deadline = match (parsed.deadline, speaker) {
+        (None, Speaker::Verify) if described.records => context.project.verify().deadline,
+        (given, _) => given,
+    };
+    let _alarm = deadline.map(|deadline| Alarm::set(context.stop.clone(), clock + deadline));
     let delivery = destinations.map(|destinations| Delivery::begin(context, destinations));
     let work = Work { plugin, described, parsed, started, clock };
     match work.run(context, delivery.as_ref()).await {
@@ -58,6 +71,24 @@ pub(super) async fn run(
             }
             Err(error)
         }
+    }
+}
+
+/// Stops the run at its deadline, unless it is dropped before.
+struct Alarm(tokio::task::JoinHandle<()>);
+
+impl Alarm {
+    fn set(stop: Stop, at: Instant) -> Self {
+        Self(tokio::spawn(async move {
+            tokio::time::sleep_until(at.into()).await;
+            stop.request(Signal::Deadline);
+        }))
+    }
+}
+
+impl Drop for Alarm {
+    fn drop(&mut self) {
+        self.0.abort();
     }
 }
 
@@ -108,7 +139,10 @@ impl Work {
         {
             context.terminal.note(&format!("no database is in shard {shard}: nothing to do"));
         }
-        let hooks = if plugin.imports("hooks") { Hooks::load(context)? } else { Hooks::default() };
+        let hooks = match plugin.imports("hooks") {
+            true => Hooks::load(context, &plugin)?,
+            false => Hooks::default(),
+        };
         let style = human::Style { color: context.terminal.color(), verbose: parsed.verbose };
         let whole = matches!(targets.as_slice(), [Target::Whole]);
         let events = context.terminal.format == Format::Ndjson && !whole;
@@ -124,6 +158,7 @@ impl Work {
             hooks: Arc::new(hooks),
             parsed: Arc::new(parsed),
             needs_databases: described.needs_databases,
+            records: described.records,
             success: Arc::from(described.success.as_str()),
             done: Arc::default(),
             of: targets.len(),
@@ -188,6 +223,8 @@ struct Prepared {
     hooks: Arc<Hooks>,
     parsed: Arc<Parsed>,
     needs_databases: bool,
+    /// A run that proves nothing is not a good one.
+    records: bool,
     /// The word for a good outcome.
     success: Arc<str>,
     /// How many databases are done, of so many.
@@ -204,20 +241,35 @@ async fn all(
 ) -> Result<Vec<(DatabaseReport, Vec<u8>)>> {
     let turns = Arc::new(Semaphore::new(jobs));
     let mut running = JoinSet::new();
-    let count = targets.len();
+    let places: Vec<Place> = targets.iter().map(Place::of).collect();
+    let stop = base.context.stop.clone();
+    let given_up = stop.stopped_for(GIVE_UP);
+    tokio::pin!(given_up);
     for (index, (target, fresh)) in targets.into_iter().zip(fresh).enumerate() {
         // Waited for here, so that databases have their turns in order, and only
         // those at work take memory.
-        let turn = Arc::clone(&turns).acquire_owned().await;
+        let turn = tokio::select! {
+            biased;
+            turn = Arc::clone(&turns).acquire_owned() => turn,
+            _signal = &mut given_up => break,
+        };
         let base = base.clone();
+        let sink = Arc::clone(&places[index].sink);
         running.spawn(async move {
             let _turn = turn;
-            (index, one(base, target, fresh).await)
+            (index, one(base, target, fresh, &sink).await)
         });
     }
     let mut done: Vec<Option<(DatabaseReport, Vec<u8>)>> = Vec::new();
-    done.resize_with(count, || None);
-    while let Some(result) = running.join_next().await {
+    done.resize_with(places.len(), || None);
+    loop {
+        let result = tokio::select! {
+            biased;
+            result = running.join_next() => result,
+            // What finished is reported, whatever the others are stuck in.
+            _signal = &mut given_up, if !running.is_empty() => break,
+        };
+        let Some(result) = result else { break };
         let (index, result) = result.map_err(|error| {
             Error::new(Exit::Unexpected, "a database's run broke off").cause(error)
         })?;
@@ -225,14 +277,63 @@ async fn all(
             *place = Some(result);
         }
     }
-    Ok(done.into_iter().flatten().collect())
+    running.abort_all();
+    let done = done.into_iter().zip(places);
+    Ok(done.map(|(done, place)| done.unwrap_or_else(|| place.unfinished(base))).collect())
 }
 
-async fn one(base: Prepared, target: Target, fresh: Option<String>) -> (DatabaseReport, Vec<u8>) {
+/// How long everything may take to end after the run was stopped; what has not ended
+/// then is reported as far as it got.
+const GIVE_UP: Duration = Duration::from_secs(10);
+
+/// A target of the run, for the report of one that does not come to its end.
+struct Place {
+    name: String,
+    path: String,
+    sink: Arc<OnceLock<Arc<Sink>>>,
+}
+
+impl Place {
+    fn of(target: &Target) -> Self {
+        let (name, path) = match target {
+            Target::Database(database) => (database.name(), database.path.display().to_string()),
+            Target::Url(url) => {
+                let shown = crate::litestream::restore::redact(url);
+                (shown.clone(), shown)
+            }
+            Target::Whole => (String::new(), String::new()),
+        };
+        Self { name, path, sink: Arc::default() }
+    }
+
+    fn unfinished(self, base: &Prepared) -> (DatabaseReport, Vec<u8>) {
+        let error = base.context.stop.signal().map(Stop::error);
+        let (report, data) = match self.sink.get() {
+            Some(sink) => sink.finish(error),
+            None => {
+                let mut report = DatabaseReport::new(self.name, self.path);
+                report.error = error;
+                (report, Vec::new())
+            }
+        };
+        if base.context.terminal.format == Format::Ndjson && !report.name.is_empty() {
+            let line = ndjson::database_finished(&report, &base.success);
+            base.context.terminal.data(line.as_bytes());
+        }
+        (report, data)
+    }
+}
+
+async fn one(
+    base: Prepared,
+    target: Target,
+    fresh: Option<String>,
+    place: &OnceLock<Arc<Sink>>,
+) -> (DatabaseReport, Vec<u8>) {
     let context = Arc::clone(&base.context);
     let (success, count, of) = (Arc::clone(&base.success), Arc::clone(&base.done), base.of);
     let whole = matches!(target, Target::Whole);
-    let (report, data) = work(base, target, fresh).await;
+    let (report, data) = work(base, target, fresh, place).await;
     let done = count.fetch_add(1, Ordering::Relaxed) + 1;
     if whole {
         return (report, data);
@@ -247,17 +348,16 @@ async fn one(base: Prepared, target: Target, fresh: Option<String>) -> (Database
     (report, data)
 }
 
-async fn work(base: Prepared, target: Target, fresh: Option<String>) -> (DatabaseReport, Vec<u8>) {
-    let Prepared { context, plugin, hooks, parsed, needs_databases, .. } = base;
-    let (name, path) = match &target {
-        Target::Database(database) => (database.name(), database.path.display().to_string()),
-        Target::Url(url) => {
-            let shown = crate::litestream::restore::redact(url);
-            (shown.clone(), shown)
-        }
-        Target::Whole => (String::new(), String::new()),
-    };
+async fn work(
+    base: Prepared,
+    target: Target,
+    fresh: Option<String>,
+    place: &OnceLock<Arc<Sink>>,
+) -> (DatabaseReport, Vec<u8>) {
+    let Prepared { context, plugin, hooks, parsed, needs_databases, records, .. } = base;
+    let Place { name, path, .. } = Place::of(&target);
     let sink = Sink::new(Arc::clone(&context), name, path);
+    let sink = Arc::clone(place.get_or_init(|| sink));
     if let Some(reason) = fresh {
         sink.skipped(reason);
         return sink.finish(None);
@@ -286,9 +386,17 @@ async fn work(base: Prepared, target: Target, fresh: Option<String>) -> (Databas
         patience,
         hooks,
         prefix: String::new(),
+        role: Role::Command,
+        verbose: parsed.verbose,
     };
     let result = run_command(call, Arc::new(invocation)).await;
     let (mut report, data) = sink.finish(result.err());
+    if records && report.proves_nothing() {
+        report.error = Some(
+            Error::inconclusive(format!("{} proved nothing: no check passed", parsed.name))
+                .hint("a command that records has to report what it checked"),
+        );
+    }
     // What a signal cut off may have been told as something that did not work.
     if let Some(signal) = stop.signal()
         && report.outcome() == Outcome::Inconclusive

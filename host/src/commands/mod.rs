@@ -8,6 +8,7 @@ mod points;
 mod replicate;
 mod selection;
 mod sync;
+mod user;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -19,7 +20,7 @@ use crate::environment::Environment;
 use crate::error::{Error, Result};
 use crate::exit::Exit;
 use crate::litestream::line::{RESTORE_OF_03, Reaches, Verb, is_url};
-use crate::plugin::{Builtin, registry};
+use crate::plugin::Builtin;
 use crate::project::Project;
 use crate::stop::Stop;
 use crate::terminal::Terminal;
@@ -55,6 +56,10 @@ type Failed = (Box<Terminal>, Error);
 
 async fn find(name: &str, start: Start) -> std::result::Result<u8, Failed> {
     let failed = |error: Error, global: &Global| (Box::new(terminal(global, &start)), error);
+    if let Some(command) = user::in_place_of(name, &start) {
+        let run = command.run(name, &start).await;
+        return run.map_err(|(global, error)| failed(error, &global));
+    }
     if name == "restore" && RESTORE_OF_03.read(&start.arguments).is_of_03() {
         let global = start.global.clone();
         return litestream(&RESTORE_OF_03, &start).await.map_err(|error| failed(error, &global));
@@ -98,39 +103,20 @@ async fn find(name: &str, start: Start) -> std::result::Result<u8, Failed> {
     if let Some(verb) = Verb::named(name) {
         return litestream(verb, &start).await.map_err(|error| failed(error, &global));
     }
-    let context = match context(&global, &start, false) {
-        Ok(context) => context,
+    let (context, names) = match user::search(name, &start) {
+        Ok(user::Search::Found(command)) => {
+            let run = command.run(name, &start).await;
+            return run.map_err(|(global, error)| failed(error, &global));
+        }
+        Ok(user::Search::Others(context, names)) => (Arc::new(*context), names),
         // Without a project there are no plugins; the word may be mistyped.
         Err(error) => return Err(failed(cli::mistyped(name, &[]).unwrap_or(error), &global)),
     };
-    let mut names = Vec::new();
-    for found in registry::scan(&context) {
-        let found = match found {
-            Ok(found) if found.manifest.command.is_some() => found,
-            Ok(_other) => continue,
-            // Another plugin's trouble; this command may be there all the same.
-            Err(error) => {
-                context.terminal.warning(&error.one_line());
-                continue;
-            }
-        };
-        if found.name != name {
-            names.push(found.name);
-            continue;
-        }
-        let parsed = arguments::parse(name, &found.manifest, &start.arguments)
-            .map_err(|error| failed(error, &global))?;
-        if let Some(help) = parsed.help {
-            context.terminal.data(help.as_bytes());
-            return Ok(Exit::Success.code());
-        }
-        return component::run(&context, |context| found.load(context), parsed)
-            .await
-            .map(Exit::code)
-            .map_err(|error| failed(error, &global));
-    }
     if let Some(error) = cli::mistyped(name, &names) {
         return Err(failed(error, &global));
+    }
+    for note in &context.project.notes {
+        context.terminal.note(note);
     }
     let mut words: Vec<OsString> = vec![name.into()];
     words.extend(start.arguments.iter().cloned());

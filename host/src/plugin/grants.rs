@@ -4,6 +4,50 @@ use crate::error::Error;
 use crate::exit::Exit;
 use crate::project::Database;
 
+/// Every permission there is; one that ends with `=` is for a database, or for all of
+/// them with `*`.
+const KNOWN: [&str; 8] = [
+    "litestream:sync",
+    "litestream:restore",
+    "litestream:replace",
+    "litestream:replace=",
+    "litestream:spawn",
+    "sqlite:read=",
+    "sqlite:write=",
+    "config:secrets",
+];
+
+/// Whether there is such a permission.
+#[must_use]
+pub(super) fn is_known(permission: &str) -> bool {
+    KNOWN.iter().any(|known| match known.ends_with('=') {
+        true => permission.strip_prefix(known).is_some_and(|database| !database.is_empty()),
+        false => *known == permission,
+    })
+}
+
+/// What to write instead of one that is not known.
+#[must_use]
+pub(super) fn hint(permission: &str) -> String {
+    // What stands behind the sign is the database's name.
+    let kind = permission.split_inclusive('=').next().unwrap_or(permission);
+    match crate::project::nearest(kind, KNOWN) {
+        Some(near) => format!("did you mean {near}?"),
+        None => format!("known are {}", KNOWN.join(", ")),
+    }
+}
+
+/// Whether a permission that was asked for covers one that is granted, or the other
+/// way round: `sqlite:read=*` and `sqlite:read=cache`.
+#[must_use]
+pub(super) fn concerns(asked: &[String], granted: &str) -> bool {
+    let kind = |permission: &str| permission.split('=').next().map(str::to_owned);
+    let wide = |permission: &str| permission.ends_with("=*");
+    asked
+        .iter()
+        .any(|one| one == granted || (kind(one) == kind(granted) && (wide(one) || wide(granted))))
+}
+
 /// The permissions of one plugin.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Grants {

@@ -69,7 +69,7 @@ pub struct SyncRequest {
 }
 
 /// `litestream.sync-job`.
-pub struct SyncJob(pub Job<sync::Synced>);
+pub struct SyncJob(pub Job<sync::Synced>, #[expect(dead_code, reason = "counted")] pub Token);
 
 /// `litestream.sync-result`.
 pub struct SyncResult(pub sync::Synced);
@@ -78,16 +78,16 @@ pub struct SyncResult(pub sync::Synced);
 pub struct RestoreRequest(pub restore::Request);
 
 /// `litestream.restore-job`.
-pub struct RestoreJob(pub Job<restore::Copy>);
+pub struct RestoreJob(pub Job<restore::Copy>, #[expect(dead_code, reason = "counted")] pub Token);
 
 /// `litestream.process`.
-pub struct Process(pub super::process::Process);
+pub struct Process(pub super::process::Process, #[expect(dead_code, reason = "counted")] pub Token);
 
 /// `sqlite.connection`.
 pub struct Connection(pub crate::sqlite::Connection);
 
-/// `sqlite.rows`.
-pub struct Rows(pub crate::sqlite::Rows);
+/// `sqlite.rows`, and how many of them were read.
+pub struct Rows(pub crate::sqlite::Rows, pub u64);
 
 /// `sqlite.content-job`.
 pub struct ContentJob(pub crate::sqlite::Contents);
@@ -103,6 +103,22 @@ pub struct TableContent(pub crate::sqlite::TableContent);
 
 /// `report.check`.
 pub struct Check(pub super::sink::Started);
+
+/// Counts its own clones.
+#[derive(Debug, Clone, Default)]
+pub struct Token(Arc<()>);
+
+impl Token {
+    /// One more, unless there are `most` already.
+    pub fn take(&self, most: usize, what: &str) -> Result<Self> {
+        if Arc::strong_count(&self.0) > most {
+            return Err(Error::inconclusive(format!("the plugin has {most} {what} already"))
+                .code("busy")
+                .hint("drop one before the next"));
+        }
+        Ok(self.clone())
+    }
+}
 
 /// Work that goes on in the host. Dropped, it is stopped.
 pub struct Job<T>(Option<JoinHandle<Result<T>>>);

@@ -4,13 +4,25 @@ use std::sync::Arc;
 
 use futures_util::future::join_all;
 
+use super::failure::NOT_APPLICABLE;
+use super::registry::{self, Found, Unusable};
 use super::store::Call;
-use super::{CHECK, POST_RESTORE, PRE_RESTORE, Plugin, RESTORED, handles, registry, run};
+use super::{CHECK, POST_RESTORE, PRE_RESTORE, Plugin, RESTORED, handles, problems, run};
+use crate::config::Severity;
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::exit::Exit;
 use crate::litestream::restore::Source;
 use crate::report::Outcome;
+
+/// The functions of `hooks`, each with what it runs.
+const WANTED: [(&str, &str); 5] = [
+    ("check", CHECK),
+    ("check-only", CHECK),
+    ("pre-restore", PRE_RESTORE),
+    ("post-restore", POST_RESTORE),
+    ("restored", RESTORED),
+];
 
 /// The hooks of a project, by what they export.
 #[derive(Default)]
@@ -19,15 +31,39 @@ pub struct Hooks {
 }
 
 impl Hooks {
-    /// Loads every plugin of the project. One that cannot be used is an error,
-    /// unless the project file calls it optional.
-    pub fn load(context: &Context) -> Result<Self> {
+    /// Loads the plugins of the project that `command` can fire. One that cannot be
+    /// used is an error, unless the project file calls it optional; so is whatever
+    /// else would keep a plugin from running that is meant to.
+    pub fn load(context: &Context, command: &Plugin) -> Result<Self> {
+        let all = registry::scan(context);
+        for finding in problems::of_all(context, &all) {
+            let problem = problems::softened(context, finding);
+            match problem.severity {
+                Severity::Error => return Err(problems::error(&problem)),
+                Severity::Warning => context.terminal.warning(&problem.message),
+            }
+        }
+        let wanted = |found: &Found| {
+            WANTED.iter().any(|(function, interface)| {
+                command.imports_function("hooks", function) && found.is(interface)
+            })
+        };
         let mut plugins = Vec::new();
-        for found in registry::scan(context) {
-            let optional = found
-                .as_ref()
-                .is_ok_and(|found| context.project.plugins().setting(&found.name).optional);
-            match found.and_then(|found| found.load(context)) {
+        let of_use = |one: &Result<Found, Unusable>| match one {
+            // What is no component is an error below.
+            Ok(found) => found.exports.is_none() || wanted(found),
+            Err(_unusable) => true,
+        };
+        for found in all.into_iter().filter(of_use) {
+            let name = match &found {
+                Ok(found) => Some(found.name.clone()),
+                Err(unusable) => unusable.name.clone(),
+            };
+            let optional =
+                name.is_some_and(|name| context.project.plugins().setting(&name).optional);
+            let loaded =
+                found.map_err(|unusable| unusable.error).and_then(|found| found.load(context));
+            match loaded {
                 Ok(plugin) => plugins.push(plugin),
                 Err(error) if optional => context.terminal.warning(&error.one_line()),
                 Err(error) => return Err(error),
@@ -184,6 +220,17 @@ fn message(error: &Error) -> String {
     }
 }
 
+/// The exit code of a check that gave this error. The command line is right whatever
+/// a check says of its arguments, and a check refuses nothing.
+fn exit_of_check(error: &Error) -> Exit {
+    match error.exit() {
+        Exit::Usage | Exit::HookRefused | Exit::Success | Exit::NothingSelected => {
+            Exit::Inconclusive
+        }
+        other => other,
+    }
+}
+
 async fn check_one(
     plugin: &Arc<Plugin>,
     call: &Call,
@@ -194,10 +241,14 @@ async fn check_one(
     let own = call.for_plugin(plugin, vec![database.0.clone()]);
     let (outcome, message, exit) = match run::check(plugin, own, database, copy).await {
         Ok(()) => (Outcome::Passed, String::new(), None),
+        // For this check, and never for the database.
+        Err(error) if error.plugin_code() == NOT_APPLICABLE => {
+            (Outcome::Skipped, message(&error), None)
+        }
         Err(error) => {
             let wrong = error.exit() == Exit::CheckFailed;
             let outcome = if wrong { Outcome::Failed } else { Outcome::Inconclusive };
-            (outcome, message(&error), Some(error.exit()))
+            (outcome, message(&error), Some(exit_of_check(&error)))
         }
     };
     started.end(outcome, message, exit);

@@ -2,10 +2,8 @@
 //! `lsrun:manifest` of the component, or from `<name>.yml` beside it, without
 //! running it.
 
-use std::time::Duration;
-
 use serde::Deserialize;
-use wasmparser::{Parser, Payload};
+use wasmparser::{Encoding, Parser, Payload};
 
 use crate::error::{Error, Result};
 use crate::exit::Exit;
@@ -98,28 +96,21 @@ pub struct Argument {
     pub placeholder: Option<String>,
 }
 
-/// Limits of one call.
+/// What a plugin asks for one call; the defaults and the maxima are in `limits`.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Limits {
     /// Bytes of memory.
     pub memory: Option<u64>,
-    /// Milliseconds of computing in the guest itself.
+    /// Milliseconds of computing in the guest itself; waiting for the host does not
+    /// count.
     pub cpu_ms: Option<u64>,
-}
-
-impl Limits {
-    /// Bytes of memory a guest may take. JavaScript engines need tens of MiB.
-    #[must_use]
-    pub fn memory(&self) -> usize {
-        usize::try_from(self.memory.unwrap_or(256 << 20)).unwrap_or(usize::MAX)
-    }
-
-    /// Time a guest may compute; waiting for the host does not count.
-    #[must_use]
-    pub fn cpu(&self) -> Duration {
-        Duration::from_millis(self.cpu_ms.unwrap_or(10_000))
-    }
+    /// Milliseconds from the start of the call to its end, also while it waits.
+    pub timeout_ms: Option<u64>,
+    /// Bytes of log lines, and of each of its own two streams, that are shown.
+    pub output: Option<u64>,
+    /// Rows of one query.
+    pub rows: Option<u64>,
 }
 
 fn done() -> String {
@@ -142,6 +133,33 @@ pub fn read(component: &[u8], name: &str) -> Result<Option<Manifest>> {
         }
     }
     Ok(None)
+}
+
+/// The names of what a component exports, such as `lsrun:plugin/check@0.1.0`, without
+/// compiling it; none for a core module.
+pub fn exports(component: &[u8], name: &str) -> Result<Option<Vec<String>>> {
+    let mut found = Vec::new();
+    // Components and modules inside have exports of their own.
+    let (mut depth, mut is_component) = (0_u32, false);
+    for payload in Parser::new(0).parse_all(component) {
+        let payload = payload.map_err(|error| {
+            Error::new(Exit::Plugin, format!("{name} is not WebAssembly")).cause(error)
+        })?;
+        match payload {
+            Payload::Version { encoding, .. } if depth == 0 => {
+                is_component = encoding == Encoding::Component;
+            }
+            Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => depth += 1,
+            Payload::End(_) => depth = depth.saturating_sub(1),
+            Payload::ComponentExportSection(section) if depth == 0 && is_component => {
+                for export in section.into_iter().flatten() {
+                    found.push(export.name.name.to_owned());
+                }
+            }
+            _ => {}
+        }
+    }
+    Ok(is_component.then_some(found))
 }
 
 /// A manifest in YAML.

@@ -13,7 +13,11 @@ mod grants;
 mod handles;
 mod hooks;
 mod imports;
+mod limits;
 pub mod manifest;
+mod names;
+mod output;
+mod problems;
 #[allow(unreachable_pub, reason = "re-exported by the generated bindings")]
 mod process;
 pub mod registry;
@@ -24,14 +28,16 @@ mod store;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{Component, InstancePre};
 
 pub use builtin::{BUILTIN, Builtin};
 pub use handles::InvocationData;
 pub use hooks::Hooks;
+pub use problems::problems;
 pub use run::run_command;
 pub use sink::Sink;
-pub use store::Call;
+pub use store::{Call, Role};
 
 use crate::context::Context;
 use crate::error::{Error, Result};
@@ -116,6 +122,20 @@ impl Plugin {
         let prefix = format!("lsrun:host/{interface}@");
         let engine = self.component.engine();
         self.component.component_type().imports(engine).any(|(name, _)| name.starts_with(&prefix))
+    }
+
+    /// Whether it imports this function of an interface of `lsrun:host`.
+    #[must_use]
+    pub(crate) fn imports_function(&self, interface: &str, function: &str) -> bool {
+        let prefix = format!("lsrun:host/{interface}@");
+        let engine = self.component.engine();
+        let component = self.component.component_type();
+        component.imports(engine).any(|(name, item)| match item.ty {
+            ComponentItem::ComponentInstance(instance) => {
+                name.starts_with(&prefix) && instance.get_export(engine, function).is_some()
+            }
+            _ => false,
+        })
     }
 
     /// Whether its setting selects this database.

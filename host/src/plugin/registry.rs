@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::manifest::{self, Manifest};
-use super::{Builtin, COMMAND, Origin, Plugin};
+use super::{Builtin, CHECK, COMMAND, Origin, Plugin, names};
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::exit::Exit;
@@ -18,28 +18,44 @@ pub struct Found {
     pub path: PathBuf,
     /// What it says about itself.
     pub manifest: Manifest,
+    /// What it exports, such as `lsrun:plugin/check@0.1.0`; none where it is no
+    /// component.
+    pub exports: Option<Vec<String>>,
+    /// Its manifest is in the component.
+    has_section: bool,
     bytes: Vec<u8>,
+}
+
+/// A file that cannot be used.
+pub struct Unusable {
+    /// The name that the plugin would have, by its file; none for a folder.
+    pub name: Option<String>,
+    /// Why.
+    pub error: Error,
 }
 
 /// Every plugin file of the project, sorted by name within each folder. A plugin
 /// that cannot be used is in the list as the error that says so.
 #[must_use]
-pub fn scan(context: &Context) -> Vec<Result<Found>> {
+pub fn scan(context: &Context) -> Vec<Result<Found, Unusable>> {
     let mut found = Vec::new();
     for folder in &context.project.plugins().path {
         match files(folder) {
-            Ok(files) => found.extend(files.into_iter().map(|file| read(&file))),
-            Err(error) => found.push(Err(error)),
+            Ok(files) => found.extend(files.into_iter().map(|file| {
+                read(&file).map_err(|error| Unusable { name: Some(stem(&file)), error })
+            })),
+            Err(error) => found.push(Err(Unusable { name: None, error })),
         }
     }
     let mut names = std::collections::BTreeMap::new();
     for one in &mut found {
         let Ok(plugin) = one else { continue };
         if let Some(first) = names.insert(plugin.name.clone(), plugin.path.clone()) {
-            *one = Err(Error::new(Exit::Plugin, format!("two plugins are named {}", plugin.name))
+            let error = Error::new(Exit::Plugin, format!("two plugins are named {}", plugin.name))
                 .cause(first.display())
                 .cause(plugin.path.display())
-                .hint("rename one of them, or remove it"));
+                .hint("rename one of them, or remove it");
+            *one = Err(Unusable { name: Some(plugin.name.clone()), error });
         }
     }
     found
@@ -80,44 +96,93 @@ fn files(folder: &Path) -> Result<Vec<PathBuf>> {
     Ok(files)
 }
 
+/// A file's name without its ending.
+fn stem(path: &Path) -> String {
+    path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default()
+}
+
 fn read(path: &Path) -> Result<Found> {
     let place = path.display().to_string();
     let bytes = std::fs::read(path)
         .map_err(|error| Error::new(Exit::Plugin, format!("cannot read {place}")).cause(error))?;
     let beside = path.with_extension("yml");
-    let manifest = match manifest::read(&bytes, &place)? {
+    let section = manifest::read(&bytes, &place)?;
+    let has_section = section.is_some();
+    let manifest = match section {
         Some(manifest) => manifest,
         None => match std::fs::read_to_string(&beside) {
             Ok(yaml) => manifest::parse(&yaml, &beside.display().to_string())?,
             Err(_none) => Manifest::default(),
         },
     };
-    let stem = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or("plugin");
-    let name = manifest.name.clone().unwrap_or_else(|| stem.to_owned());
-    Ok(Found { name, path: path.to_owned(), manifest, bytes })
+    let name = manifest.name.clone().unwrap_or_else(|| stem(path));
+    let mut shown = path.file_name().map(|name| name.to_string_lossy().into_owned());
+    names::check(&name, shown.get_or_insert_default())?;
+    let exports = manifest::exports(&bytes, &place)?;
+    let mut found = Found { name, path: path.to_owned(), manifest, exports, has_section, bytes };
+    found.only_verify_speaks_as_verify();
+    Ok(found)
 }
 
 impl Found {
+    /// Whether it exports this interface.
+    #[must_use]
+    pub fn is(&self, interface: &str) -> bool {
+        // 0.1.1 is 0.1.0 with more, as wasmtime reads it.
+        let series = |name: &str| name.rsplit_once('.').map(|(series, _patch)| series.to_owned());
+        let series_of = series(interface);
+        self.exports.iter().flatten().any(|export| series(export) == series_of)
+    }
+
+    /// Whether it is called by its name.
+    #[must_use]
+    pub fn is_command(&self) -> bool {
+        self.is(COMMAND) || self.manifest.command.is_some()
+    }
+
+    /// Whether there is a manifest beside it that nobody reads.
+    #[must_use]
+    pub(super) fn manifest_beside_is_ignored(&self) -> bool {
+        self.has_section && self.path.with_extension("yml").exists()
+    }
+
+    /// A plugin in the place of `verify` keeps no results under its name.
+    fn only_verify_speaks_as_verify(&mut self) {
+        if Builtin::named(&self.name).is_some()
+            && let Some(command) = &mut self.manifest.command
+        {
+            command.records = false;
+        }
+    }
+
+    /// Fails where its name is that of a check of lsrun, or that of a command whose
+    /// place the project file does not let it take.
+    pub(super) fn refuse_taken(&self, context: &Context) -> Result<()> {
+        let name = &self.name;
+        let instead = context.project.plugins().setting(name).override_ && self.is(COMMAND);
+        let as_command = names::is_command(name) && !instead;
+        let as_check = names::is_check(name) && (!instead || self.is(CHECK));
+        if !as_command && !as_check {
+            return Ok(());
+        }
+        let what = if as_check { "check" } else { "command" };
+        let error = Error::new(
+            Exit::Plugin,
+            format!("the plugin {name} takes the name of a {what} of lsrun"),
+        )
+        .cause(self.path.display());
+        Err(match self.is(COMMAND) && !as_check {
+            true => error.hint(format!(
+                "rename it, or write plugins: {{settings: {{{name}: {{override: true}}}}}} in lsrun.yml"
+            )),
+            false => error.hint("rename it"),
+        })
+    }
+
     /// Compiles and links it.
     pub fn load(self, context: &Context) -> Result<Arc<Plugin>> {
+        self.refuse_taken(context)?;
         let origin = Origin::File(self.path);
-        let plugin = Plugin::load(context, self.name, &self.bytes, self.manifest, origin)?;
-        if plugin.exports(COMMAND) && !plugin.setting.override_ && is_taken(&plugin.name) {
-            return Err(Error::new(
-                Exit::Plugin,
-                format!("the plugin {} takes the name of a command of lsrun", plugin.name),
-            )
-            .hint(format!(
-                "rename it, or write plugins: {{settings: {{{}: {{override: true}}}}}} in lsrun.yml",
-                plugin.name
-            )));
-        }
-        Ok(Arc::new(plugin))
+        Plugin::load(context, self.name, &self.bytes, self.manifest, origin).map(Arc::new)
     }
-}
-
-/// Whether lsrun or Litestream has a command of this name.
-#[must_use]
-pub fn is_taken(name: &str) -> bool {
-    Builtin::named(name).is_some() || crate::cli::is_own(name)
 }

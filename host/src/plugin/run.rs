@@ -1,19 +1,26 @@
 //! Calls guests, and turns whatever comes of it into an outcome.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use wasmtime::component::{ComponentNamedList, Lower, Resource};
+use wasmtime::component::{ComponentNamedList, Lower, Resource, ResourceTableError};
 use wasmtime::{Trap, WasmBacktrace};
 
 use super::bindings::types;
 use super::failure::{bounded, from_guest};
 use super::handles::{self, InvocationData};
-use super::store::{self, Call, CpuLimit, State, Stopped};
-use super::{CHECK, COMMAND, POST_RESTORE, PRE_RESTORE, Plugin, RESTORED};
+use super::limits::{self, Exceeded, Key};
+use super::store::{self, Call, State, Stopped};
+use super::{CHECK, COMMAND, Origin, POST_RESTORE, PRE_RESTORE, Plugin, RESTORED};
 use crate::error::{Error, Result};
 use crate::exit::Exit;
-use crate::report::human;
 use crate::stop::Stop;
+
+/// How long a guest may go on when the run is being stopped: time for one that looks
+/// at `report.cancelled`.
+const GRACE: Duration = Duration::from_secs(2);
+/// The same for a built-in command, which has its processes and files to put away.
+const BUILTIN_GRACE: Duration = Duration::from_secs(8);
 
 /// Runs a command. Its checks are in the call's sink.
 pub async fn run_command(call: Call, invocation: Arc<InvocationData>) -> Result<()> {
@@ -86,8 +93,14 @@ where
     Params: ComponentNamedList + Lower + Send + Sync + 'static,
 {
     let context = Arc::clone(&call.context);
+    let grace = match plugin.origin {
+        // It waits only in the host, where everything ends with the run.
+        Origin::Builtin => BUILTIN_GRACE,
+        Origin::File(_) => GRACE,
+    };
     let mut store = store::store(call)?;
-    let result: wasmtime::Result<std::result::Result<(), types::Error>> = async {
+    let (ends, limits) = (store.data().ends, store.data().limits);
+    let work = async {
         let instance = plugin.pre.instantiate_async(&mut store).await?;
         let missing = || wasmtime::format_err!("it does not export {interface} with run");
         let interface =
@@ -98,58 +111,120 @@ where
             .get_typed_func::<Params, (std::result::Result<(), types::Error>,)>(&mut store, run)?;
         let parameters = parameters(store.data_mut())?;
         let (result,) = run.call_async(&mut store, parameters).await?;
-        Ok(result)
-    }
-    .await;
-    let said = String::from_utf8_lossy(&store.data().output.contents()).into_owned();
-    for line in bounded(said).lines() {
-        context.terminal.note(&format!("{}: {line}", plugin.name));
+        wasmtime::Result::Ok(result)
+    };
+    // Also one that sleeps, or waits in the host.
+    let result = tokio::select! {
+        biased;
+        result = work => result,
+        () = tokio::time::sleep_until(ends.into()) => Err(Exceeded::Wall(limits.wall).into()),
+        _signal = context.stop.stopped_for(grace) => Err(Stopped.into()),
+    };
+    let state = store.data();
+    for line in state.stdout.text().lines().chain(state.stderr.text().lines()) {
+        context.terminal.note(&format!("{}: {}", plugin.name, bounded(line.to_owned())));
     }
     match result {
-        Ok(Ok(())) => Ok(()),
-        Ok(Err(error)) => Err(from_guest(error)),
-        Err(error) => Err(crashed(plugin, &error, context.stop.signal().map(Stop::error))),
+        Ok(Ok(())) => match state.overstepped {
+            Some(what) => Err(overstepped(plugin, what)),
+            None => Ok(()),
+        },
+        Ok(Err(error)) => Err(from_guest(error, &state.given)),
+        Err(error) => Err(crashed(plugin, &error, state, context.stop.signal().map(Stop::error))),
     }
 }
 
+/// The error of a check or hook that did what only a command may, and said that all
+/// is well.
+fn overstepped(plugin: &Plugin, what: &str) -> Error {
+    let name = &plugin.name;
+    Error::inconclusive(format!("plugin {name} called {what}, which only a command may"))
+        .hint("a check that has nothing to look at returns an error of the code not-applicable")
+}
+
 /// The error of a guest that did not return.
-fn crashed(plugin: &Plugin, error: &wasmtime::Error, stopped: Option<Error>) -> Error {
+fn crashed(
+    plugin: &Plugin,
+    error: &wasmtime::Error,
+    state: &State,
+    stopped: Option<Error>,
+) -> Error {
     if error.is::<Stopped>()
         && let Some(stopped) = stopped
     {
         return stopped;
     }
     let name = &plugin.name;
-    let limit = |message: String, key: &str| {
-        Error::new(Exit::PluginCrashed, message)
-            .code("crashed")
-            .hint(format!("its manifest can ask for more: limits: {{{key}: …}}"))
-    };
-    if let Some(CpuLimit(limit_)) = error.downcast_ref::<CpuLimit>() {
-        let time = human::duration(*limit_);
-        return limit(format!("plugin {name} computed for longer than {time}"), "cpu-ms");
+    if let Some(exceeded) = exceeded(error) {
+        let own = Error::new(Exit::PluginCrashed, format!("plugin {name} {exceeded}"));
+        return reasons(own, state).code("crashed").hint(remedy(plugin, &exceeded));
     }
-    let text = format!("{error:#}");
-    if text.contains("growing memory to") {
-        let allowed = human::bytes(plugin.manifest.limits.memory() as u64);
-        return limit(format!("plugin {name} wanted more memory than {allowed}"), "memory");
-    }
-    let mut own = Error::new(Exit::PluginCrashed, format!("plugin {name} crashed")).code("crashed");
+    let own = Error::new(Exit::PluginCrashed, format!("plugin {name} crashed")).code("crashed");
+    let mut own = reasons(own, state);
     own = match error.downcast_ref::<Trap>() {
         Some(trap) => own.cause(trap),
-        None => own.cause(error.root_cause()),
+        None => own.cause(bounded(error.root_cause().to_string())),
     };
     if let Some(backtrace) = error.downcast_ref::<WasmBacktrace>() {
         let frames: Vec<String> = backtrace
             .frames()
             .iter()
             .filter_map(|frame| frame.func_name())
-            .map(|symbol| symbol.to_owned())
+            .map(|symbol| bounded(symbol.to_owned()))
             .take(4)
             .collect();
         if !frames.is_empty() {
             own = own.cause(format!("in {}", frames.join(" < ")));
         }
+    }
+    own
+}
+
+/// The limit that a guest ran into, if it was one.
+fn exceeded(error: &wasmtime::Error) -> Option<Exceeded> {
+    if let Some(exceeded) = error.downcast_ref::<Exceeded>() {
+        return Some(exceeded.clone());
+    }
+    match error.downcast_ref::<ResourceTableError>() {
+        Some(ResourceTableError::Full) => Some(Exceeded::Handles(limits::HANDLES)),
+        _ => None,
+    }
+}
+
+/// What a user does about a limit.
+fn remedy(plugin: &Plugin, exceeded: &Exceeded) -> String {
+    let Some(Key { manifest, project }) = exceeded.key() else {
+        return "no plugin may do more of it".to_owned();
+    };
+    let name = &plugin.name;
+    let by_project = plugin.setting.limits.as_ref().is_some_and(|limits| match exceeded {
+        Exceeded::Memory(limit) => limits.memory.is_some_and(|it| it <= *limit as u64),
+        Exceeded::Cpu(limit) => limits.cpu.is_some_and(|it| it <= *limit),
+        Exceeded::Wall(limit) => limits.timeout.is_some_and(|it| it <= *limit),
+        Exceeded::Rows(limit) => limits.rows.is_some_and(|it| it <= *limit),
+        _ => false,
+    });
+    if by_project {
+        format!(
+            "lsrun.yml allows it no more: plugins: {{settings: {{{name}: {{limits: {{{project}: …}}}}}}}}"
+        )
+    } else if exceeded.is_the_maximum() {
+        "no plugin gets more than that".to_owned()
+    } else {
+        format!("its manifest can ask for more: limits: {{{manifest}: …}}")
+    }
+}
+
+/// Adds what a guest said before its end: its last words on its own standard error,
+/// and what it logged as an error, as a panic of a Rust guest is.
+fn reasons(mut own: Error, state: &State) -> Error {
+    /// How many lines of a stream are likely to say why.
+    const LAST: usize = 5;
+    for line in state.last_error.iter().flat_map(|text| text.lines()).take(LAST) {
+        own = own.cause(line);
+    }
+    for line in state.stderr.last_lines(LAST) {
+        own = own.cause(bounded(line));
     }
     own
 }

@@ -1,18 +1,17 @@
 //! Collects what plugins say about one database, in the order in which it began,
 //! and shows the state of the work.
 
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::failure::bounded;
+use super::limits::{self, Exceeded};
+use super::names;
 use crate::context::Context;
 use crate::error::Error;
 use crate::report::{Check, DatabaseReport, Fault, Outcome, Replication, Restore, human, ndjson};
 use crate::terminal::Format;
-
-/// How many checks one run may report, and bytes of data one call may write.
-const MAX_CHECKS: usize = 1000;
-const MAX_DATA: usize = 64 << 20;
 
 /// What is known so far.
 pub struct Sink {
@@ -20,6 +19,16 @@ pub struct Sink {
     report: Mutex<DatabaseReport>,
     started: Instant,
     data: Mutex<Vec<u8>>,
+    taken: Mutex<HashMap<String, Taken>>,
+}
+
+/// What one plugin has reported of this database. Each has room of its own, so that
+/// none can take that of another.
+#[derive(Debug, Default)]
+struct Taken {
+    checks: usize,
+    facts: usize,
+    fact_bytes: usize,
 }
 
 /// A check under way.
@@ -41,6 +50,7 @@ impl Sink {
             report: Mutex::new(DatabaseReport::new(name, path)),
             started: Instant::now(),
             data: Mutex::default(),
+            taken: Mutex::default(),
         })
     }
 
@@ -48,25 +58,61 @@ impl Sink {
         self.report.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Begins a check; until an outcome comes it counts as inconclusive.
+    fn taken(&self) -> MutexGuard<'_, HashMap<String, Taken>> {
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Begins a check that the host or a command of lsrun reports. Until an outcome
+    /// comes it counts as inconclusive.
     pub fn start(self: &Arc<Self>, id: String, plugin: &str, optional: bool) -> Started {
         let mut report = self.report();
         let index = report.checks.len();
-        let index = (index < MAX_CHECKS).then(|| {
-            report.checks.push(Check {
-                id: bounded(id),
-                plugin: plugin.to_owned(),
-                outcome: Outcome::Inconclusive,
-                message: "it ended without an outcome".to_owned(),
-                duration: Duration::ZERO,
-                optional,
-                fault: Fault::Backup,
-                exit: None,
-            });
-            index
+        report.checks.push(Check {
+            id: bounded(id),
+            plugin: plugin.to_owned(),
+            outcome: Outcome::Inconclusive,
+            message: "it ended without an outcome".to_owned(),
+            duration: Duration::ZERO,
+            optional,
+            fault: Fault::Backup,
+            exit: None,
         });
         drop(report);
-        Started { sink: Arc::clone(self), index, since: Instant::now() }
+        Started { sink: Arc::clone(self), index: Some(index), since: Instant::now() }
+    }
+
+    /// [`Self::start`] for what a user's plugin reports, under an id that is its own:
+    /// `prefix` and what the plugin says; a second one of a name gets a number.
+    ///
+    /// Nothing is ever left out of the report: a plugin that reports too many gets one
+    /// more, inconclusive, and an error that ends it.
+    pub(super) fn start_of_guest(
+        self: &Arc<Self>,
+        prefix: &str,
+        id: &str,
+        plugin: &str,
+        optional: bool,
+    ) -> std::result::Result<Started, Exceeded> {
+        let exceeded = Exceeded::Checks(limits::CHECKS);
+        let mut taken = self.taken();
+        let count = &mut taken.entry(plugin.to_owned()).or_default().checks;
+        *count += 1;
+        let (count, most) = (*count, limits::CHECKS);
+        drop(taken);
+        if count > most {
+            if count == most + 1 {
+                let mut last = self.start(format!("{prefix}too many checks"), plugin, optional);
+                last.end(Outcome::Inconclusive, format!("it {exceeded}"), None);
+            }
+            return Err(exceeded);
+        }
+        let mut own = format!("{prefix}{}", names::id(id));
+        let same = |id: &str| self.report().checks.iter().any(|check| check.id == id);
+        if same(&own) {
+            own =
+                (2..).map(|number| format!("{own} ({number})")).find(|id| !same(id)).unwrap_or(own);
+        }
+        Ok(self.start(own, plugin, optional))
     }
 
     /// The worst outcome that a plugin has reported.
@@ -113,14 +159,26 @@ impl Sink {
         report.restore = Some(Restore { duration, bytes });
     }
 
-    /// Records a fact.
-    pub fn fact(&self, key: String, json: &str) {
+    /// Records a fact of `plugin`; a key that is there gets the new value. Fails when
+    /// they are more than a plugin may record.
+    pub(super) fn fact(
+        &self,
+        plugin: &str,
+        key: &str,
+        json: &str,
+    ) -> std::result::Result<(), Exceeded> {
+        let mut taken = self.taken();
+        let own = taken.entry(plugin.to_owned()).or_default();
+        own.facts += 1;
+        own.fact_bytes = own.fact_bytes.saturating_add(key.len()).saturating_add(json.len());
+        if own.facts > limits::FACTS || own.fact_bytes > limits::FACT_BYTES {
+            return Err(Exceeded::Facts);
+        }
+        drop(taken);
         let value = serde_json::from_str(json)
             .unwrap_or_else(|_error| serde_json::Value::String(json.to_owned()));
-        let mut report = self.report();
-        if report.facts.len() < MAX_CHECKS {
-            report.facts.insert(key, value);
-        }
+        self.report().facts.insert(names::id(key), value);
+        Ok(())
     }
 
     /// Nothing was to be done.
@@ -132,7 +190,7 @@ impl Sink {
     #[must_use]
     pub fn data(&self, bytes: &[u8]) -> bool {
         let mut data = self.data.lock().unwrap_or_else(PoisonError::into_inner);
-        let fits = data.len() + bytes.len() <= MAX_DATA;
+        let fits = data.len().saturating_add(bytes.len()) <= limits::DATA;
         if fits {
             data.extend_from_slice(bytes);
         }

@@ -5,22 +5,29 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use wasmtime::component::{Component, HasSelf, Linker, ResourceTable};
-use wasmtime::{Engine, Store, StoreLimits, StoreLimitsBuilder, UpdateDeadline};
-use wasmtime_wasi::p2::pipe::MemoryOutputPipe;
+use wasmtime::{Engine, Store, UpdateDeadline};
 use wasmtime_wasi::{WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 
 use super::bindings::Imports;
 use super::engine::{self, TICK};
+use super::failure::Given;
+use super::handles::Token;
+use super::limits::{self, Exceeded, Limits, Meter};
+use super::output::Stream;
 use super::{Hooks, Plugin, Sink};
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::exit::Exit;
 use crate::project::Database;
 
-/// How much of a guest's own stdout and stderr is kept, in bytes.
-const GUEST_OUTPUT: usize = 64 << 10;
-/// How many lines a call may log.
-const MAX_LINES: usize = 10_000;
+/// As what a guest is called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// The run is its own: it may write data and say that nothing was to be done.
+    Command,
+    /// It speaks for itself, in the run of somebody else.
+    Hook,
+}
 
 /// What a guest is called for and by whom.
 #[derive(Clone)]
@@ -37,8 +44,12 @@ pub struct Call {
     pub patience: Duration,
     /// What it may fire.
     pub hooks: Arc<Hooks>,
-    /// What its checks' ids start with.
+    /// What the ids of its checks and the keys of its facts start with.
     pub prefix: String,
+    /// As what it is called.
+    pub role: Role,
+    /// Whether its `debug` lines are shown.
+    pub verbose: bool,
 }
 
 impl Call {
@@ -51,6 +62,7 @@ impl Call {
             // A hook that fired hooks could go on for ever.
             hooks: Arc::default(),
             prefix: format!("{}/", plugin.name),
+            role: Role::Hook,
             ..self.clone()
         }
     }
@@ -66,13 +78,28 @@ impl Call {
 pub(super) struct State {
     pub(super) table: ResourceTable,
     pub(super) call: Call,
+    pub(super) limits: Limits,
+    /// When the call is over, whatever it does.
+    pub(super) ends: Instant,
     pub(super) lines_left: usize,
+    /// Bytes of log lines that are still shown.
+    pub(super) output_left: usize,
     /// What its connections to databases may take.
     pub(super) connections: crate::sqlite::Slots,
-    limits: StoreLimits,
+    /// One clone is in each job of litestream.
+    pub(super) jobs: Token,
+    /// The errors that the host gave to the guest, which keep their exit code when
+    /// the guest gives them back.
+    pub(super) given: Given,
+    /// What the guest last logged as an error: where it ends, this may be why.
+    pub(super) last_error: Option<String>,
+    /// What it did that only commands may.
+    pub(super) overstepped: Option<&'static str>,
+    meter: Meter,
     ticks_left: u128,
     wasi: WasiCtx,
-    pub(super) output: MemoryOutputPipe,
+    pub(super) stdout: Stream,
+    pub(super) stderr: Stream,
 }
 
 impl WasiView for State {
@@ -80,11 +107,6 @@ impl WasiView for State {
         WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
     }
 }
-
-/// The guest computed for longer than it may.
-#[derive(Debug, thiserror::Error)]
-#[error("it computed for longer than {0:?}")]
-pub(super) struct CpuLimit(pub(super) Duration);
 
 /// The run is being stopped.
 #[derive(Debug, thiserror::Error)]
@@ -115,29 +137,34 @@ pub(super) fn linker(engine: &Engine, wasi: bool) -> Result<Linker<State>> {
 pub(super) fn store(call: Call) -> Result<Store<State>> {
     let engine = engine::engine()?;
     engine::tick(engine)?;
-    let limits = &call.plugin.manifest.limits;
-    let cpu = limits.cpu();
-    let output = MemoryOutputPipe::new(GUEST_OUTPUT);
+    let plugin = &call.plugin;
+    let is_command = call.role == Role::Command;
+    let limits =
+        Limits::effective(&plugin.manifest.limits, plugin.setting.limits.as_ref(), is_command);
+    let (stdout, stderr) = (Stream::new(limits.output), Stream::new(limits.output));
+    let mut table = ResourceTable::new();
+    table.set_max_capacity(limits::HANDLES);
     let state = State {
-        table: ResourceTable::new(),
-        lines_left: MAX_LINES,
+        table,
+        limits,
+        ends: Instant::now() + limits.wall,
+        lines_left: limits::LINES,
+        output_left: limits.output,
         connections: crate::sqlite::Slots::default(),
-        limits: StoreLimitsBuilder::new()
-            .memory_size(limits.memory())
-            .table_elements(100_000)
-            .instances(100)
-            .tables(100)
-            .memories(10)
-            .trap_on_grow_failure(true)
-            .build(),
-        ticks_left: cpu.as_millis() / TICK.as_millis(),
+        jobs: Token::default(),
+        given: Given::default(),
+        last_error: None,
+        overstepped: None,
+        meter: Meter::new(limits.memory),
+        ticks_left: limits.cpu.as_millis().div_ceil(TICK.as_millis()),
         // No environment, no folder, no network.
-        wasi: WasiCtxBuilder::new().stdout(output.clone()).stderr(output.clone()).build(),
-        output,
+        wasi: WasiCtxBuilder::new().stdout(stdout.clone()).stderr(stderr.clone()).build(),
+        stdout,
+        stderr,
         call,
     };
     let mut store = Store::new(engine, state);
-    store.limiter(|state| &mut state.limits);
+    store.limiter(|state| &mut state.meter);
     store.set_epoch_deadline(1);
     store.epoch_deadline_callback(move |mut store| {
         let state = store.data_mut();
@@ -147,7 +174,7 @@ pub(super) fn store(call: Call) -> Result<Store<State>> {
         // Waiting for the host ends in one tick, however long it took.
         state.ticks_left = state.ticks_left.saturating_sub(1);
         if state.ticks_left == 0 {
-            return Err(CpuLimit(cpu).into());
+            return Err(Exceeded::Cpu(state.limits.cpu).into());
         }
         Ok(UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now())))
     });

@@ -75,6 +75,14 @@ impl Project {
         project.adopt(file, &text)
     }
 
+    /// Whether the file that [`Self::load`] would read has this word anywhere in its
+    /// text: a look that costs nothing, before what most projects have no use for.
+    #[must_use]
+    pub fn mentions(word: &str, at: Option<&Path>, cwd: &Path, environment: &Environment) -> bool {
+        let text = file::find(at, cwd, environment).and_then(|file| file::read(&file));
+        text.is_ok_and(|text| text.contains(word))
+    }
+
     /// Reads the text of its file.
     fn adopt(mut self, file: PathBuf, text: &str) -> Result<Self> {
         let document = Document::parse(&file, text)?;

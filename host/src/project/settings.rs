@@ -22,6 +22,8 @@ const VERIFY_TIMEOUT: Duration = Duration::from_secs(30);
 pub struct VerifySettings {
     /// How long one database's replication may take; 30 s.
     pub timeout: Duration,
+    /// How long a whole run may take.
+    pub deadline: Option<Duration>,
     /// The replication may not take longer.
     pub max_lag: Option<Duration>,
     /// The restore may not take longer.
@@ -57,6 +59,7 @@ impl Default for VerifySettings {
     fn default() -> Self {
         Self {
             timeout: VERIFY_TIMEOUT,
+            deadline: None,
             max_lag: None,
             max_restore: None,
             results: ResultSettings::default(),
@@ -99,6 +102,8 @@ pub struct RestoreSettings {
 pub struct PluginSettings {
     /// The folders searched, absolute, in order.
     pub path: Vec<PathBuf>,
+    /// They are named in the file, and not the default.
+    pub path_is_named: bool,
     /// By the plugin's name.
     pub settings: BTreeMap<String, PluginSetting>,
 }
@@ -155,6 +160,7 @@ pub(super) fn verify(
     for (key, value) in section.entries("a mapping")? {
         let known = [
             "timeout",
+            "deadline",
             "assertions",
             "max_lag",
             "max_restore",
@@ -174,6 +180,7 @@ pub(super) fn verify(
         }
         match key {
             "timeout" => settings.timeout = duration(&value)?,
+            "deadline" => settings.deadline = Some(duration(&value)?),
             "max_lag" => settings.max_lag = Some(duration(&value)?),
             "max_restore" => settings.max_restore = Some(duration(&value)?),
             "junit" => settings.results.junit = Some(file()?),
@@ -239,7 +246,7 @@ pub(super) fn plugins(
     environment: &Environment,
 ) -> Result<PluginSettings> {
     let mut settings =
-        PluginSettings { path: vec![root.join("plugins")], settings: BTreeMap::new() };
+        PluginSettings { path: vec![root.join("plugins")], ..PluginSettings::default() };
     let Some(section) = section else { return Ok(settings) };
     for (key, value) in section.entries("a mapping")? {
         if !matches!(key, "path" | "settings") {
@@ -249,6 +256,7 @@ pub(super) fn plugins(
             continue;
         }
         if key == "path" {
+            settings.path_is_named = true;
             settings.path = value
                 .texts("a list of folders")?
                 .iter()

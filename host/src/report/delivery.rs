@@ -30,12 +30,30 @@ pub struct Destinations {
     webhook: Option<Url>,
 }
 
+/// Who reports. Only the built-in `verify` speaks as `verify`: in metrics, and at the
+/// addresses that the project file has for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Speaker {
+    /// lsrun itself.
+    Verify,
+    /// A command of the project.
+    Plugin,
+}
+
 impl Destinations {
     /// Those of the command line, and for the rest those of the project file.
     ///
     /// Fails, before anything is done, when a file has no folder or a URL is none.
-    pub fn of(context: &Context, given: &ResultSettings) -> Result<Self> {
-        let settings = &context.project.verify().results;
+    pub fn of(context: &Context, given: &ResultSettings, speaker: Speaker) -> Result<Self> {
+        let none = ResultSettings::default();
+        let settings = match speaker {
+            Speaker::Verify => &context.project.verify().results,
+            Speaker::Plugin => &none,
+        };
+        if speaker == Speaker::Plugin && given.prometheus.is_some() {
+            return Err(Error::usage("--prometheus writes the metrics of lsrun verify only")
+                .hint("--junit, --ping and --webhook take the report of a plugin"));
+        }
         let file = |given: &Option<PathBuf>, set: &Option<PathBuf>, option: &str| {
             let given = given.as_ref().map(|path| absolute(&context.cwd, path));
             let Some(path) = given.or_else(|| set.clone()) else { return Ok(None) };

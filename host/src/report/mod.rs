@@ -13,7 +13,7 @@ mod ping;
 mod prometheus;
 mod webhook;
 
-pub use delivery::{Delivery, Destinations};
+pub use delivery::{Delivery, Destinations, Speaker};
 pub use fault::Fault;
 
 use std::time::Duration;
@@ -162,12 +162,19 @@ impl DatabaseReport {
         self.checks.iter().filter(bad)
     }
 
-    /// Whether a signal ended the work before there was a result.
+    /// Whether a signal ended the work before there was a result. A deadline that passed
+    /// is a result: with it every time, nothing would ever be proved.
     #[must_use]
     pub fn interrupted(&self) -> bool {
-        self.error
-            .as_ref()
-            .is_some_and(|error| matches!(error.exit(), Exit::Interrupted | Exit::Terminated))
+        let ends = |exit: Exit| matches!(exit, Exit::Interrupted | Exit::Terminated);
+        self.error.as_ref().is_some_and(|error| ends(error.exit()))
+    }
+
+    /// Whether nothing stands against a good outcome, and nothing for it.
+    #[must_use]
+    pub fn proves_nothing(&self) -> bool {
+        let proved = |check: &Check| !check.optional && check.outcome == Outcome::Passed;
+        self.outcome() == Outcome::Passed && !self.checks.iter().any(proved)
     }
 
     /// The exit code of this database alone.

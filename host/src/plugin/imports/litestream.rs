@@ -8,6 +8,7 @@ use wasmtime::component::Resource;
 
 use crate::config::Purpose;
 use crate::error::Error;
+use crate::exit::Exit;
 use crate::litestream::restore::{self, Request, Source};
 use crate::litestream::{moment, reach, replace, sync};
 use crate::plugin::bindings::litestream::{
@@ -19,11 +20,14 @@ use crate::plugin::handles::{
     Database, Job, Process, Replaced, RestoreJob, RestorePlan, RestoreRequest, RestoredCopy,
     SyncJob, SyncRequest, SyncResult,
 };
+use crate::plugin::limits;
 use crate::plugin::process;
 use crate::plugin::store::State;
 
 /// What a whole argument of `spawn` starts with when it stands for a database.
 const DATABASE_ARGUMENT: &str = "$database:";
+/// What there may be only so many of at once.
+const JOBS: &str = "jobs of litestream";
 
 impl Host for State {
     async fn version(&mut self) -> Result<String, Failure> {
@@ -64,7 +68,14 @@ impl Host for State {
             return Err(Error::inconclusive("the copy is in use by a check").code("busy").into());
         };
         let context = Arc::clone(&self.call.context);
-        let replaced = replace::replace(context, copy, force).await?;
+        // Goes on when the guest is ended: a daemon that was stopped has to be started.
+        let hold = context.stop.hold();
+        let swap = tokio::spawn(async move {
+            let _hold = hold;
+            replace::replace(context, copy, force).await
+        });
+        let broke_off = |error| Error::new(Exit::Unexpected, "the swap broke off").cause(error);
+        let replaced = swap.await.map_err(broke_off)??;
         Ok(self.table.push(Replaced(replaced))?)
     }
 
@@ -85,8 +96,9 @@ impl Host for State {
             let purpose = Purpose::Read { database: None };
             Some(context.config()?.for_child(&purpose, &context.environment)?)
         };
+        let token = self.jobs.take(limits::JOBS, JOBS)?;
         let process = process::Process::start(&context, resolved, config).await?;
-        Ok(self.table.push(Process(process))?)
+        Ok(self.table.push(Process(process, token))?)
     }
 }
 
@@ -135,8 +147,9 @@ impl HostSyncRequest for State {
         };
         let deadline = self.call.deadline(request.timeout);
         let context = Arc::clone(&self.call.context);
-        let job = Job::start(sync::sync(context, wanted, deadline));
-        Ok(self.table.push(SyncJob(job))?)
+        let token = self.jobs.take(limits::JOBS, JOBS)?;
+        let job = Job::start(sync::sync(context, wanted, deadline.min(self.ends)));
+        Ok(self.table.push(SyncJob(job, token))?)
     }
 
     async fn drop(&mut self, handle: Resource<SyncRequest>) -> wasmtime::Result<()> {
@@ -311,8 +324,9 @@ impl HostRestoreRequest for State {
         let request = self.table.get(&handle)?.0.clone();
         let sink = Arc::clone(&self.call.sink);
         let watch = move |done, of, elapsed| sink.restoring(done, of, elapsed);
+        let token = self.jobs.take(limits::JOBS, JOBS)?;
         let job = Job::start(restore::restore(Arc::clone(&self.call.context), request, watch));
-        Ok(self.table.push(RestoreJob(job))?)
+        Ok(self.table.push(RestoreJob(job, token))?)
     }
 
     async fn drop(&mut self, handle: Resource<RestoreRequest>) -> wasmtime::Result<()> {

@@ -2,20 +2,24 @@
 
 use wasmtime::component::Resource;
 
+use crate::plugin::Origin;
 use crate::plugin::bindings::report::{Host, HostCheck};
 use crate::plugin::failure::bounded;
 use crate::plugin::handles::Check;
-use crate::plugin::store::State;
+use crate::plugin::limits::{self, Exceeded};
+use crate::plugin::store::{Call, Role, State};
 use crate::report::Outcome;
 
 impl Host for State {
     async fn fact(&mut self, key: String, json: String) -> wasmtime::Result<()> {
-        self.call.sink.fact(key, &json);
-        Ok(())
+        let key = format!("{}{key}", self.call.prefix);
+        Ok(self.call.sink.fact(&self.call.plugin.name, &key, &json)?)
     }
 
     async fn skipped(&mut self, reason: String) -> wasmtime::Result<()> {
-        self.call.sink.skipped(reason);
+        if self.speaks_for_the_run("report.skipped") {
+            self.call.sink.skipped(reason);
+        }
         Ok(())
     }
 
@@ -27,10 +31,24 @@ impl Host for State {
 
     async fn log(&mut self, level: String, message: String) -> wasmtime::Result<()> {
         self.count_line()?;
-        let terminal = &self.call.context.terminal;
-        let line = format!("{}: {}", self.call.plugin.name, bounded(message));
+        let message = bounded(message);
+        if level == "error" {
+            self.last_error = Some(message.clone());
+        }
+        let context = std::sync::Arc::clone(&self.call.context);
+        let terminal = &context.terminal;
+        let name = &self.call.plugin.name;
+        if self.output_left == 0 {
+            return Ok(());
+        }
+        self.output_left = self.output_left.saturating_sub(message.len().max(1));
+        if self.output_left == 0 {
+            terminal.note(&format!("{name}: what it logs from here on is left out"));
+            return Ok(());
+        }
+        let line = format!("{name}: {message}");
         match level.as_str() {
-            "debug" => {}
+            "debug" if !self.call.verbose => {}
             "warning" | "error" => terminal.warning(&line),
             _ => terminal.note(&line),
         }
@@ -38,11 +56,10 @@ impl Host for State {
     }
 
     async fn data(&mut self, bytes: Vec<u8>) -> wasmtime::Result<()> {
-        if self.call.sink.data(&bytes) {
-            Ok(())
-        } else {
-            Err(wasmtime::format_err!("it wrote more data than it may"))
+        if self.speaks_for_the_run("report.data") && !self.call.sink.data(&bytes) {
+            return Err(Exceeded::Data(limits::DATA).into());
         }
+        Ok(())
     }
 
     async fn cancelled(&mut self) -> wasmtime::Result<bool> {
@@ -53,9 +70,13 @@ impl Host for State {
 impl HostCheck for State {
     async fn new(&mut self, id: String) -> wasmtime::Result<Resource<Check>> {
         self.count_line()?;
-        let id = format!("{}{id}", self.call.prefix);
-        let plugin = &self.call.plugin;
-        let started = self.call.sink.start(id, &plugin.name, plugin.setting.optional);
+        let Call { plugin, sink, prefix, .. } = &self.call;
+        let optional = plugin.setting.optional;
+        let started = match plugin.origin {
+            // Known to be few, and under names that are lsrun's.
+            Origin::Builtin => sink.start(id, &plugin.name, optional),
+            Origin::File(_) => sink.start_of_guest(prefix, &id, &plugin.name, optional)?,
+        };
         Ok(self.table.push(Check(started))?)
     }
 
@@ -96,11 +117,18 @@ impl HostCheck for State {
 
 impl State {
     fn count_line(&mut self) -> wasmtime::Result<()> {
-        self.lines_left = self
-            .lines_left
-            .checked_sub(1)
-            .ok_or_else(|| wasmtime::format_err!("it reported more lines than it may"))?;
+        self.lines_left = self.lines_left.checked_sub(1).ok_or(Exceeded::Lines(limits::LINES))?;
         Ok(())
+    }
+
+    /// Whether the run is the guest's own; where it is not, what it wanted to say for
+    /// it is left out, and counts against it.
+    fn speaks_for_the_run(&mut self, what: &'static str) -> bool {
+        let own = self.call.role == Role::Command;
+        if !own {
+            self.overstepped.get_or_insert(what);
+        }
+        own
     }
 
     fn end(

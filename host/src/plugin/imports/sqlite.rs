@@ -1,7 +1,5 @@
 //! `sqlite`: SQL under a grant.
 
-use std::time::{Duration, Instant};
-
 use wasmtime::component::Resource;
 
 use crate::error::Error;
@@ -13,11 +11,10 @@ use crate::plugin::failure::Failure;
 use crate::plugin::handles::{
     Connection, ContentJob, Database, Integrity, IntegrityJob, RestoredCopy, Rows, TableContent,
 };
+use crate::plugin::limits::Exceeded;
 use crate::plugin::store::State;
 use crate::sqlite::{self, Access, Level};
 
-/// A statement without a deadline of its own: checks of large databases take long.
-const STATEMENT_LIMIT: Duration = Duration::from_secs(24 * 3600);
 /// Rows a guest may ask for at once.
 const MAX_ROWS: usize = 10_000;
 
@@ -59,7 +56,8 @@ impl State {
             let message = format!("it has {held} connections, which is as many as it may have");
             return Err(Error::inconclusive(message).code("busy").hint("drop one first").into());
         }
-        let deadline = Instant::now() + STATEMENT_LIMIT;
+        // Its statements end with the call.
+        let deadline = self.ends;
         let stop = self.call.context.stop.clone();
         let slots = self.connections.clone();
         let connection = sqlite::Connection::open(path, access, deadline, stop, &slots).await?;
@@ -76,7 +74,7 @@ impl HostConnection for State {
     ) -> Result<Resource<Rows>, Failure> {
         let statement = Statement { sql, parameters };
         let rows = self.table.get(&handle)?.0.query(statement.into())?;
-        Ok(self.table.push(Rows(rows))?)
+        Ok(self.table.push(Rows(rows, 0))?)
     }
 
     async fn transact(
@@ -128,7 +126,13 @@ impl HostRows for State {
 
     async fn next(&mut self, handle: Resource<Rows>, max: u32) -> Result<Vec<Vec<Value>>, Failure> {
         let max = usize::try_from(max).unwrap_or(MAX_ROWS).min(MAX_ROWS);
-        let rows = self.table.get_mut(&handle)?.0.next(max).await?;
+        let limit = self.limits.rows;
+        let Rows(rows, read) = self.table.get_mut(&handle)?;
+        let rows = rows.next(max).await?;
+        *read += rows.len() as u64;
+        if *read > limit {
+            return Err(Failure::Trap(Exceeded::Rows(limit).into()));
+        }
         Ok(rows.into_iter().map(|row| row.into_iter().map(Into::into).collect()).collect())
     }
 

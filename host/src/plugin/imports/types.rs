@@ -7,7 +7,7 @@ use crate::plugin::bindings::types::{
     Error, Host, HostDatabase, HostInvocation, HostPresentDatabase, HostReplaced, HostRestorePlan,
     HostRestoredCopy,
 };
-use crate::plugin::failure::Failure;
+use crate::plugin::failure::{Failure, to_guest};
 use crate::plugin::handles::{
     Database, Invocation, PresentDatabase, Replaced, RestorePlan, RestoredCopy,
 };
@@ -22,7 +22,10 @@ fn age(then: jiff::Timestamp) -> u64 {
 impl Host for State {
     fn convert_error(&mut self, failure: Failure) -> wasmtime::Result<Error> {
         match failure {
-            Failure::Guest(error) => Ok(error),
+            Failure::Guest(error) => {
+                self.given.remember(&error);
+                Ok(to_guest(&error))
+            }
             Failure::Trap(error) => Err(error),
         }
     }

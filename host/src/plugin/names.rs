@@ -1,0 +1,110 @@
+//! What plugins may call themselves and their checks: nothing that could be taken for
+//! what lsrun says itself.
+
+use super::Builtin;
+use crate::error::{Error, Result};
+use crate::exit::Exit;
+
+/// The longest name of a plugin.
+const LONGEST_NAME: usize = 64;
+/// The longest id of a check, and key of a fact, in characters.
+const LONGEST_ID: usize = 128;
+
+/// The ids of the checks that lsrun's own commands report, and the words by which
+/// they are chosen. What begins with one of them and a colon is taken as well.
+const CHECKS: [&str; 18] = [
+    "preflight",
+    "sentinel",
+    "sync",
+    "restore",
+    "pages",
+    "schema",
+    "rows",
+    "content",
+    "integrity_check",
+    "quick_check",
+    "foreign_key_check",
+    "lag",
+    "restore_time",
+    "assertion",
+    "assertions",
+    "plugins",
+    "replication",
+    "run",
+];
+
+/// Whether lsrun has a check of this name, or a group of them.
+#[must_use]
+pub(super) fn is_check(name: &str) -> bool {
+    CHECKS.contains(&name)
+}
+
+/// Fails with exit 30 for a name that is not `[a-z0-9_-]{1,64}`. `place` is where it
+/// was found.
+pub(super) fn check(name: &str, place: &str) -> Result<()> {
+    let allowed = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-');
+    if name.is_empty() || name.len() > LONGEST_NAME || !name.bytes().all(allowed) {
+        return Err(Error::new(
+            Exit::Plugin,
+            format!("the plugin {place:?} cannot have the name {name:?}"),
+        )
+        .cause(format!("a name has 1 to {LONGEST_NAME} of the letters a to z, digits, _ and -"))
+        .hint("rename the file, or write another name in its manifest"));
+    }
+    Ok(())
+}
+
+/// Whether lsrun or Litestream has a command of this name.
+#[must_use]
+pub(super) fn is_command(name: &str) -> bool {
+    Builtin::named(name).is_some() || crate::cli::is_own(name)
+}
+
+/// A guest's id or key as it is shown: one line, of a bounded length, without what
+/// moves the cursor or turns the direction of a text.
+#[must_use]
+pub(super) fn id(text: &str) -> String {
+    let shown = |letter: &char| !letter.is_control() && !turns(*letter);
+    let mut id: String = text.chars().filter(shown).take(LONGEST_ID).collect();
+    if id.trim().is_empty() {
+        id = "unnamed".to_owned();
+    }
+    id
+}
+
+/// Line and paragraph separators, marks of direction, and what takes no width.
+fn turns(letter: char) -> bool {
+    matches!(
+        letter,
+        '\u{061c}'
+            | '\u{200b}'..='\u{200f}'
+            | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}'
+            | '\u{feff}'
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_cannot_be_taken_for_something_else() {
+        for good in ["row-count", "a", "x_1", &"a".repeat(64)] {
+            check(good, "x.wasm").unwrap();
+        }
+        let long = "a".repeat(65);
+        for bad in ["", "../x", "a/b", "A", "a b", "a\nb", "\u{1b}[2J", &long] {
+            let error = check(bad, "x.wasm").unwrap_err();
+            assert_eq!(error.exit(), Exit::Plugin, "{bad:?}");
+            assert!(!error.one_line().contains(['\n', '\u{1b}']), "{error:?}");
+        }
+    }
+
+    #[test]
+    fn an_id_is_one_line_of_a_bounded_length() {
+        assert_eq!(id("a\nb\u{1b}[31m\u{202e}c"), "ab[31mc");
+        assert_eq!(id("\u{200b} \n"), "unnamed");
+        assert_eq!(id(&"é".repeat(1000)).chars().count(), LONGEST_ID);
+    }
+}

@@ -1,0 +1,199 @@
+//! What is wrong with the plugins of a project, all at once and without compiling or
+//! running any: silence about a check that does not run would be false assurance.
+
+use std::path::Path;
+
+use super::registry::{self, Found, Unusable};
+use super::{CHECK, COMMAND, POST_RESTORE, PRE_RESTORE, RESTORED, grants};
+use crate::config::{Problem, Severity};
+use crate::context::Context;
+use crate::error::Error;
+use crate::exit::Exit;
+use crate::project::nearest;
+
+/// What a component can be.
+const KINDS: [&str; 5] = [COMMAND, CHECK, PRE_RESTORE, POST_RESTORE, RESTORED];
+
+/// A problem, and the plugin that has it where it is one plugin's.
+pub(super) struct Finding {
+    pub(super) plugin: Option<String>,
+    pub(super) problem: Problem,
+}
+
+/// Everything that is wrong with the project's plugins. Files are read; nothing is
+/// compiled, run or written. For a plugin that is `optional` it is a warning.
+#[must_use]
+pub fn problems(context: &Context) -> Vec<Problem> {
+    let found = registry::scan(context);
+    let all = found.iter().filter_map(|one| one.as_ref().err()).map(of_unusable);
+    let all = all.chain(of_all(context, &found));
+    all.map(|one| softened(context, one)).collect()
+}
+
+/// A problem of an optional plugin does not fail the run.
+pub(super) fn softened(context: &Context, one: Finding) -> Problem {
+    let optional = |name: &String| context.project.plugins().setting(name).optional;
+    let mut problem = one.problem;
+    if one.plugin.as_ref().is_some_and(optional) {
+        problem.severity = Severity::Warning;
+    }
+    problem
+}
+
+fn of_unusable(unusable: &Unusable) -> Finding {
+    Finding { plugin: unusable.name.clone(), problem: Problem::from(&unusable.error) }
+}
+
+/// What is wrong with those that can be read, with the folders and with the settings.
+pub(super) fn of_all(context: &Context, found: &[Result<Found, Unusable>]) -> Vec<Finding> {
+    let mut all = Vec::new();
+    of_folders(context, &mut all);
+    of_settings(context, found, &mut all);
+    for found in found.iter().flatten() {
+        of_one(context, found, &mut all);
+    }
+    all
+}
+
+/// The error of a problem, for a run that it stops.
+pub(super) fn error(problem: &Problem) -> Error {
+    let error = Error::new(Exit::Plugin, problem.message.clone());
+    match &problem.hint {
+        Some(hint) => error.hint(hint.clone()),
+        None => error,
+    }
+}
+
+fn of_folders(context: &Context, all: &mut Vec<Finding>) {
+    let settings = context.project.plugins();
+    for folder in &settings.path {
+        let Ok(entries) = std::fs::read_dir(folder) else {
+            if settings.path_is_named && !folder.exists() {
+                all.push(wrong(
+                    None,
+                    format!("the plugins folder {} does not exist", folder.display()),
+                    "make it, or correct plugins.path in lsrun.yml",
+                ));
+            }
+            continue;
+        };
+        let mut names: Vec<_> = entries.flatten().map(|entry| entry.path()).collect();
+        names.sort();
+        for path in names {
+            of_file(&path, all);
+        }
+    }
+}
+
+/// Files that are meant for lsrun and named otherwise.
+fn of_file(path: &Path, all: &mut Vec<Finding>) {
+    let Some(ending) = path.extension().and_then(|ending| ending.to_str()) else { return };
+    let plugin = || path.file_stem().map(|stem| stem.to_string_lossy().into_owned());
+    if ending != "wasm" && ending.eq_ignore_ascii_case("wasm") {
+        let message = format!("{} is not run: its name does not end with .wasm", path.display());
+        all.push(wrong(plugin(), message, "rename it"));
+    }
+    let is_yaml = ending != "yml"
+        && (ending.eq_ignore_ascii_case("yaml") || ending.eq_ignore_ascii_case("yml"));
+    if is_yaml && path.with_extension("wasm").exists() {
+        let message = format!("{} is not read: its name does not end with .yml", path.display());
+        all.push(wrong(plugin(), message, "rename it"));
+    }
+}
+
+/// Settings of plugins that are not there, and words that mean nothing.
+fn of_settings(context: &Context, found: &[Result<Found, Unusable>], all: &mut Vec<Finding>) {
+    let name_of = |one: &Result<Found, Unusable>| match one {
+        Ok(found) => Some(found.name.clone()),
+        Err(unusable) => unusable.name.clone(),
+    };
+    let names: Vec<String> = found.iter().filter_map(name_of).collect();
+    for (name, setting) in &context.project.plugins().settings {
+        if !names.contains(name) {
+            let hint = match nearest(name, names.iter().map(String::as_str)) {
+                Some(near) => format!("did you mean {near}?"),
+                None => format!("put {name}.wasm into a plugins folder, or remove the settings"),
+            };
+            let message =
+                format!("lsrun.yml has settings for the plugin {name}, which does not exist");
+            all.push(wrong(Some(name.clone()), message, &hint));
+        }
+        for word in setting.grant.iter().filter(|word| !grants::is_known(word)) {
+            let message =
+                format!("lsrun.yml grants {word:?} to {name}: there is no such permission");
+            all.push(wrong(Some(name.clone()), message, &grants::hint(word)));
+        }
+    }
+}
+
+fn of_one(context: &Context, found: &Found, all: &mut Vec<Finding>) {
+    let Found { name, path, manifest, exports, .. } = found;
+    let place = path.display();
+    if let Err(error) = found.refuse_taken(context) {
+        let problem = Problem { code: "project", ..Problem::from(&error) };
+        all.push(Finding { plugin: Some(name.clone()), problem });
+    }
+    if let Some(exports) = exports
+        && !KINDS.iter().any(|kind| found.is(kind))
+    {
+        let other = exports.iter().find(|export| export.starts_with("lsrun:plugin/"));
+        let (what, hint) = match other {
+            Some(other) => (
+                format!("exports {other}, which this lsrun does not know"),
+                "it was built for another version of lsrun".to_owned(),
+            ),
+            None => (
+                "exports nothing that lsrun runs".to_owned(),
+                "build it for a world of wit/plugin.wit, such as check-plugin".to_owned(),
+            ),
+        };
+        all.push(wrong(Some(name.clone()), format!("{place} {what}"), &hint));
+    }
+    if manifest.command.is_some() && exports.is_some() && !found.is(COMMAND) {
+        let message = format!("{place} has a command in its manifest, and exports none");
+        all.push(wrong(Some(name.clone()), message, "build it for the world command-plugin"));
+    }
+    for word in manifest.permissions.iter().filter(|word| !grants::is_known(word)) {
+        let message = format!("{place} asks for {word:?}: there is no such permission");
+        all.push(wrong(Some(name.clone()), message, &grants::hint(word)));
+    }
+    for word in &context.project.plugins().setting(name).grant {
+        if grants::is_known(word) && !grants::concerns(&manifest.permissions, word) {
+            all.push(Finding {
+                plugin: Some(name.clone()),
+                problem: Problem {
+                    severity: Severity::Warning,
+                    code: "project",
+                    message: format!(
+                        "lsrun.yml grants {word} to {name}, which does not ask for it"
+                    ),
+                    hint: Some(format!(
+                        "add \"{word}\" to the permissions of its manifest, or remove the grant"
+                    )),
+                },
+            });
+        }
+    }
+    if found.manifest_beside_is_ignored() {
+        all.push(Finding {
+            plugin: Some(name.clone()),
+            problem: Problem {
+                severity: Severity::Warning,
+                code: "project",
+                message: format!(
+                    "{} is not read: the component has a manifest of its own",
+                    path.with_extension("yml").display()
+                ),
+                hint: Some(
+                    "remove the file, or build the component without the section".to_owned(),
+                ),
+            },
+        });
+    }
+}
+
+fn wrong(plugin: Option<String>, message: String, hint: &str) -> Finding {
+    let (severity, code) = (Severity::Error, "project");
+    let hint = Some(hint.to_owned());
+    Finding { plugin, problem: Problem { severity, code, message, hint } }
+}

@@ -1,0 +1,98 @@
+//! A user's own command: called like one of lsrun's, and never speaking for `verify`.
+
+use crate::support::puppet::Puppet;
+use crate::support::{Run, Sandbox};
+
+const COMMAND: &str = "command: {per-database: true, success: looked}\n";
+const RECORDS: &str = "command: {per-database: true, records: true, success: verified}\n";
+
+#[test]
+fn global_options_may_stand_behind_it() {
+    let sandbox = Sandbox::new();
+    let deeds = ["log info a note", "check x passed"];
+    sandbox.puppets("", &[Puppet::new("look", &deeds).manifest(COMMAND)]);
+    let json = sandbox.lsrun(&["look", "--format", "json"]).expect(0).json();
+    assert_eq!((&json["command"], &json["outcome"]), (&"look".into(), &"looked".into()));
+    let quiet = sandbox.lsrun(&["look", "--quiet"]).expect(0);
+    quiet.says_not("a note");
+    sandbox.lsrun(&["look"]).expect(0).says(&["a note"]);
+    let elsewhere = tempfile::tempdir().unwrap();
+    for at in [&["look", "-C"][..], &["look", "--project"]] {
+        let folder = sandbox.path("");
+        let mut command = sandbox.command(at);
+        let output = command.arg(&folder).current_dir(elsewhere.path()).output().unwrap();
+        Run::from(output).expect(0).says(&["default looked"]);
+    }
+    sandbox.lsrun(&["look", "--help"]).expect(0).says(&["--deadline", "--format"]);
+    sandbox.lsrun(&["look", "--nope"]).expect(2).says(&["--nope"]);
+    sandbox.lsrun(&["lok"]).expect(2).says(&["did you mean look?"]);
+}
+
+#[test]
+fn debug_lines_are_for_those_who_ask() {
+    let sandbox = Sandbox::new();
+    let deeds = ["log debug a detail", "check x passed"];
+    sandbox.puppets("", &[Puppet::new("look", &deeds).manifest(COMMAND)]);
+    sandbox.lsrun(&["look"]).expect(0).says_not("a detail");
+    sandbox.lsrun(&["look", "--verbose"]).expect(0).says(&["look: a detail"]);
+}
+
+#[test]
+fn it_takes_the_place_of_a_command_only_where_the_project_says_so() {
+    let sandbox = Sandbox::new();
+    for name in ["config", "status", "points", "history"] {
+        let puppet =
+            || Puppet::new(name, &["data this is mine"]).manifest("about: its own\ncommand: {}\n");
+        sandbox.puppets("", &[puppet()]);
+        let run = sandbox.lsrun(&[name]);
+        run.says_not("this is mine");
+        sandbox.lsrun(&["verify"]).expect(30).says(&["override: true"]);
+        sandbox.puppets("", &[puppet().with("override", true.into())]);
+        sandbox.lsrun(&[name]).expect(0).says(&["this is mine"]);
+        sandbox.lsrun(&[name, "--help"]).expect(0).says(&["its own"]);
+    }
+}
+
+#[test]
+fn one_that_records_and_proves_nothing_is_not_a_success() {
+    let sandbox = Sandbox::new();
+    for deeds in [&[][..], &["check x skipped"]] {
+        sandbox.puppets("", &[Puppet::new("mine", deeds).manifest(RECORDS)]);
+        let run = sandbox.lsrun(&["mine", "--format", "json"]).expect(11);
+        assert_eq!(run.json()["databases"][0]["outcome"], "inconclusive");
+        run.says(&["proved nothing"]);
+    }
+}
+
+#[test]
+fn one_that_records_does_not_speak_for_verify() {
+    let sandbox = Sandbox::new();
+    let results = "verify: {prometheus: metrics.prom, junit: junit.xml}\n";
+    sandbox.puppets(results, &[Puppet::new("mine", &["check x passed"]).manifest(RECORDS)]);
+    sandbox.lsrun(&["mine"]).expect(0);
+    assert!(!sandbox.path("metrics.prom").exists() && !sandbox.path("junit.xml").exists());
+    sandbox.lsrun(&["mine", "--prometheus", "own.prom"]).expect(2).says(&["lsrun verify only"]);
+    sandbox.lsrun(&["mine", "--junit", "own.xml"]).expect(0);
+    assert!(sandbox.path("own.xml").exists());
+    sandbox.lsrun(&["history"]).expect(4);
+    sandbox.lsrun(&["verify", "--if-older-than", "24h"]).expect(0).says(&["sentinel"]);
+    // In the place of verify it records nothing at all.
+    let puppet = Puppet::new("verify", &["check x passed"]).manifest(RECORDS);
+    let sandbox = Sandbox::new();
+    sandbox.puppets(results, &[puppet.with("override", true.into())]);
+    sandbox.lsrun(&["verify"]).expect(0).says(&["x"]);
+    assert!(!sandbox.path("metrics.prom").exists() && !sandbox.path("junit.xml").exists());
+    sandbox.lsrun(&["history"]).expect(4);
+    sandbox.lsrun(&["verify", "--prometheus", "x.prom"]).expect(2);
+}
+
+#[test]
+fn a_commands_own_checks_are_told_from_those_of_the_project() {
+    let sandbox = Sandbox::new();
+    let deeds = ["check sentinel passed", "resolve 1 nowhere"];
+    sandbox.puppets("", &[Puppet::new("look", &deeds).manifest(COMMAND)]);
+    let run = sandbox.lsrun(&["look", "--format", "json"]).expect(20);
+    let json = run.json();
+    assert_eq!(json["databases"][0]["checks"][0]["plugin"], "look");
+    assert_eq!(json["databases"][0]["error"]["exit_code"], 20);
+}
