@@ -270,3 +270,38 @@ fn waiting_for_a_lock_ends_with_the_run() {
         drop(connection);
     }
 }
+
+/// On a disk with room for one copy the other database waits, while the first is stuck.
+#[cfg(target_os = "linux")]
+#[test]
+fn waiting_for_room_ends_with_the_run() {
+    use crate::support::wrap;
+    let sandbox =
+        two(&[stuck(&["log info here", "loop"]).with("databases", json!(["good", "stuck"]))]);
+    if !wrap::can_mount(&sandbox) {
+        return;
+    }
+    let mut program = std::process::Command::new("unshare");
+    let script = "mount -t tmpfs -o size=14m tmpfs tmp && exec \"$@\"";
+    program.args(["-rm", "sh", "-c", script, "sh"]);
+    let lsrun = sandbox.command(&["verify", "--format", "json", "--jobs", "2"]);
+    let stderr = std::fs::File::create(sandbox.path("stderr")).unwrap();
+    let mut command = wrap::behind(program, &lsrun);
+    let child = command.stdout(Stdio::piped()).stderr(stderr).spawn().unwrap();
+    wait_until("one is stuck and one waits", || {
+        let said = said(&sandbox);
+        said.contains("holdup: here")
+            && ["good: restoring", "stuck: restoring"].iter().all(|it| said.contains(it))
+    });
+    std::thread::sleep(Duration::from_millis(300));
+    assert_eq!(said(&sandbox).matches("holdup: here").count(), 1, "{}", said(&sandbox));
+    let started = Instant::now();
+    kill_process(Pid::from_child(&child), Signal::INT).unwrap();
+    let run = Run::from(child.wait_with_output().unwrap()).expect(130);
+    assert!(started.elapsed() < SECONDS, "{:?}", started.elapsed());
+    let report = run.json();
+    for database in report["databases"].as_array().unwrap() {
+        assert_eq!(database["outcome"], "inconclusive", "{report}");
+        assert_eq!(database["error"]["exit_code"], 130, "{report}");
+    }
+}

@@ -201,6 +201,33 @@ fn every_kind_of_excess_is_survived_named_and_bounded() {
     sandbox.assert_clean();
 }
 
+/// A check whose `many` modules have a memory of 16 MiB each.
+fn many_memories(many: usize) -> Vec<u8> {
+    let memories: String = (0..many)
+        .map(|it| {
+            format!("(core module $m{it} (memory 256)) (core instance (instantiate $m{it}))\n")
+        })
+        .collect();
+    let wat = format!(
+        r#"(component {memories}
+  (instance $i) (export "lsrun:plugin/check@0.1.0" (instance $i)))"#
+    );
+    wat::parse_str(&wat).unwrap_or_else(|error| panic!("{error}"))
+}
+
+#[test]
+fn memories_are_counted_together() {
+    let sandbox = Sandbox::new();
+    let limits = json!({"memory": "64MiB"});
+    for (many, word) in [(4, "does not export"), (5, "more memory than 64 MiB")] {
+        sandbox.puppets("", &[Puppet::new("wide", &[]).with("limits", limits.clone())]);
+        std::fs::write(sandbox.path("plugins/wide.wasm"), many_memories(many)).unwrap();
+        let report = verify(&sandbox).expect(32).json();
+        let message = of(&report, "wide").1;
+        assert!(message.contains(word), "{many}: {message}");
+    }
+}
+
 #[test]
 fn what_a_manifest_asks_for_is_capped() {
     let sandbox = Sandbox::new();
