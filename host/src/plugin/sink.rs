@@ -181,6 +181,11 @@ impl Sink {
         Ok(())
     }
 
+    /// Records a fact that the host itself has found.
+    pub(super) fn fact_of_host(&self, key: &str, value: serde_json::Value) {
+        self.report().facts.insert(key.to_owned(), value);
+    }
+
     /// Nothing was to be done.
     pub fn skipped(&self, reason: String) {
         self.report().skipped = Some(bounded(reason));

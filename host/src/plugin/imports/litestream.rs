@@ -22,7 +22,7 @@ use crate::plugin::handles::{
 };
 use crate::plugin::limits;
 use crate::plugin::process;
-use crate::plugin::store::State;
+use crate::plugin::store::{Role, State};
 
 /// What a whole argument of `spawn` starts with when it stands for a database.
 const DATABASE_ARGUMENT: &str = "$database:";
@@ -161,12 +161,14 @@ impl HostSyncRequest for State {
 impl HostSyncJob for State {
     async fn wait(&mut self, handle: Resource<SyncJob>) -> Result<Resource<SyncResult>, Failure> {
         let synced = self.table.get_mut(&handle)?.0.wait().await?;
-        if synced.method != sync::NONE {
+        // What a check or hook waits for is not what the run waited for.
+        let own = self.call.role == Role::Command;
+        if own && synced.method != sync::NONE {
             self.call.sink.replicated(synced.method, synced.lag);
         }
         if let Some(warning) = &synced.warning {
             self.call.context.terminal.warning(warning);
-            self.call.sink.fact("read_lock".to_owned(), "\"lost\"");
+            self.call.sink.fact_of_host("read_lock", "lost".into());
         }
         Ok(self.table.push(SyncResult(synced))?)
     }
@@ -342,7 +344,9 @@ impl HostRestoreJob for State {
     ) -> Result<Resource<RestoredCopy>, Failure> {
         let copy = self.table.get_mut(&handle)?.0.wait().await?;
         let txid = copy.txid.map(|txid| txid.to_string());
-        self.call.sink.restored(txid, copy.duration, copy.bytes);
+        if self.call.role == Role::Command {
+            self.call.sink.restored(txid, copy.duration, copy.bytes);
+        }
         Ok(self.table.push(RestoredCopy(Arc::new(copy)))?)
     }
 
