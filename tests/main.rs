@@ -31,5 +31,6 @@ mod signals;
 mod sql_limits;
 mod support;
 mod terminal;
+mod trust;
 mod verify;
 mod whose_fault;

@@ -2,7 +2,7 @@
 //! and compiled components. It belongs to the user alone: what lies in it is run.
 
 use std::io::Write;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use etcetera::BaseStrategy;
@@ -10,6 +10,7 @@ use etcetera::BaseStrategy;
 use crate::environment::Environment;
 use crate::error::{Error, Result};
 use crate::exit::Exit;
+use crate::trust::{self, Distrust};
 
 /// The root of the cache: `LSRUN_CACHE_DIR`, else `lsrun` in the platform's cache
 /// folder (`XDG_CACHE_HOME`, `~/.cache`).
@@ -29,27 +30,25 @@ pub fn root(environment: &Environment) -> Result<PathBuf> {
 }
 
 /// Creates `folder` with mode 0700 when it is missing and refuses one that other
-/// users own or may write: code is loaded from it.
+/// users own or may write, or whose parents they may: code is loaded from it.
 pub fn ensure_private(folder: &Path) -> Result<()> {
-    let failed = |error: std::io::Error| {
-        Error::new(Exit::Unexpected, format!("cannot use the cache folder {}", folder.display()))
-            .cause(error)
-            .hint("set LSRUN_CACHE_DIR to a folder that this user can write")
-    };
-    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(failed)?;
-    let metadata = std::fs::metadata(folder).map_err(failed)?;
-    let me = rustix::process::geteuid().as_raw();
-    if metadata.uid() != me || metadata.mode() & 0o022 != 0 {
-        return Err(Error::new(
-            Exit::Unexpected,
-            format!("the cache folder {} can be written by others", folder.display()),
-        )
-        .hint(format!(
-            "make it yours alone (chmod 700 {}), or set LSRUN_CACHE_DIR",
-            folder.display()
-        )));
+    trust::private_folder(folder).map_err(|distrust| refused(folder, &distrust))
+}
+
+fn refused(folder: &Path, distrust: &Distrust) -> Error {
+    let folder = folder.display();
+    let instead = "set LSRUN_CACHE_DIR to a folder that only this user can write";
+    if !distrust.is_about_others() {
+        return Error::new(Exit::Unexpected, format!("cannot use the cache folder {folder}"))
+            .cause(distrust)
+            .hint(instead);
     }
-    Ok(())
+    let message = format!("the cache folder {folder} can be changed by others");
+    let error = Error::new(Exit::Unexpected, message).cause(distrust);
+    match distrust.fix() {
+        Some(fix) => error.hint(format!("{fix}, or {instead}")),
+        None => error.hint(instead),
+    }
 }
 
 /// Writes `bytes` to `target` so that readers see the old file or the whole new

@@ -2,7 +2,7 @@
 //! each database of each run. It is written after a run and never in the way of
 //! one: who calls it turns its errors into warnings.
 
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -14,6 +14,7 @@ use crate::error::{Error, Result};
 use crate::exit::Exit;
 use crate::project::{Project, identity};
 use crate::report::{DatabaseReport, LastGood, Outcome, Report};
+use crate::trust::{self, Trust};
 
 /// How many rows are kept of each database.
 const KEPT: u32 = 1000;
@@ -179,8 +180,12 @@ impl History {
 
     /// The file, if it is there.
     fn open(&self) -> Result<Option<Connection>> {
-        if !self.path.exists() {
-            return Ok(None);
+        match Trust::mine().file(&self.path) {
+            Ok(_mine) => {}
+            Err(distrust) if distrust.is_missing() => return Ok(None),
+            Err(distrust) => {
+                return Err(self.failed("cannot be read", &anyhow::anyhow!("{distrust}")));
+            }
         }
         // Not read-only: the journal of a run that was killed has to be undone.
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
@@ -196,7 +201,7 @@ impl History {
     /// The file, created when it is missing, for this user alone.
     fn create(&self) -> anyhow::Result<Connection> {
         if let Some(folder) = self.path.parent() {
-            std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+            trust::private_folder(folder).map_err(|distrust| anyhow::anyhow!("{distrust}"))?;
         }
         // SQLite gives its journal the mode of the database.
         std::fs::OpenOptions::new()
@@ -204,7 +209,9 @@ impl History {
             .truncate(false)
             .write(true)
             .mode(0o600)
+            .custom_flags(rustix::fs::OFlags::NOFOLLOW.bits().cast_signed())
             .open(&self.path)?;
+        Trust::mine().file(&self.path).map_err(|distrust| anyhow::anyhow!("{distrust}"))?;
         let connection = Connection::open(&self.path)?;
         connection.busy_timeout(PATIENCE)?;
         // What a power cut takes is one row of a history.

@@ -20,3 +20,4 @@ pub mod sqlite;
 pub mod stop;
 mod suffix;
 pub mod terminal;
+pub mod trust;

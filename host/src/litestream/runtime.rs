@@ -2,7 +2,6 @@
 //! `verify` and `sync` find it. A socket's path has at most about 100 bytes, so it
 //! cannot lie beside the project.
 
-use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 
 use sha2::{Digest, Sha256};
@@ -12,8 +11,11 @@ use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::exit::Exit;
 use crate::litestream::daemon::Control;
+use crate::trust::Trust;
 
 const SOCKET: &str = "litestream.sock";
+/// What fits into an address, in bytes: 107 on Linux, 103 elsewhere.
+const LONGEST: usize = 103;
 
 /// The folders in which a daemon's folder may lie, best first. A service and a
 /// shell have different variables: who looks, looks in all of them.
@@ -26,6 +28,11 @@ fn bases(context: &Context) -> Vec<PathBuf> {
     bases.push(PathBuf::from(format!("/run/user/{user}")).join("lsrun"));
     bases.push(std::env::temp_dir().join(format!("lsrun-{user}.run")));
     bases.push(PathBuf::from("/tmp").join(format!("lsrun-{user}.run")));
+    // Names in /tmp can be taken by anybody; these cannot.
+    if user == 0 {
+        bases.push(PathBuf::from("/run/lsrun"));
+    }
+    bases.extend(cache::root(&context.environment).ok().map(|root| root.join("run")));
     bases
 }
 
@@ -57,12 +64,13 @@ pub fn controls(context: &Context) -> impl Iterator<Item = Control> {
 
 fn own_sockets(context: &Context) -> Vec<PathBuf> {
     let name = name(context);
-    let me = rustix::process::geteuid().as_raw();
     let mut sockets: Vec<PathBuf> = bases(context)
         .into_iter()
-        .map(|base| base.join(&name).join(SOCKET))
+        .map(|base| base.join(&name))
         // Somebody else's socket could say anything.
-        .filter(|socket| std::fs::metadata(socket).is_ok_and(|it| it.uid() == me || it.uid() == 0))
+        .filter(|folder| Trust::mine().folder(folder).is_ok())
+        .map(|folder| folder.join(SOCKET))
+        .filter(|socket| socket.exists())
         .collect();
     sockets.dedup();
     sockets
@@ -86,6 +94,9 @@ impl Runtime {
                 continue;
             }
             let folder = base.join(&name);
+            if folder.join(SOCKET).as_os_str().len() > LONGEST {
+                continue;
+            }
             match cache::ensure_private(&base).and_then(|()| cache::ensure_private(&folder)) {
                 Ok(()) => return Ok(Self { folder }),
                 Err(error) => last = Some(error),

@@ -15,7 +15,7 @@ pub const SECTION: &str = "lsrun:manifest";
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Manifest {
-    /// The plugin's name; the file's name without one.
+    /// What the plugin calls itself. Its name is its file's stem.
     pub name: Option<String>,
     /// The plugin's version.
     #[serde(default)]

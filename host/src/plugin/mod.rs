@@ -65,7 +65,7 @@ pub enum Origin {
 
 /// A component that has been compiled and fits the host.
 pub struct Plugin {
-    /// Its name: the manifest's, else the file's.
+    /// Its name: that of the command, or the stem of its file.
     pub name: String,
     /// Where it comes from.
     pub origin: Origin,

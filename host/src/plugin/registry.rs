@@ -1,6 +1,5 @@
 //! Finds the plugins of a project: the `.wasm` files of its plugins folders.
 
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -9,10 +8,15 @@ use super::{Builtin, CHECK, COMMAND, Origin, Plugin, names};
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::exit::Exit;
+use crate::trust::{Distrust, Trust};
+
+/// The largest component that is read, and the largest manifest beside one, in bytes.
+const MOST: u64 = 256 << 20;
+const MOST_MANIFEST: u64 = 1 << 20;
 
 /// A file of a plugins folder, read and not compiled.
 pub struct Found {
-    /// The plugin's name.
+    /// The plugin's name: its file's stem.
     pub name: String,
     /// Its file.
     pub path: PathBuf,
@@ -39,10 +43,11 @@ pub struct Unusable {
 #[must_use]
 pub fn scan(context: &Context) -> Vec<Result<Found, Unusable>> {
     let mut found = Vec::new();
+    let trust = context.project.trust();
     for folder in &context.project.plugins().path {
-        match files(folder) {
+        match files(folder, &trust) {
             Ok(files) => found.extend(files.into_iter().map(|file| {
-                read(&file).map_err(|error| Unusable { name: Some(stem(&file)), error })
+                read(&file, &trust).map_err(|error| Unusable { name: Some(stem(&file)), error })
             })),
             Err(error) => found.push(Err(Unusable { name: None, error })),
         }
@@ -62,7 +67,7 @@ pub fn scan(context: &Context) -> Vec<Result<Found, Unusable>> {
 }
 
 /// The files of one folder; a missing folder has none.
-fn files(folder: &Path) -> Result<Vec<PathBuf>> {
+fn files(folder: &Path, trust: &Trust) -> Result<Vec<PathBuf>> {
     let unusable = |error: &dyn std::fmt::Display| {
         Error::new(Exit::Plugin, format!("cannot read the plugins folder {}", folder.display()))
             .cause(error)
@@ -82,15 +87,8 @@ fn files(folder: &Path) -> Result<Vec<PathBuf>> {
     if files.is_empty() {
         return Ok(files);
     }
-    let metadata = std::fs::metadata(folder).map_err(|error| unusable(&error))?;
-    let me = rustix::process::geteuid().as_raw();
-    if metadata.mode() & 0o002 != 0 || (metadata.uid() != me && metadata.uid() != 0) {
-        return Err(Error::new(
-            Exit::Plugin,
-            format!("the plugins folder {} can be changed by others", folder.display()),
-        )
-        .cause("a plugin runs beside production credentials")
-        .hint(format!("make it yours alone: chown {me} {0} && chmod o-w {0}", folder.display())));
+    if let Err(distrust) = trust.folder(folder) {
+        return Err(distrusted(&format!("the plugins folder {}", folder.display()), &distrust));
     }
     files.sort();
     Ok(files)
@@ -101,21 +99,38 @@ fn stem(path: &Path) -> String {
     path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default()
 }
 
-fn read(path: &Path) -> Result<Found> {
+fn distrusted(what: &str, distrust: &Distrust) -> Error {
+    let message = if distrust.is_about_others() {
+        format!("{what} can be changed by others")
+    } else {
+        format!("{what} cannot be used")
+    };
+    distrust.error(Exit::Plugin, message)
+}
+
+fn read(path: &Path, trust: &Trust) -> Result<Found> {
     let place = path.display().to_string();
-    let bytes = std::fs::read(path)
-        .map_err(|error| Error::new(Exit::Plugin, format!("cannot read {place}")).cause(error))?;
+    let bytes = trust
+        .read(path, MOST)
+        .map_err(|distrust| distrusted(&format!("the plugin {place}"), &distrust))?;
     let beside = path.with_extension("yml");
     let section = manifest::read(&bytes, &place)?;
     let has_section = section.is_some();
     let manifest = match section {
         Some(manifest) => manifest,
-        None => match std::fs::read_to_string(&beside) {
-            Ok(yaml) => manifest::parse(&yaml, &beside.display().to_string())?,
-            Err(_none) => Manifest::default(),
+        None => match trust.read(&beside, MOST_MANIFEST) {
+            Ok(yaml) => {
+                manifest::parse(&String::from_utf8_lossy(&yaml), &beside.display().to_string())?
+            }
+            Err(distrust) if distrust.is_missing() => Manifest::default(),
+            Err(distrust) => {
+                return Err(distrusted(&format!("the manifest {}", beside.display()), &distrust));
+            }
         },
     };
-    let name = manifest.name.clone().unwrap_or_else(|| stem(path));
+    // Not the name that the file gives itself: what the project file grants belongs to
+    // the file that the user has named so.
+    let name = stem(path);
     let mut shown = path.file_name().map(|name| name.to_string_lossy().into_owned());
     names::check(&name, shown.get_or_insert_default())?;
     let exports = manifest::exports(&bytes, &place)?;

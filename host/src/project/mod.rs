@@ -31,6 +31,7 @@ pub use self::settings::{
 };
 use crate::environment::Environment;
 use crate::error::{Error, Result};
+use crate::trust::Trust;
 
 /// What stands at the top of the file.
 const SECTIONS: [&str; 5] = ["databases", "litestream", "verify", "restore", "plugins"];
@@ -55,31 +56,35 @@ pub struct Project {
     version: Option<String>,
     /// `$NAME` in the `litestream` part is a reference.
     expand: bool,
+    /// Who owns the file, where the user has named it.
+    named_owner: Option<u32>,
 }
 
 impl Project {
     /// Reads the project file: `at` (`-C`, a folder or a file), else the one that
-    /// `LSRUN_PROJECT` names, else the one in `cwd` or its nearest parent.
+    /// `LSRUN_PROJECT` names, else the one in `cwd` or its nearest parent, which has to
+    /// be [trusted](crate::trust).
     ///
     /// Fails (exit 20) when there is none, or with everything that is wrong in it,
     /// except what is wrong in its `litestream` part: that is
     /// [`Config`](crate::config::Config)'s to judge.
     pub fn load(at: Option<&Path>, cwd: &Path, environment: &Environment) -> Result<Self> {
-        let file = file::find(at, cwd, environment)?;
-        let text = file::read(&file)?;
-        let root = file.parent().unwrap_or(cwd).to_owned();
+        let mut found = file::find(at, cwd, environment)?;
+        let text = found.read()?;
+        let root = found.path.parent().unwrap_or(cwd).to_owned();
         let mut project = Self::without_file(cwd);
         project.plugins.path = vec![root.join("plugins")];
         project.root = root;
         project.environment = environment.clone();
-        project.adopt(file, &text)
+        project.named_owner = found.named_owner;
+        project.adopt(found.path, &text)
     }
 
     /// Whether the file that [`Self::load`] would read has this word anywhere in its
     /// text: a look that costs nothing, before what most projects have no use for.
     #[must_use]
     pub fn mentions(word: &str, at: Option<&Path>, cwd: &Path, environment: &Environment) -> bool {
-        let text = file::find(at, cwd, environment).and_then(|file| file::read(&file));
+        let text = file::find(at, cwd, environment).and_then(|mut found| found.read());
         text.is_ok_and(|text| text.contains(word))
     }
 
@@ -103,12 +108,15 @@ impl Project {
         let wrong = |error: &dyn std::fmt::Display| {
             Error::project(format!("{} is no configuration", file.display())).cause(error)
         };
+        let mut found = file::open(file.clone())?;
+        let text = found.read()?;
         let own: serde_yaml::Value =
-            serde_yaml::from_str(&file::read(&file)?).map_err(|error| wrong(&error))?;
+            serde_yaml::from_str(&text).map_err(|error| wrong(&error))?;
         let whole = serde_yaml::Mapping::from_iter([("litestream".into(), own)]);
         let text = serde_yaml::to_string(&whole).map_err(|error| wrong(&error))?;
         let mut project = Self::without_file(cwd);
         project.environment = environment.clone();
+        project.named_owner = found.named_owner;
         project.adopt(file, &text)
     }
 
@@ -133,6 +141,7 @@ impl Project {
             binary: None,
             version: None,
             expand: true,
+            named_owner: None,
         }
     }
 
@@ -356,6 +365,13 @@ impl Project {
                 ))
                 .hint(format!("set {name}"))
             })
+    }
+
+    /// Whose plugins are run: this user's and root's, and the project's owner's where
+    /// the user has named the project.
+    #[must_use]
+    pub fn trust(&self) -> Trust {
+        Trust::mine().and(self.named_owner)
     }
 
     /// `verify:`

@@ -429,7 +429,7 @@ async fn a_cache_that_others_can_write_is_refused() {
     bench.find().await.unwrap();
     std::fs::set_permissions(bench.shelf(), std::fs::Permissions::from_mode(0o777)).unwrap();
     let error = bench.find().await.unwrap_err();
-    assert!(error.message().contains("can be written by others"), "{error}");
+    assert!(error.one_line().contains("can be written by others"), "{error:?}");
 }
 
 #[tokio::test]
