@@ -3,7 +3,7 @@
 //! the expected one is not decided here.
 
 use std::fs::File;
-use std::io::{self, BufReader, Read, Seek, Write};
+use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
 use flate2::read::GzDecoder;
@@ -11,6 +11,9 @@ use sha2::{Digest as _, Sha256};
 use zip::ZipArchive;
 
 use super::pins::Digest;
+
+/// The most entries of an archive that are passed over.
+const MOST_ENTRIES: usize = 1000;
 
 /// Why an executable could not be taken out.
 #[derive(Debug, thiserror::Error)]
@@ -56,10 +59,16 @@ fn not_an_archive(start: &[u8]) -> String {
 }
 
 fn from_tar(file: impl Read, sink: &mut Sink<'_>) -> Result<(), Failure> {
-    let mut archive = tar::Archive::new(GzDecoder::new(file));
+    // Also what is passed over has to be decompressed.
+    let stream = Bounded { stream: GzDecoder::new(file), left: 2 * sink.most, most: 2 * sink.most };
+    let mut archive = tar::Archive::new(stream);
     let mut seen = Vec::new();
     let mut found = false;
-    for entry in archive.entries().map_err(damaged)? {
+    // Raw: a long name of another entry would be read into memory, whatever its size.
+    for entry in archive.entries().map_err(damaged)?.raw(true) {
+        if seen.len() > MOST_ENTRIES {
+            return Err(too_many());
+        }
         let mut entry = entry.map_err(damaged)?;
         let path = entry.path().map_err(damaged)?.into_owned();
         if entry.header().entry_type().is_file() && is_litestream(&path) {
@@ -73,11 +82,14 @@ fn from_tar(file: impl Read, sink: &mut Sink<'_>) -> Result<(), Failure> {
         return Err(nothing_inside(&seen));
     }
     // The checksum of the gzip stands at its end.
-    io::copy(&mut archive.into_inner().take(sink.most), &mut io::sink()).map_err(damaged)?;
+    io::copy(&mut archive.into_inner(), &mut io::sink()).map_err(damaged)?;
     Ok(())
 }
 
-fn from_zip(file: impl Read + Seek, sink: &mut Sink<'_>) -> Result<(), Failure> {
+fn from_zip(mut file: impl Read + Seek, sink: &mut Sink<'_>) -> Result<(), Failure> {
+    if zip_entries(&mut file)?.is_none_or(|entries| entries > MOST_ENTRIES) {
+        return Err(too_many());
+    }
     let mut archive = ZipArchive::new(file).map_err(damaged)?;
     let mut seen = Vec::new();
     for index in 0..archive.len() {
@@ -89,6 +101,44 @@ fn from_zip(file: impl Read + Seek, sink: &mut Sink<'_>) -> Result<(), Failure> 
         seen.push(name);
     }
     Err(nothing_inside(&seen))
+}
+
+/// How many entries the end of a zip says that there are, before any is read; none
+/// where it has no such end, or more than its short form can say.
+fn zip_entries(file: &mut (impl Read + Seek)) -> Result<Option<usize>, Failure> {
+    /// The end without its comment, and the longest comment.
+    const END: u64 = 22 + 65_535;
+    let size = file.seek(SeekFrom::End(0))?;
+    file.seek(SeekFrom::Start(size.saturating_sub(END)))?;
+    let mut tail = Vec::new();
+    file.take(END).read_to_end(&mut tail)?;
+    file.rewind()?;
+    let at = tail.windows(4).rposition(|four| four == b"PK\x05\x06");
+    let count = at.and_then(|at| tail.get(at + 10..at + 12)).and_then(|two| two.try_into().ok());
+    Ok(count.map(u16::from_le_bytes).filter(|count| *count != u16::MAX).map(usize::from))
+}
+
+fn too_many() -> Failure {
+    Failure::Archive(format!("the archive has more than {MOST_ENTRIES} entries"))
+}
+
+/// A decompressed stream that ends with an error when it gets too long.
+struct Bounded<R> {
+    stream: R,
+    left: u64,
+    most: u64,
+}
+
+impl<R: Read> Read for Bounded<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.stream.read(buffer)?;
+        let Some(left) = self.left.checked_sub(read as u64) else {
+            let most = self.most / 1_000_000;
+            return Err(io::Error::other(format!("it holds more than {most} MB")));
+        };
+        self.left = left;
+        Ok(read)
+    }
 }
 
 fn is_litestream(path: &Path) -> bool {

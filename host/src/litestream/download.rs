@@ -42,6 +42,9 @@ pub(super) struct Source {
     pub(super) connect_timeout: Duration,
     /// Without a single byte.
     pub(super) idle_timeout: Duration,
+    /// For one file, from the first packet to the last: a server that sends a byte now
+    /// and then is never idle.
+    pub(super) whole_timeout: Duration,
     /// For one whole run of pip, which has timeouts of its own.
     pub(super) pip_timeout: Duration,
     /// The most that an archive, or the executable in it, may have.
@@ -56,6 +59,7 @@ impl Source {
             platform: Platform::current(),
             connect_timeout: Duration::from_secs(3),
             idle_timeout: Duration::from_secs(30),
+            whole_timeout: Duration::from_secs(600),
             pip_timeout: Duration::from_secs(600),
             most_bytes: 300_000_000,
         }
@@ -267,7 +271,14 @@ impl Run<'_> {
             .hint(HINT)
         };
         if let Some(mirror) = self.environment.get("LSRUN_DOWNLOAD_URL") {
-            return match self.release_file(&mirror_url(mirror)?).await {
+            let mirror = mirror_url(mirror)?;
+            if self.goal.digest.is_none() && mirror.scheme() != "https" {
+                let host = host(&mirror);
+                return Err(self.unchecked(format!(
+                    "{host} is asked by http, which anybody on the way can answer"
+                )));
+            }
+            return match self.release_file(&mirror, true).await {
                 Ok(fetched) => Ok(fetched),
                 Err(Failure::Fatal(error)) => Err(error),
                 Err(Failure::Source(why)) => Err(failed().cause(why).hint(
@@ -279,7 +290,7 @@ impl Run<'_> {
         }
         let base = format!("{}/v{version}", self.source.releases);
         let base = Url::parse(&base).map_err(|error| failed().cause(error))?;
-        let of_github = match self.release_file(&base).await {
+        let of_github = match self.release_file(&base, false).await {
             Ok(fetched) => return Ok(fetched),
             Err(Failure::Fatal(error)) => return Err(error),
             Err(Failure::Source(why)) => why,
@@ -292,8 +303,25 @@ impl Run<'_> {
         }
     }
 
+    /// What lsrun has no pin for, comes from a mirror only with something to check it.
+    fn unchecked(&self, why: String) -> Error {
+        let version = &self.goal.version;
+        let message = format!("the litestream {version} of this mirror could not be checked");
+        Error::new(Exit::LitestreamMissing, message)
+            .cause(format!("lsrun has no pinned digest of litestream {version}"))
+            .cause(why)
+            .hint(
+                "set LSRUN_LITESTREAM_SHA256 to the SHA-256 of its executable, or use an https \
+                 mirror that has the release's checksums.txt",
+            )
+    }
+
     /// From the folder `base`, which is laid out as a GitHub release is.
-    async fn release_file(&self, base: &Url) -> std::result::Result<Fetched, Failure> {
+    async fn release_file(
+        &self,
+        base: &Url,
+        is_mirror: bool,
+    ) -> std::result::Result<Fetched, Failure> {
         let Goal { version, platform, .. } = self.goal;
         let host = host(base);
         self.progress.note(&format!("litestream {version}: downloading from {host}"));
@@ -314,6 +342,10 @@ impl Run<'_> {
                 return Err(Failure::Fatal(self.mismatch(&shown(&url), expected, of_archive)));
             }
             in_checksums = true;
+        }
+        if is_mirror && self.goal.digest.is_none() && !in_checksums {
+            let why = format!("{host} has no checksums.txt that names {asset}");
+            return Err(Failure::Fatal(self.unchecked(why)));
         }
         let (executable, digest) = self.unpack(archive, &shown(&url)).await?;
         Ok(Fetched { executable, digest, origin: shown(&url), in_checksums })
@@ -461,11 +493,29 @@ impl Run<'_> {
             .read_timeout(self.source.idle_timeout)
             // Redirects are followed, but never from https to http.
             .https_only(base.scheme() == "https")
+            // Where a release is, is no business of where its file is.
+            .referer(false)
             .build()
     }
 
     /// Writes what `url` answers to `sink` and gives its SHA-256.
     async fn get(
+        &self,
+        client: &reqwest::Client,
+        url: &Url,
+        sink: &mut (impl Write + Send),
+        most: u64,
+        watched: bool,
+    ) -> std::result::Result<Digest, Failure> {
+        let limit = self.source.whole_timeout;
+        let got = tokio::time::timeout(limit, self.receive(client, url, sink, most, watched));
+        got.await.unwrap_or_else(|_late| {
+            let host = host(url);
+            Err(Failure::Source(format!("{host} was not done within {} s", limit.as_secs_f32())))
+        })
+    }
+
+    async fn receive(
         &self,
         client: &reqwest::Client,
         url: &Url,

@@ -71,6 +71,8 @@ enum Answer {
     Half(Vec<u8>),
     /// Sends half and then nothing more.
     Stall(Vec<u8>),
+    /// Sends a byte now and then.
+    Drip(Vec<u8>),
     Status(&'static str),
 }
 
@@ -115,8 +117,18 @@ async fn answer(
     let head = |status: &str, length: usize| {
         format!("HTTP/1.1 {status}\r\nContent-Length: {length}\r\nConnection: close\r\n")
     };
+    if let Some(Answer::Drip(body)) = routes.get(&path) {
+        let head = head("200 OK", body.len());
+        let _ = stream.write_all(format!("{head}\r\n").as_bytes()).await;
+        for byte in body {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            let _ = stream.write_all(&[*byte]).await;
+            let _ = stream.flush().await;
+        }
+        return;
+    }
     let (head, body, hang) = match routes.get(&path) {
-        None => (head("404 Not Found", 0), Vec::new(), false),
+        None | Some(Answer::Drip(_)) => (head("404 Not Found", 0), Vec::new(), false),
         Some(Answer::Status(status)) => (head(status, 0), Vec::new(), false),
         Some(Answer::Ok(body)) => (head("200 OK", body.len()), body.clone(), false),
         Some(Answer::Gated(gate, body)) => {
@@ -494,6 +506,82 @@ async fn a_mirror_serves_in_place_of_everything_else() {
 
     let bench = Bench::new(NOBODY).set("LSRUN_DOWNLOAD_URL", "mirror.example");
     assert_eq!(bench.find().await.unwrap_err().exit().code(), 2);
+}
+
+#[tokio::test]
+async fn what_nothing_can_check_is_not_taken_from_a_mirror() {
+    let asset = "/litestream-0.5.16-linux-x86_64.tar.gz";
+    let archive = tar_gz(&[("litestream", &fake("0.5.16"))]);
+    let server = Server::start([(asset, Answer::Ok(archive))]).await;
+    let bench = Bench::new(NOBODY).version("0.5.16").set("LSRUN_DOWNLOAD_URL", &*server.base);
+    let error = bench.refused().await;
+    assert!(error.message().contains("could not be checked"), "{error:?}");
+    assert!(error.hint_text().unwrap().contains("LSRUN_LITESTREAM_SHA256"), "{error:?}");
+    assert!(server.asked().is_empty() && bench.left().is_empty());
+    // What the hint says, works.
+    let bench = bench.set("LSRUN_LITESTREAM_SHA256", sha256(&fake("0.5.16")).to_string());
+    assert!(matches!(bench.find().await.unwrap().origin, Origin::Download(_)));
+}
+
+#[tokio::test]
+async fn an_archive_is_bounded_as_it_is_unpacked() {
+    let zeros = vec![0; 8_000_000];
+    let executable = fake("0.5.17");
+    let before = tar_gz(&[("LICENSE", &zeros), ("litestream", &executable)]);
+    let many: Vec<String> = (0..2000).map(|index| format!("f{index}")).collect();
+    let mut files: Vec<(&str, &[u8])> = many.iter().map(|name| (name.as_str(), &b""[..])).collect();
+    files.push(("litestream", &executable));
+    let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    for name in &many {
+        zip.start_file(name, zip::write::SimpleFileOptions::default()).unwrap();
+    }
+    let zip = zip.finish().unwrap().into_inner();
+    // Behind the last entry, where only the checksum is looked for.
+    let mut behind = flate2::write::GzEncoder::new(Vec::new(), Default::default());
+    let mut plain = tar::Builder::new(Vec::new());
+    let mut header = tar::Header::new_gnu();
+    header.set_size(executable.len() as u64);
+    header.set_cksum();
+    plain.append_data(&mut header, "litestream", &*executable).unwrap();
+    behind.write_all(&plain.into_inner().unwrap()).unwrap();
+    behind.write_all(&zeros).unwrap();
+    let behind = behind.finish().unwrap();
+    // A name that would be read into memory.
+    let mut long = tar::Builder::new(flate2::write::GzEncoder::new(Vec::new(), Default::default()));
+    let mut header = tar::Header::new_gnu();
+    header.set_entry_type(tar::EntryType::GNULongName);
+    header.set_size(zeros.len() as u64);
+    header.set_cksum();
+    long.append(&header, &*zeros).unwrap();
+    let long = long.into_inner().unwrap().finish().unwrap();
+    for (archive, text) in [
+        (before, "holds more than 2 MB"),
+        (long, "holds more than 2 MB"),
+        (behind, "holds more than 2 MB"),
+        (tar_gz(&files), "more than 1000 entries"),
+        (zip, "more than 1000 entries"),
+    ] {
+        assert!(archive.len() < 1_000_000);
+        let server =
+            Server::start([("/litestream-0.5.17-linux-x86_64.tar.gz", Answer::Ok(archive))]).await;
+        let mut bench = Bench::new(NOBODY).set("LSRUN_DOWNLOAD_URL", &*server.base);
+        bench.source.most_bytes = 1_000_000;
+        let error = bench.refused().await;
+        assert!(error.one_line().contains(text), "{text}: {error:?}");
+        assert!(bench.left().is_empty(), "{text}: {:?}", bench.left());
+    }
+}
+
+#[tokio::test]
+async fn a_download_that_is_never_idle_and_never_done_is_given_up() {
+    let server =
+        Server::start([("/litestream-0.5.17-linux-x86_64.tar.gz", Answer::Drip(vec![0; 100_000]))])
+            .await;
+    let mut bench = Bench::new(NOBODY).set("LSRUN_DOWNLOAD_URL", &*server.base);
+    bench.source.whole_timeout = Duration::from_millis(500);
+    let error = bench.refused().await;
+    assert!(error.one_line().contains("was not done within 0.5 s"), "{error:?}");
+    assert!(bench.left().is_empty(), "{:?}", bench.left());
 }
 
 #[tokio::test]
