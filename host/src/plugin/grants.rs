@@ -1,39 +1,56 @@
 //! What a plugin may do: what its manifest asks for and the project file grants.
+//!
+//! The words are a closed list. What follows `=` says for what: a database by its
+//! alias, a command of litestream, `*` for all. A word of litestream's without one
+//! (`litestream:sync`) is for all as well.
 
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::project::Database;
 
-/// Every permission there is; one that ends with `=` is for a database, or for all of
-/// them with `*`.
-const KNOWN: [&str; 8] = [
-    "litestream:sync",
-    "litestream:restore",
-    "litestream:replace",
-    "litestream:replace=",
-    "litestream:spawn",
+/// Words that are for a database.
+const SCOPED: [&str; 5] = [
     "sqlite:read=",
     "sqlite:write=",
-    "config:secrets",
+    "litestream:sync=",
+    "litestream:restore=",
+    "litestream:replace=",
 ];
+/// Words that go without a scope.
+const WHOLE: [&str; 5] =
+    ["config:secrets", "litestream:sync", "litestream:restore", "litestream:replace", SPAWN];
+const SPAWN: &str = "litestream:spawn";
 
-/// Whether there is such a permission.
+/// The commands of litestream that a plugin may run: they read.
+pub(super) const READING: [&str; 7] =
+    ["databases", "info", "list", "ltx", "status", "version", "wal"];
+
+/// Whether there is such a permission; any other word grants nothing, and who wrote it
+/// believes something else.
 #[must_use]
 pub(super) fn is_known(permission: &str) -> bool {
-    KNOWN.iter().any(|known| match known.ends_with('=') {
-        true => permission.strip_prefix(known).is_some_and(|database| !database.is_empty()),
-        false => *known == permission,
-    })
+    match permission.split_once('=') {
+        None => WHOLE.contains(&permission),
+        Some((SPAWN, verb)) => verb == "*" || READING.contains(&verb),
+        Some((_, scope)) => SCOPED.contains(&kind(permission)) && !scope.is_empty(),
+    }
+}
+
+/// `sqlite:read=` of `sqlite:read=cache`.
+fn kind(permission: &str) -> &str {
+    permission.split_inclusive('=').next().unwrap_or(permission)
 }
 
 /// What to write instead of one that is not known.
 #[must_use]
 pub(super) fn hint(permission: &str) -> String {
-    // What stands behind the sign is the database's name.
-    let kind = permission.split_inclusive('=').next().unwrap_or(permission);
-    match crate::project::nearest(kind, KNOWN) {
+    if kind(permission).trim_end_matches('=') == SPAWN {
+        return format!("{SPAWN} is for commands that only read: {}", READING.join(", "));
+    }
+    let known: Vec<&str> = SCOPED.into_iter().chain(WHOLE).collect();
+    match crate::project::nearest(kind(permission), known.iter().copied()) {
         Some(near) => format!("did you mean {near}?"),
-        None => format!("known are {}", KNOWN.join(", ")),
+        None => format!("known are {}", known.join(", ")),
     }
 }
 
@@ -42,7 +59,7 @@ pub(super) fn hint(permission: &str) -> String {
 #[must_use]
 pub(super) fn concerns(asked: &[String], granted: &str) -> bool {
     let kind = |permission: &str| permission.split('=').next().map(str::to_owned);
-    let wide = |permission: &str| permission.ends_with("=*");
+    let wide = |permission: &str| permission.ends_with("=*") || WHOLE.contains(&permission);
     asked
         .iter()
         .any(|one| one == granted || (kind(one) == kind(granted) && (wide(one) || wide(granted))))
@@ -95,13 +112,43 @@ impl Grants {
     pub(super) fn require_sqlite(&self, verb: &str, database: &Database) -> Result<(), Error> {
         self.require(&format!("sqlite:{verb}={}", database.name()))
     }
+
+    /// [`Self::require`] for `litestream:<verb>=…` of a database; without one, for all.
+    pub(super) fn require_litestream(
+        &self,
+        verb: &str,
+        database: Option<&Database>,
+    ) -> Result<(), Error> {
+        let scope = database.map_or_else(|| "*".to_owned(), Database::name);
+        self.require(&format!("litestream:{verb}={scope}"))
+    }
+
+    /// Fails unless something of this kind is granted, for whatever it is: for what a
+    /// plugin can only have by that grant.
+    pub(super) fn require_some(&self, kind: &str) -> Result<(), Error> {
+        let of_kind =
+            |list: &[String]| list.iter().any(|word| word.split('=').next() == Some(kind));
+        if of_kind(&self.asked) && self.granted.as_deref().is_none_or(of_kind) {
+            return Ok(());
+        }
+        self.require(kind)
+    }
+
+    /// Whether it is a part of lsrun: it runs commands of litestream that write.
+    #[must_use]
+    pub(super) fn is_builtin(&self) -> bool {
+        self.granted.is_none()
+    }
 }
 
 /// Whether the list has the permission itself, or its kind for everything
-/// (`sqlite:read=*`).
+/// (`sqlite:read=*`, `litestream:sync`).
 fn holds(list: &[String], permission: &str) -> bool {
-    let wide = permission.split_once('=').map(|(kind, _)| format!("{kind}=*"));
-    list.iter().any(|one| one == permission || Some(one) == wide.as_ref())
+    let kind = permission.split_once('=').map(|(kind, _)| kind);
+    let wide = kind.map(|kind| format!("{kind}=*"));
+    let whole = kind.filter(|kind| WHOLE.contains(kind));
+    list.iter()
+        .any(|one| one == permission || Some(one) == wide.as_ref() || Some(one.as_str()) == whole)
 }
 
 #[cfg(test)]
@@ -112,19 +159,61 @@ mod tests {
     fn a_permission_has_to_be_asked_for_and_granted() {
         let words =
             |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
-        let asks = words(&["litestream:sync", "sqlite:read=*"]);
+        let asks = words(&["litestream:sync", "sqlite:read=*", "litestream:restore=cache"]);
         let nothing = Grants::new("p", &asks, &[]);
-        let error = nothing.require("litestream:sync").unwrap_err();
+        let error = nothing.require("litestream:sync=cache").unwrap_err();
         assert_eq!(error.exit(), Exit::PluginDenied);
         assert!(
-            error.hint_text().unwrap().contains(r#"{p: {grant: ["litestream:sync"]}}"#),
+            error.hint_text().unwrap().contains(r#"{p: {grant: ["litestream:sync=cache"]}}"#),
             "{error:?}"
         );
         let some = Grants::new("p", &asks, &words(&["litestream:sync", "sqlite:read=cache"]));
-        some.require("litestream:sync").unwrap();
+        some.require("litestream:sync=cache").unwrap();
+        some.require("litestream:sync=*").unwrap();
+        some.require("litestream:restore=cache").unwrap_err();
         some.require("sqlite:read=cache").unwrap();
         some.require("sqlite:read=default").unwrap_err();
-        some.require("litestream:spawn").unwrap_err();
+        some.require("litestream:spawn=ltx").unwrap_err();
         Grants::builtin("p", &asks).require("sqlite:read=x").unwrap();
+        let all = words(&["litestream:restore", "litestream:replace=cache", "litestream:sync=*"]);
+        let scoped = Grants::new("p", &all, &words(&["litestream:restore=cache"]));
+        scoped.require("litestream:restore=cache").unwrap();
+        scoped.require("litestream:restore=default").unwrap_err();
+        scoped.require("litestream:restore=*").unwrap_err();
+        scoped.require_some("litestream:restore").unwrap();
+        scoped.require_some("litestream:replace").unwrap_err();
+    }
+
+    #[test]
+    fn the_words_are_a_closed_list() {
+        for word in [
+            "config:secrets",
+            "sqlite:read=default",
+            "sqlite:write=*",
+            "litestream:sync",
+            "litestream:restore=*",
+            "litestream:replace=a",
+            "litestream:spawn",
+            "litestream:spawn=ltx",
+            "litestream:spawn=*",
+        ] {
+            assert!(is_known(word), "{word}");
+        }
+        for word in [
+            "",
+            "*",
+            "sqlite",
+            "sqlite:read",
+            "sqlite:read=",
+            "sqlite:drop=a",
+            "litestream:spawn=replicate",
+            "litestream:spawn=restore",
+            "litestream:spawn ",
+            "config:secrets=*",
+            "http=example.com",
+        ] {
+            assert!(!is_known(word), "{word}");
+            assert!(!hint(word).is_empty(), "{word}");
+        }
     }
 }

@@ -23,6 +23,7 @@ mod process;
 pub mod registry;
 mod run;
 mod sink;
+mod spawn;
 mod store;
 
 use std::path::PathBuf;

@@ -110,8 +110,7 @@ impl Project {
         };
         let mut found = file::open(file.clone())?;
         let text = found.read()?;
-        let own: serde_yaml::Value =
-            serde_yaml::from_str(&text).map_err(|error| wrong(&error))?;
+        let own: serde_yaml::Value = serde_yaml::from_str(&text).map_err(|error| wrong(&error))?;
         let whole = serde_yaml::Mapping::from_iter([("litestream".into(), own)]);
         let text = serde_yaml::to_string(&whole).map_err(|error| wrong(&error))?;
         let mut project = Self::without_file(cwd);

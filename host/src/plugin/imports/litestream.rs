@@ -10,7 +10,7 @@ use crate::config::Purpose;
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::litestream::restore::{self, Request, Source};
-use crate::litestream::{moment, reach, replace, sync};
+use crate::litestream::{moment, reach, replace, runtime, sync};
 use crate::plugin::bindings::litestream::{
     Host, HostProcess, HostRestoreJob, HostRestoreRequest, HostSyncJob, HostSyncRequest,
     HostSyncResult, OutputLine,
@@ -22,10 +22,9 @@ use crate::plugin::handles::{
 };
 use crate::plugin::limits;
 use crate::plugin::process;
+use crate::plugin::spawn::{self, DATABASE_ARGUMENT};
 use crate::plugin::store::{Role, State};
 
-/// What a whole argument of `spawn` starts with when it stands for a database.
-const DATABASE_ARGUMENT: &str = "$database:";
 /// What there may be only so many of at once.
 const JOBS: &str = "jobs of litestream";
 
@@ -52,7 +51,7 @@ impl Host for State {
     }
 
     async fn keep(&mut self, handle: Resource<RestoredCopy>) -> Result<String, Failure> {
-        self.call.plugin.grants.require("litestream:restore")?;
+        self.call.plugin.grants.require_some("litestream:restore")?;
         let copy = self.table.get(&handle)?.0.clone();
         Ok(restore::keep(&copy)?.display().to_string())
     }
@@ -62,7 +61,8 @@ impl Host for State {
         handle: Resource<RestoredCopy>,
         force: bool,
     ) -> Result<Resource<Replaced>, Failure> {
-        self.call.plugin.grants.require("litestream:replace")?;
+        // For which database was asked with the target.
+        self.call.plugin.grants.require_some("litestream:replace")?;
         let copy = self.table.delete(handle)?;
         let Some(copy) = Arc::into_inner(copy.0) else {
             return Err(Error::inconclusive("the copy is in use by a check").code("busy").into());
@@ -80,8 +80,8 @@ impl Host for State {
     }
 
     async fn spawn(&mut self, arguments: Vec<String>) -> Result<Resource<Process>, Failure> {
-        self.call.plugin.grants.require("litestream:spawn")?;
         let context = Arc::clone(&self.call.context);
+        spawn::allow(&self.call.plugin.grants, &context.project, &arguments)?;
         let mut resolved: Vec<OsString> = Vec::with_capacity(arguments.len());
         for argument in arguments {
             resolved.push(match argument.strip_prefix(DATABASE_ARGUMENT) {
@@ -89,13 +89,18 @@ impl Host for State {
                 None => argument.into(),
             });
         }
+        let verb = resolved.first().and_then(|verb| verb.to_str()).unwrap_or_default();
+        let of_daemon = matches!(verb, "info" | "list");
         let url = resolved.iter().any(|one| one.to_str().is_some_and(|one| one.contains("://")));
-        let config = if url {
+        let config = if url || of_daemon || verb == "version" {
             None
         } else {
             let purpose = Purpose::Read { database: None };
             Some(context.config()?.for_child(&purpose, &context.environment)?)
         };
+        if of_daemon && let Some(socket) = runtime::sockets(&context).into_iter().next() {
+            resolved.extend(["-socket".into(), socket.into_os_string()]);
+        }
         let token = self.jobs.take(limits::JOBS, JOBS)?;
         let process = process::Process::start(&context, resolved, config).await?;
         Ok(self.table.push(Process(process, token))?)
@@ -138,8 +143,8 @@ impl HostSyncRequest for State {
     }
 
     async fn start(&mut self, handle: Resource<SyncRequest>) -> Result<Resource<SyncJob>, Failure> {
-        self.call.plugin.grants.require("litestream:sync")?;
         let request = self.table.get(&handle)?;
+        self.call.plugin.grants.require_litestream("sync", Some(&request.database))?;
         let wanted = sync::Wanted {
             database: request.database.clone(),
             after: request.after,
@@ -203,6 +208,14 @@ impl HostSyncResult for State {
 }
 
 impl State {
+    fn may_restore(&self, request: &Request) -> Result<(), Failure> {
+        let database = match &request.source {
+            Source::Database(database) => Some(database),
+            Source::Url(_) => None,
+        };
+        Ok(self.call.plugin.grants.require_litestream("restore", database)?)
+    }
+
     fn request(&mut self, source: Source) -> wasmtime::Result<Resource<RestoreRequest>> {
         let request = Request {
             source,
@@ -277,12 +290,20 @@ impl HostRestoreRequest for State {
         handle: Resource<RestoreRequest>,
         path: String,
     ) -> Result<(), Failure> {
-        self.call.plugin.grants.require("litestream:replace")?;
         if path.is_empty() {
             return Err(Error::usage("the target has no name").into());
         }
         let target = self.call.context.cwd.join(path);
-        self.table.get_mut(&handle)?.0.target = Some(target);
+        let grants = &self.call.plugin.grants;
+        let request = &mut self.table.get_mut(&handle)?.0;
+        match &request.source {
+            // Over itself. What lies anywhere else is not this database's.
+            Source::Database(database) if database.path == target => {
+                grants.require_litestream("replace", Some(database))?;
+            }
+            _ => grants.require_litestream("replace", None)?,
+        }
+        request.target = Some(target);
         Ok(())
     }
 
@@ -311,8 +332,8 @@ impl HostRestoreRequest for State {
         &mut self,
         handle: Resource<RestoreRequest>,
     ) -> Result<Resource<RestorePlan>, Failure> {
-        self.call.plugin.grants.require("litestream:restore")?;
         let request = self.table.get(&handle)?.0.clone();
+        self.may_restore(&request)?;
         let context = Arc::clone(&self.call.context);
         let plan = restore::plan(&context, &request).await?;
         Ok(self.table.push(RestorePlan { request, plan })?)
@@ -322,8 +343,8 @@ impl HostRestoreRequest for State {
         &mut self,
         handle: Resource<RestoreRequest>,
     ) -> Result<Resource<RestoreJob>, Failure> {
-        self.call.plugin.grants.require("litestream:restore")?;
         let request = self.table.get(&handle)?.0.clone();
+        self.may_restore(&request)?;
         let sink = Arc::clone(&self.call.sink);
         let watch = move |done, of, elapsed| sink.restoring(done, of, elapsed);
         let token = self.jobs.take(limits::JOBS, JOBS)?;
