@@ -27,6 +27,7 @@ mod restore_hooks;
 mod restore_plan;
 mod results;
 mod s3;
+mod secrets;
 mod signals;
 mod sql_limits;
 mod support;

@@ -120,6 +120,16 @@ impl Error {
         self
     }
 
+    /// The same error with every text of it exchanged.
+    #[must_use]
+    pub fn map_texts(mut self, exchange: impl Fn(&str) -> String) -> Self {
+        self.message = exchange(&self.message);
+        for text in self.causes.iter_mut().chain(&mut self.hint) {
+            *text = exchange(text);
+        }
+        self
+    }
+
     /// The code the process ends with when nothing outranks it.
     #[must_use]
     pub fn exit(&self) -> Exit {

@@ -3,7 +3,10 @@
 
 use std::time::Duration;
 
+use reqwest::redirect::Policy;
 use reqwest::{StatusCode, Url, header};
+
+const MOST_REDIRECTS: usize = 5;
 
 /// How often and how long a message is tried.
 #[derive(Debug, Clone, Copy)]
@@ -42,6 +45,16 @@ pub async fn post(
         .user_agent(concat!("lsrun/", env!("CARGO_PKG_VERSION")))
         .timeout(patience.timeout)
         .https_only(url.scheme() == "https")
+        // A message and its address are for one host only.
+        .referer(false)
+        .redirect(Policy::custom(|attempt| {
+            let same = attempt.previous().last().is_some_and(|from| same_host(from, attempt.url()));
+            if same && attempt.previous().len() <= MOST_REDIRECTS {
+                attempt.follow()
+            } else {
+                attempt.stop()
+            }
+        }))
         .build()
         .map_err(|error| format!("{host}: {}", deepest(&error.without_url())))?;
     let mut pause = Duration::from_millis(250);
@@ -53,6 +66,10 @@ pub async fn post(
             .body(body.to_owned());
         let why = match request.send().await.map(|answer| answer.status()) {
             Ok(status) if status.is_success() => return Ok(()),
+            Ok(status) if status.is_redirection() => {
+                left = 0;
+                format!("{host} answered {status}; a redirect to another host is not followed")
+            }
             Ok(status) => {
                 let final_ = status.is_client_error()
                     && status != StatusCode::TOO_MANY_REQUESTS
@@ -79,6 +96,15 @@ pub async fn post(
     }
 }
 
+/// Whether a message to `from` may go to `to`: the same host and port, or the same
+/// host by https.
+fn same_host(from: &Url, to: &Url) -> bool {
+    let ports = (from.port_or_known_default(), to.port_or_known_default());
+    from.host() == to.host()
+        && (ports.0 == ports.1 && from.scheme() == to.scheme()
+            || (from.scheme(), to.scheme(), ports) == ("http", "https", (Some(80), Some(443))))
+}
+
 /// What lies at the bottom of an error: "connection refused".
 fn deepest(error: &dyn std::error::Error) -> String {
     let mut deepest = error;
@@ -86,4 +112,24 @@ fn deepest(error: &dyn std::error::Error) -> String {
         deepest = next;
     }
     deepest.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_stays_with_its_host() {
+        let url = |text| Url::parse(text).unwrap();
+        for (from, to, same) in [
+            ("http://a/x", "http://a/y", true),
+            ("http://a/x", "https://a/x", true),
+            ("https://a/x", "http://a/x", false),
+            ("http://a:8080/x", "http://a/x", false),
+            ("http://a/x", "http://b/x", false),
+            ("https://a:8443/x", "https://a:8443/y", true),
+        ] {
+            assert_eq!(same_host(&url(from), &url(to)), same, "{from} {to}");
+        }
+    }
 }

@@ -1,4 +1,6 @@
-//! The one printer: data on stdout, everything else on stderr.
+//! The one printer: data on stdout, everything else on stderr. Whatever is printed
+//! goes through the [redactor](crate::redact), and what is for people through the
+//! [filter](crate::shown).
 
 use std::collections::BTreeMap;
 use std::io::{IsTerminal, Write};
@@ -7,7 +9,10 @@ use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use crate::environment::Environment;
 use crate::error::Error;
+use crate::redact::Redactor;
+use crate::shown;
 
 /// How results are rendered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
@@ -44,6 +49,9 @@ pub struct Terminal {
     bars: Option<Bars>,
     /// The last state line, so that the same one is not printed twice.
     last: Mutex<String>,
+    redactor: Redactor,
+    /// A pipeline reads commands out of what is printed.
+    pipeline: bool,
 }
 
 /// The lines at the bottom of a terminal: one for each database that is being
@@ -116,7 +124,25 @@ impl Terminal {
             color_err: colored(err),
             bars,
             last: Mutex::default(),
+            redactor: Redactor::default(),
+            pipeline: false,
         }
+    }
+
+    /// The same one, which knows the secrets of this environment and whether a
+    /// pipeline listens.
+    #[must_use]
+    pub fn within(mut self, environment: &Environment) -> Self {
+        self.redactor = environment.redactor().clone();
+        let listeners = ["GITHUB_ACTIONS", "TF_BUILD", "TEAMCITY_VERSION"];
+        self.pipeline = listeners.iter().any(|name| environment.get(name).is_some());
+        self
+    }
+
+    /// The secrets that are not printed.
+    #[must_use]
+    pub fn redactor(&self) -> &Redactor {
+        &self.redactor
     }
 
     /// Whether stdout takes colours.
@@ -125,8 +151,29 @@ impl Terminal {
         self.color_out
     }
 
-    /// Writes to stdout. A reader that has gone away ends nothing.
+    /// Writes a document to stdout, without secrets. A reader that has gone away ends
+    /// nothing.
     pub fn data(&self, bytes: &[u8]) {
+        self.exact(&self.redactor.apply_to_bytes(bytes));
+    }
+
+    /// Writes JSON to stdout, without secrets.
+    pub fn json(&self, json: &str) {
+        let json = self.redactor.apply(json);
+        match self.pipeline && json.contains("##") {
+            // `##[…]` is a command wherever it is in a line; two `#` are in texts only.
+            true => self.exact(json.replace("##", "#\\u0023").as_bytes()),
+            false => self.exact(json.as_bytes()),
+        }
+    }
+
+    /// Writes text for people to stdout.
+    pub fn text(&self, text: &str) {
+        self.exact(self.filtered(text).as_bytes());
+    }
+
+    /// Writes exactly these bytes to stdout: what has been asked for with its secrets.
+    pub fn exact(&self, bytes: &[u8]) {
         let print = || {
             let mut out = std::io::stdout().lock();
             let _closed = out.write_all(bytes).and_then(|()| out.flush());
@@ -140,29 +187,27 @@ impl Terminal {
     /// A line for people; not with `--quiet`.
     pub fn note(&self, text: &str) {
         if !self.quiet {
-            self.line(text);
+            self.line(&shown::indented(text));
         }
     }
 
     /// Something that works and should be looked at; also with `--quiet`.
     pub fn warning(&self, text: &str) {
         let (on, off) = if self.color_err { ("\x1b[33m", "\x1b[0m") } else { ("", "") };
-        self.line(&format!("{on}warning:{off} {text}"));
+        self.line(&format!("{on}warning:{off} {}", shown::indented(text)));
     }
 
     /// What went wrong, its causes, what to do.
     pub fn error(&self, error: &Error) {
         let (red, off) = if self.color_err { ("\x1b[31m", "\x1b[0m") } else { ("", "") };
-        let mut text = format!("{red}error:{off} {}", error.message());
+        let mut text = format!("{red}error:{off} {}", shown::indented(error.message()));
         for cause in error.causes() {
-            for line in cause.lines() {
-                text.push_str("\n  ");
-                text.push_str(line);
-            }
+            text.push_str("\n  ");
+            text.push_str(&shown::indented(cause));
         }
         if let Some(hint) = error.hint_text() {
             text.push_str("\nhint: ");
-            text.push_str(hint);
+            text.push_str(&shown::indented(hint));
         }
         self.line(&text);
     }
@@ -173,8 +218,8 @@ impl Terminal {
             return;
         }
         match &self.bars {
-            Some(bars) => bars.show("", text.to_owned()),
-            None => self.changed(text),
+            Some(bars) => bars.show("", self.bar(text)),
+            None => self.changed(&shown::indented(text)),
         }
     }
 
@@ -186,7 +231,7 @@ impl Terminal {
         }
         match &self.bars {
             Some(_bars) => self.moving(name, text),
-            None => self.changed(&format!("{name}: {text}")),
+            None => self.changed(&shown::indented(&format!("{}: {text}", shown::line(name)))),
         }
     }
 
@@ -199,10 +244,8 @@ impl Terminal {
     /// A stage whose figures change all the time: on a terminal only.
     pub fn moving(&self, name: &str, text: &str) {
         if let Some(bars) = &self.bars {
-            bars.show(
-                name,
-                if name.is_empty() { text.to_owned() } else { format!("{name}: {text}") },
-            );
+            let text = if name.is_empty() { text.to_owned() } else { format!("{name}: {text}") };
+            bars.show(name, self.bar(&text));
         }
     }
 
@@ -220,7 +263,9 @@ impl Terminal {
                 }
             }
             // Of one database the report says it all.
-            None if of > 1 => self.changed(&format!("{name}: {text}")),
+            None if of > 1 => {
+                self.changed(&shown::indented(&format!("{}: {text}", shown::line(name))));
+            }
             None => {}
         }
     }
@@ -259,7 +304,38 @@ impl Terminal {
         }
     }
 
+    /// Commands to the pipeline that runs lsrun: on stdout, or beside a document.
+    pub fn commands(&self, text: &str) {
+        let text = self.redactor.apply(text);
+        match self.format {
+            Format::Human => self.exact(text.as_bytes()),
+            Format::Json | Format::Ndjson if !text.is_empty() => {
+                self.print(text.trim_end_matches('\n'));
+            }
+            Format::Json | Format::Ndjson => {}
+        }
+    }
+
+    /// For a line at the bottom of a terminal.
+    fn bar(&self, text: &str) -> String {
+        shown::line(&self.redactor.apply(text)).into_owned()
+    }
+
+    /// Without secrets, without what a terminal or a pipeline would obey.
+    fn filtered(&self, text: &str) -> String {
+        let text = self.redactor.apply(text);
+        let text = shown::coloured(&text);
+        match self.pipeline {
+            true => shown::without_commands(&text).into_owned(),
+            false => text.into_owned(),
+        }
+    }
+
     fn line(&self, text: &str) {
+        self.print(&self.filtered(text));
+    }
+
+    fn print(&self, text: &str) {
         let print = || {
             let mut err = std::io::stderr().lock();
             let _closed = writeln!(err, "{text}");

@@ -61,7 +61,7 @@ pub(super) async fn run(
             };
             let exit = exit.worst(own);
             if context.terminal.format == Format::Ndjson {
-                context.terminal.data(ndjson::run_finished(&report, exit).as_bytes());
+                context.terminal.json(&ndjson::run_finished(&report, exit));
             }
             Ok(exit)
         }
@@ -148,7 +148,7 @@ impl Work {
         let events = context.terminal.format == Format::Ndjson && !whole;
         if events {
             let line = ndjson::run_started(&parsed.name, started, targets.len());
-            context.terminal.data(line.as_bytes());
+            context.terminal.json(&line);
         }
         let jobs = parsed.jobs.unwrap_or_else(parallelism).max(1);
         let fresh = fresh(&parsed, &targets, delivery, started);
@@ -169,7 +169,11 @@ impl Work {
         let (databases, data): (Vec<_>, Vec<_>) = done.into_iter().unzip();
         let data = data.concat();
         if whole && databases.iter().all(|database| database.checks.is_empty()) {
-            context.terminal.data(&data);
+            if base.plugin.reveals_secrets() {
+                context.terminal.exact(&data);
+            } else {
+                context.terminal.data(&data);
+            }
             let stopped = context.stop.signal().map(|signal| signal.exit());
             return match databases.into_iter().find_map(|database| database.error) {
                 Some(error) => Err(error),
@@ -318,7 +322,7 @@ impl Place {
         };
         if base.context.terminal.format == Format::Ndjson && !report.name.is_empty() {
             let line = ndjson::database_finished(&report, &base.success);
-            base.context.terminal.data(line.as_bytes());
+            base.context.terminal.json(&line);
         }
         (report, data)
     }
@@ -339,7 +343,7 @@ async fn one(
         return (report, data);
     }
     if context.terminal.format == Format::Ndjson {
-        context.terminal.data(ndjson::database_finished(&report, &success).as_bytes());
+        context.terminal.json(&ndjson::database_finished(&report, &success));
     }
     let outcome = report.outcome();
     let word = if outcome == Outcome::Passed { &*success } else { outcome.word() };
@@ -441,7 +445,7 @@ fn print(context: &Context, report: &Report, data: &[u8], style: human::Style) {
     if !data.is_empty() {
         // The command's own output; the report goes beside it.
         if terminal.format == Format::Ndjson {
-            terminal.data(ndjson::data(data).as_bytes());
+            terminal.json(&ndjson::data(data));
             return;
         }
         terminal.data(data);
@@ -452,8 +456,8 @@ fn print(context: &Context, report: &Report, data: &[u8], style: human::Style) {
         return;
     }
     match terminal.format {
-        Format::Json => terminal.data(format!("{}\n", json::render(report)).as_bytes()),
-        Format::Human => terminal.data(human::render(report, style).as_bytes()),
+        Format::Json => terminal.json(&format!("{}\n", json::render(report))),
+        Format::Human => terminal.text(&human::render(report, style)),
         // Everything has been said.
         Format::Ndjson => {}
     }

@@ -84,7 +84,10 @@ fn show(context: &Context, arguments: &Arguments) -> Result<Exit> {
             past.iter().map(|one| format!("{}\n", line(&JsonNamed::of(one)))).collect()
         }
     };
-    context.terminal.data(text.as_bytes());
+    match context.terminal.format {
+        Format::Human => context.terminal.text(&text),
+        Format::Json | Format::Ndjson => context.terminal.json(&text),
+    }
     Ok(Exit::Success)
 }
 

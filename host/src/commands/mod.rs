@@ -42,6 +42,9 @@ pub struct Start {
 /// Runs the command and gives the code that the process ends with. Errors have
 /// been printed.
 pub async fn run(name: &str, start: Start) -> u8 {
+    for argument in &start.arguments {
+        start.environment.redactor().learn_urls(&argument.to_string_lossy());
+    }
     match find(name, start).await {
         Ok(code) => code,
         Err((terminal, error)) => {
@@ -146,6 +149,7 @@ fn terminal(global: &Global, start: &Start) -> Terminal {
     let no_color = start.environment.get("NO_COLOR").is_some();
     let format = global.format.unwrap_or_default();
     Terminal::new(format, global.quiet, global.color.unwrap_or_default(), no_color)
+        .within(&start.environment)
 }
 
 fn context(global: &Global, start: &Start, without_file: bool) -> Result<Arc<Context>> {

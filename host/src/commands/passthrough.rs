@@ -211,6 +211,6 @@ async fn versions(context: &Context) -> Result<u8> {
         binary.path.display(),
         binary.origin,
     );
-    context.terminal.data(text.as_bytes());
+    context.terminal.text(&text);
     Ok(Exit::Success.code())
 }

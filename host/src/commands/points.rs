@@ -86,12 +86,11 @@ async fn show(context: &Context, arguments: &Arguments) -> Result<Exit> {
     if let Some(every) = every {
         thin(&mut found, every);
     }
-    let text = if arguments.json || context.terminal.format != Format::Human {
-        json(&place, &found)
+    if arguments.json || context.terminal.format != Format::Human {
+        context.terminal.json(&json(&place, &found));
     } else {
-        human(&place, &found)
-    };
-    context.terminal.data(text.as_bytes());
+        context.terminal.text(&human(&crate::shown::line(&place), &found));
+    }
     Ok(Exit::Success)
 }
 

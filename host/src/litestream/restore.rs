@@ -165,15 +165,10 @@ impl Source {
     }
 }
 
-/// A URL without its user name and password.
+/// A URL without its password and its secret parameters.
 #[must_use]
 pub fn redact(url: &str) -> String {
-    let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
-    let end = rest.find(['/', '?']).unwrap_or(rest.len());
-    match rest[..end].rfind('@') {
-        Some(at) => format!("{scheme}://{}", &rest[at + 1..]),
-        None => url.to_owned(),
-    }
+    crate::redact::hide_in_url(url)
 }
 
 /// Says what would be restored, and what it would replace.
@@ -539,7 +534,7 @@ mod tests {
 
     #[test]
     fn a_url_is_shown_without_its_password() {
-        assert_eq!(redact("sftp://me:secret@host:22/a@b"), "sftp://host:22/a@b");
+        assert_eq!(redact("sftp://me:secret@host:22/a"), "sftp://me:***@host:22/a");
         assert_eq!(redact("s3://bucket/path"), "s3://bucket/path");
         assert_eq!(redact("s3://bucket?x=a@b"), "s3://bucket?x=a@b");
     }

@@ -139,6 +139,12 @@ impl Plugin {
         })
     }
 
+    /// Whether it may see secrets, and what it prints is to have them.
+    #[must_use]
+    pub fn reveals_secrets(&self) -> bool {
+        self.grants.require("config:secrets").is_ok()
+    }
+
     /// Whether its setting selects this database.
     #[must_use]
     pub fn applies_to(&self, database: &crate::project::Database) -> bool {

@@ -7,13 +7,14 @@ use wasmtime::component::{ComponentNamedList, Lower, Resource, ResourceTableErro
 use wasmtime::{Trap, WasmBacktrace};
 
 use super::bindings::types;
-use super::failure::{bounded, from_guest};
+use super::failure::from_guest;
 use super::handles::{self, InvocationData};
 use super::limits::{self, Exceeded, Key};
 use super::store::{self, Call, State, Stopped};
 use super::{CHECK, COMMAND, Origin, POST_RESTORE, PRE_RESTORE, Plugin, RESTORED};
 use crate::error::{Error, Result};
 use crate::exit::Exit;
+use crate::shown::bounded;
 use crate::stop::Stop;
 
 /// How long a guest may go on when the run is being stopped: time for one that looks
@@ -122,7 +123,7 @@ where
     };
     let state = store.data();
     for line in state.stdout.text().lines().chain(state.stderr.text().lines()) {
-        context.terminal.note(&format!("{}: {}", plugin.name, bounded(line.to_owned())));
+        context.terminal.note(&format!("{}: {}", plugin.name, bounded(line)));
     }
     match result {
         Ok(Ok(())) => match state.overstepped {
@@ -170,7 +171,7 @@ fn crashed(
             .frames()
             .iter()
             .filter_map(|frame| frame.func_name())
-            .map(|symbol| bounded(symbol.to_owned()))
+            .map(bounded)
             .take(4)
             .collect();
         if !frames.is_empty() {

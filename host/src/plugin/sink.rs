@@ -5,12 +5,12 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::failure::bounded;
 use super::limits::{self, Exceeded};
 use super::names;
 use crate::context::Context;
 use crate::error::Error;
 use crate::report::{Check, DatabaseReport, Fault, Outcome, Replication, Restore, human, ndjson};
+use crate::shown::{self, bounded};
 use crate::terminal::Format;
 
 /// What is known so far.
@@ -43,7 +43,7 @@ impl Sink {
     #[must_use]
     pub fn new(context: Arc<Context>, name: String, path: String) -> Arc<Self> {
         if context.terminal.format == Format::Ndjson && !name.is_empty() {
-            context.terminal.data(ndjson::database_started(&name, &path).as_bytes());
+            context.terminal.json(&ndjson::database_started(&name, &path));
         }
         Arc::new(Self {
             context,
@@ -68,7 +68,7 @@ impl Sink {
         let mut report = self.report();
         let index = report.checks.len();
         report.checks.push(Check {
-            id: bounded(id),
+            id: shown::line(&bounded(&id)).into_owned(),
             plugin: plugin.to_owned(),
             outcome: Outcome::Inconclusive,
             message: "it ended without an outcome".to_owned(),
@@ -126,7 +126,7 @@ impl Sink {
     /// Shows what is being done.
     pub fn state(&self, text: &str) {
         let name = self.report().name.clone();
-        let text = bounded(text.to_owned());
+        let text = bounded(text);
         if name.is_empty() {
             self.context.terminal.state(&text);
         } else {
@@ -188,7 +188,7 @@ impl Sink {
 
     /// Nothing was to be done.
     pub fn skipped(&self, reason: String) {
-        self.report().skipped = Some(bounded(reason));
+        self.report().skipped = Some(bounded(&reason));
     }
 
     /// Keeps data for standard output; false when it is too much.
@@ -231,7 +231,7 @@ impl Started {
         let mut report = self.sink.report();
         let Some(check) = report.checks.get_mut(index) else { return };
         check.outcome = outcome;
-        check.message = bounded(message);
+        check.message = bounded(&message);
         check.duration = elapsed;
         check.exit = exit;
         let terminal = &self.sink.context.terminal;
@@ -240,7 +240,7 @@ impl Started {
             && let Some(check) = report.checks.get(index)
         {
             let line = ndjson::check_finished(&report.name, &report.path, check);
-            terminal.data(line.as_bytes());
+            terminal.json(&line);
         }
     }
 }

@@ -12,6 +12,7 @@ use serde::de::{
 use serde_yaml::Value;
 
 use super::nearest::nearest;
+use super::snippet::snippet;
 use crate::error::{Error, Result};
 
 /// One step from the root of the document to a value.
@@ -70,8 +71,8 @@ impl Document {
             return Error::project(format!("{file} is not valid YAML: {message}"));
         }
         let error = Error::project(format!("{file}:{line}:{column}: not valid YAML: {message}"));
-        match self.text.lines().nth(line - 1) {
-            Some(shown) => error.cause(with_caret(shown, column)),
+        match snippet(&self.text, line, column) {
+            Some(shown) => error.cause(shown),
             None => error,
         }
     }
@@ -103,22 +104,6 @@ impl Document {
         drop(seed.deserialize(serde_yaml::Deserializer::from_str(&self.text)));
         reached.into_inner().flatten()
     }
-}
-
-/// The part of a line around a column, and a caret below that column.
-fn with_caret(line: &str, column: usize) -> String {
-    /// A longer part would be wrapped, and the caret be lost.
-    const AROUND: usize = 36;
-    let at = column.saturating_sub(1);
-    let start = if line.chars().count() <= 2 * AROUND { 0 } else { at.saturating_sub(AROUND) };
-    let shown: String = line.chars().skip(start).take(2 * AROUND).collect();
-    // Tabs are kept so that the caret stays below.
-    let before: String = shown
-        .chars()
-        .take(at - start)
-        .map(|letter| if letter == '\t' { '\t' } else { ' ' })
-        .collect();
-    format!("{shown}\n{before}^")
 }
 
 /// The parser's message without its own " at line 1 column 2".
@@ -544,15 +529,6 @@ mod tests {
         assert!(error.message().starts_with("lsrun.yml:"), "{error}");
         assert!(error.message().contains("not valid YAML"), "{error}");
         assert!(error.causes()[0].contains('^'), "{:?}", error.causes());
-    }
-
-    #[test]
-    fn the_caret_of_a_long_line_stays_in_sight() {
-        let line = format!("{}X{}", "a".repeat(500), "b".repeat(500));
-        let shown = super::with_caret(&line, 501);
-        let (part, caret) = shown.split_once('\n').unwrap();
-        assert_eq!(part.find('X'), caret.find('^'));
-        assert_eq!((part.len(), super::with_caret("a: é]", 5)), (72, "a: é]\n    ^".into()));
     }
 
     #[test]

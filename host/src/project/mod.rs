@@ -10,6 +10,7 @@ mod nearest;
 mod path;
 mod reference;
 mod settings;
+mod snippet;
 
 #[cfg(test)]
 mod tests;
@@ -90,7 +91,10 @@ impl Project {
 
     /// Reads the text of its file.
     fn adopt(mut self, file: PathBuf, text: &str) -> Result<Self> {
-        let document = Document::parse(&file, text)?;
+        let document = Document::parse(&file, text);
+        let content = document.as_ref().ok().map(|document| document.root().value());
+        learn(text, content, &self.environment);
+        let document = document?;
         let problems = self.read(&document);
         self.document = Some(document);
         self.file = Some(file);
@@ -110,7 +114,10 @@ impl Project {
         };
         let mut found = file::open(file.clone())?;
         let text = found.read()?;
-        let own: serde_yaml::Value = serde_yaml::from_str(&text).map_err(|error| wrong(&error))?;
+        let own: serde_yaml::Value = serde_yaml::from_str(&text).map_err(|error| {
+            learn(&text, None, environment);
+            wrong(&error)
+        })?;
         let whole = serde_yaml::Mapping::from_iter([("litestream".into(), own)]);
         let text = serde_yaml::to_string(&whole).map_err(|error| wrong(&error))?;
         let mut project = Self::without_file(cwd);
@@ -434,6 +441,12 @@ impl Project {
     pub(crate) fn expands(&self) -> bool {
         self.expand
     }
+}
+
+/// Before anything is said about a file, its secrets are known.
+fn learn(text: &str, content: Option<&serde_yaml::Value>, environment: &Environment) {
+    let variable = |name: &str| environment.get(name).map(str::to_owned);
+    environment.redactor().learn_yaml(text, content, &variable);
 }
 
 /// The same database with the entry that replicates it.

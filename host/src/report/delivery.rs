@@ -19,7 +19,6 @@ use crate::exit::Exit;
 use crate::history::History;
 use crate::http::Patience;
 use crate::project::{ResultSettings, absolute};
-use crate::terminal::Format;
 
 /// Where results go.
 #[derive(Debug, Default)]
@@ -72,6 +71,8 @@ impl Destinations {
                 }
                 (None, None) => return Ok(None),
             };
+            // Who knows a URL to which messages go, may send them.
+            context.terminal.redactor().learn_address(&text);
             match Url::parse(&text) {
                 Ok(url) if matches!(url.scheme(), "http" | "https") => Ok(Some(url)),
                 // It may be a secret with a typing error.
@@ -140,13 +141,15 @@ impl Delivery {
     pub async fn gave_up(mut self, error: &Error) {
         self.pinged_start().await;
         if let Some(url) = &self.destinations.ping {
-            self.told("ping", ping::fail(url, &error.one_line(), self.patience()).await);
+            let (redactor, patience) = (self.context.terminal.redactor(), self.patience());
+            self.told("ping", ping::fail(url, &error.one_line(), redactor, patience).await);
         }
     }
 
     /// The run is over. Gives the code of a delivery that failed the run.
     pub async fn finish(mut self, report: &Report, exit: Exit) -> Exit {
         let mut own = Exit::Success;
+        let redactor = self.context.terminal.redactor().clone();
         let mut file = |result: Result<()>| {
             if let Err(error) = result {
                 self.context.terminal.error(&error);
@@ -154,13 +157,13 @@ impl Delivery {
             }
         };
         if let Some(path) = &self.destinations.junit {
-            file(junit::render(report).and_then(|xml| write(path, &xml)));
+            file(junit::render(report).and_then(|xml| write(path, &redactor.apply(&xml))));
         }
         if let Some(path) = &self.destinations.prometheus {
             let before = std::fs::read_to_string(path).unwrap_or_default();
             let last =
                 |database: &DatabaseReport| self.last_success(&report.command, &database.path);
-            file(write(path, &prometheus::render(report, &before, last)));
+            file(write(path, &redactor.apply(&prometheus::render(report, &before, last))));
         }
         if let Some(history) = &self.history
             && let Err(error) = history.record(report)
@@ -171,10 +174,11 @@ impl Delivery {
         self.pinged_start().await;
         let patience = self.patience();
         if let Some(url) = &self.destinations.ping {
-            self.told("ping", ping::finish(url, report, exit.worst(own), patience).await);
+            let exit = exit.worst(own);
+            self.told("ping", ping::finish(url, report, exit, &redactor, patience).await);
         }
         if let Some(url) = &self.destinations.webhook {
-            self.told("webhook", webhook::send(url, report, patience).await);
+            self.told("webhook", webhook::send(url, report, &redactor, patience).await);
         }
         own
     }
@@ -184,16 +188,13 @@ impl Delivery {
         if environment.get("GITHUB_ACTIONS") != Some("true") {
             return;
         }
-        let annotations = github::annotations(report);
-        match terminal.format {
-            Format::Human => terminal.data(annotations.as_bytes()),
-            Format::Json | Format::Ndjson => terminal.beside(&annotations),
-        }
+        terminal.commands(&github::annotations(report));
         let Some(path) = environment.get("GITHUB_STEP_SUMMARY") else { return };
         let append = || -> std::io::Result<()> {
             use std::io::Write;
             let mut file = std::fs::OpenOptions::new().create(true).append(true).open(path)?;
-            file.write_all(github::summary(report).as_bytes())
+            let summary = github::summary(report);
+            file.write_all(terminal.redactor().apply(&summary).as_bytes())
         };
         if let Err(error) = append() {
             terminal.warning(&format!("the step summary {path} cannot be written: {error}"));

@@ -8,6 +8,7 @@ use super::{DatabaseReport, Fault, Outcome, Report};
 /// Workflow commands, a line each: an error for each database that was not proved,
 /// a warning for each optional check that did not pass.
 pub(super) fn annotations(report: &Report) -> String {
+    let report = &report.shown();
     let mut text = String::new();
     for database in &report.databases {
         let title = match database.outcome() {
@@ -55,6 +56,7 @@ fn escape(text: &str) -> String {
 
 /// Markdown: one table for all databases, the reasons below it.
 pub(super) fn summary(report: &Report) -> String {
+    let report = &report.shown();
     let mut text = format!("### lsrun {}: {}\n\n", report.command, report.word(report.outcome()));
     text.push_str("| database | outcome | lag | restore | size | TXID | took |\n");
     text.push_str("|---|---|---|---|---|---|---|\n");

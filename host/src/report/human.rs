@@ -60,6 +60,7 @@ const MANY: usize = 10;
 /// The whole report, with line ends.
 #[must_use]
 pub fn render(report: &Report, style: Style) -> String {
+    let report = &report.shown();
     let palette = Palette::new(style.color);
     let compact = report.databases.len() > MANY && !style.verbose;
     let mut text = String::new();

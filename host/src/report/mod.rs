@@ -11,6 +11,7 @@ mod junit;
 pub mod ndjson;
 mod ping;
 mod prometheus;
+mod shown;
 mod webhook;
 
 pub use delivery::{Delivery, Destinations, Speaker};

@@ -5,9 +5,12 @@ use reqwest::Url;
 use super::{Report, human};
 use crate::exit::Exit;
 use crate::http::{self, Patience};
+use crate::redact::Redactor;
 
 /// What a body may have: services keep the first 10 to 100 kB.
 const MOST: usize = 10_000;
+
+const TEXT: &str = "text/plain; charset=utf-8";
 
 /// The URL that is pinged for the start or for a failure.
 fn below(url: &Url, word: &str) -> Url {
@@ -20,7 +23,7 @@ fn below(url: &Url, word: &str) -> Url {
 
 /// The run begins.
 pub(super) async fn start(url: Url) -> Result<(), String> {
-    send(&below(&url, "start"), "", Patience::default()).await
+    http::post(&below(&url, "start"), TEXT, "", Patience::default()).await
 }
 
 /// The run is over; a run that proved less than it should is a failure.
@@ -28,22 +31,34 @@ pub(super) async fn finish(
     url: &Url,
     report: &Report,
     exit: Exit,
+    redactor: &Redactor,
     patience: Patience,
 ) -> Result<(), String> {
     let url = if exit == Exit::Success { url.clone() } else { below(url, "fail") };
     // What is shown to people, those that are all right on one line each.
-    send(&url, &human::render(report, human::Style::default()), patience).await
+    send(&url, &human::render(report, human::Style::default()), redactor, patience).await
 }
 
 /// The run could not begin.
-pub(super) async fn fail(url: &Url, why: &str, patience: Patience) -> Result<(), String> {
-    send(&below(url, "fail"), why, patience).await
+pub(super) async fn fail(
+    url: &Url,
+    why: &str,
+    redactor: &Redactor,
+    patience: Patience,
+) -> Result<(), String> {
+    send(&below(url, "fail"), &crate::shown::lines(why), redactor, patience).await
 }
 
-async fn send(url: &Url, body: &str, patience: Patience) -> Result<(), String> {
+async fn send(
+    url: &Url,
+    body: &str,
+    redactor: &Redactor,
+    patience: Patience,
+) -> Result<(), String> {
+    let body = redactor.apply(body);
     let end = body.floor_char_boundary(MOST);
     let body = body.get(..end).unwrap_or_default();
-    http::post(url, "text/plain; charset=utf-8", body, patience).await
+    http::post(url, TEXT, body, patience).await
 }
 
 #[cfg(test)]

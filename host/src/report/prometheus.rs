@@ -99,7 +99,7 @@ fn stamp(label: &str, time: jiff::Timestamp) -> String {
 }
 
 fn escape(text: &str) -> String {
-    text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
+    crate::shown::line(text).replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
 }
 
 /// What an earlier run wrote, by the label of its database. Whatever lsrun did not

@@ -4,8 +4,15 @@ use reqwest::Url;
 
 use super::{Report, json};
 use crate::http::{self, Patience};
+use crate::redact::Redactor;
 
 /// Posts it, whatever the outcome is.
-pub(super) async fn send(url: &Url, report: &Report, patience: Patience) -> Result<(), String> {
-    http::post(url, "application/json", &json::render(report), patience).await
+pub(super) async fn send(
+    url: &Url,
+    report: &Report,
+    redactor: &Redactor,
+    patience: Patience,
+) -> Result<(), String> {
+    let body = json::render(report);
+    http::post(url, "application/json", &redactor.apply(&body), patience).await
 }

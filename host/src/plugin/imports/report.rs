@@ -4,11 +4,11 @@ use wasmtime::component::Resource;
 
 use crate::plugin::Origin;
 use crate::plugin::bindings::report::{Host, HostCheck};
-use crate::plugin::failure::bounded;
 use crate::plugin::handles::Check;
 use crate::plugin::limits::{self, Exceeded};
 use crate::plugin::store::{Call, Role, State};
 use crate::report::Outcome;
+use crate::shown::bounded;
 
 impl Host for State {
     async fn fact(&mut self, key: String, json: String) -> wasmtime::Result<()> {
