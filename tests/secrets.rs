@@ -254,7 +254,15 @@ fn a_message_is_not_sent_to_another_host() {
 fn no_name_is_more_than_a_name() {
     let evil = "x\n::error::forged\n##[error]forged\u{1b}[2J\u{202e}\u{9b}y";
     let sandbox = Sandbox::new();
-    let yaml = serde_json::to_string(evil).unwrap();
+    // JSON leaves characters as they are that YAML does not take.
+    let yaml: String = evil
+        .chars()
+        .map(|letter| match letter {
+            ' '..='~' => letter.to_string(),
+            _ => format!("\\u{:04x}", u32::from(letter)),
+        })
+        .collect();
+    let yaml = format!("\"{yaml}\"");
     std::fs::copy(sandbox.path("db.sqlite3"), sandbox.path("e.sqlite3")).unwrap();
     let folder = sandbox.path("tenants");
     std::fs::create_dir(&folder).unwrap();
@@ -289,7 +297,8 @@ verify:
         command.env("GITHUB_ACTIONS", "true").env("GITHUB_STEP_SUMMARY", &summary);
         let run: Run = command.output().unwrap().into();
         let all = format!("{}\n{}", run.stdout, run.stderr);
-        assert!(all.contains("forged"), "{words:?}: the name is not even shown:\n{all}");
+        let shown = words[0] == "config" || all.contains("forged");
+        assert!(shown, "{words:?}: the name is not even shown:\n{all}");
         assert!(!all.contains(['\u{1b}', '\u{202e}', '\u{9b}']), "{words:?}:\n{all}");
         assert!(!all.contains("##["), "{words:?}:\n{all}");
         for line in all.lines().map(str::trim_start) {

@@ -1,7 +1,7 @@
 //! Whose files are used: what another user could have put in the way is not, and what
 //! the user names is.
 
-use std::os::unix::fs::{PermissionsExt, chown, symlink};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
@@ -51,10 +51,12 @@ fn a_project_file_that_others_may_write_is_not_found() {
     let file = sandbox.path("lsrun.yml");
     for (path, bits) in [(file.clone(), 0o666), (sandbox.path(""), 0o777)] {
         mode(&path, bits);
-        for command in [&["version"][..], &["verify"], &["config"]] {
+        for command in [&["verify"][..], &["config"], &["ltx", "default"]] {
             let run = below(&sandbox, command).expect(20);
             run.says(&["found by searching", "can be written by others", "lsrun -C "]);
         }
+        // What needs no project does without.
+        below(&sandbox, &["version"]).expect(0);
         assert!(!sandbox.path("ran").exists());
         mode(&path, if path == file { 0o644 } else { 0o700 });
     }
@@ -80,19 +82,20 @@ fn another_users_project_is_not_found_and_can_be_named() {
     let file = sandbox.path("lsrun.yml");
     for path in [file.clone(), sandbox.path("")] {
         chown(&path, Some(OTHER), None).unwrap();
-        let run = below(&sandbox, &["version"]).expect(20);
+        let run = below(&sandbox, &["verify"]).expect(20);
         run.says(&["found by searching", "belongs to another user"]);
         assert!(!sandbox.path("ran").exists());
         chown(&path, Some(0), None).unwrap();
     }
     // A volume of another user's in a container that runs as root, with a plugin.
-    sandbox.write("lsrun.yml", PROJECT);
+    let settings = "plugins: {settings: {row-count: {config: {table: users}}}}";
+    sandbox.write("lsrun.yml", &format!("{PROJECT}{settings}\n"));
     sandbox.plugin("row-count");
     for name in ["", "lsrun.yml", "plugins", "plugins/row-count.wasm", "db.sqlite3"] {
         chown(sandbox.path(name), Some(OTHER), None).unwrap();
     }
     let run = sandbox.lsrun(&["-C", file.to_str().unwrap(), "verify"]);
-    run.expect(10).says(&["row-count"]);
+    run.expect(0).says(&["✓ row-count"]);
 }
 
 #[test]
@@ -268,8 +271,8 @@ fn the_compiled_code_of_a_racer_is_not_run() {
     std::fs::create_dir(&shared).unwrap();
     mode(&shared, 0o1777);
     mode(&sandbox.path(""), 0o755);
-    let script = "mkdir -p evil/compiled && ln -s \"$1\" good
-        while :; do mv -T evil x; mv -T x evil; mv -T good x; mv -T x good; done";
+    let script = "mkdir evil && ln -s \"$1\" good && ln -s /etc away && exec 2> /dev/null
+        while :; do for it in evil good away; do mv -T $it x; mv -T x $it; done; done";
     let mut racer = Command::new("sh")
         .args(["-c", script, "racer"])
         .arg(crate::support::cache())
@@ -282,10 +285,55 @@ fn the_compiled_code_of_a_racer_is_not_run() {
         let mut command = sandbox.command(&["config"]);
         let run: Run = command.env("LSRUN_CACHE_DIR", shared.join("x")).output().unwrap().into();
         run.expect(0);
+        // Where there was nothing, lsrun makes a folder of its own, which stops the racer.
+        let own = shared.join("x");
+        if own.symlink_metadata().is_ok_and(|it| it.is_dir() && it.uid() == 0) {
+            std::fs::remove_dir_all(&own).unwrap();
+        }
     }
     racer.kill().unwrap();
     racer.wait().unwrap();
-    for name in ["shared/x/compiled", "shared/evil/compiled"] {
-        assert!(sandbox.names(name).is_empty(), "written into the racer's folder");
+    for name in ["shared/x", "shared/evil"] {
+        assert!(sandbox.names(name).is_empty(), "something is in the racer's folder");
+    }
+    assert!(!Path::new("/etc/compiled").exists());
+}
+
+/// A socket planted where the project says that the daemon's is.
+#[test]
+fn a_socket_of_another_user_in_a_folder_of_everybodys_is_not_asked() {
+    let sandbox = Sandbox::new();
+    let shared = sandbox.path("shared");
+    std::fs::create_dir(&shared).unwrap();
+    mode(&shared, 0o1777);
+    mode(&sandbox.path(""), 0o755);
+    let socket = shared.join("litestream.sock");
+    sandbox.write(
+        "lsrun.yml",
+        &PROJECT.replace(
+            "  dbs:",
+            &format!("  socket: {{enabled: true, path: {}}}\n  dbs:", socket.display()),
+        ),
+    );
+    let asked = shared.join("asked");
+    let code = "import socket,sys\ns=socket.socket(socket.AF_UNIX)\ns.bind(sys.argv[1])\ns.listen()\n\
+                while True:\n  c=s.accept()[0]\n  b=c.recv(9)\n  open(sys.argv[2],'ab').write(b)\n  c.close()";
+    let mut planter = Command::new("python3");
+    planter.args(["-c", code]).arg(&socket).arg(&asked);
+    if am_root() {
+        planter.uid(OTHER).gid(OTHER);
+    }
+    let mut planter = planter.spawn().unwrap();
+    wait_until("the planted socket is there", || socket.exists());
+    let run = sandbox.lsrun(&["verify"]).expect(11);
+    planter.kill().unwrap();
+    planter.wait().unwrap();
+    let was_asked = std::fs::read(&asked).is_ok_and(|bytes| !bytes.is_empty());
+    if am_root() {
+        run.says(&["another user's process listens", "/run/litestream"]);
+        assert!(!was_asked);
+    } else {
+        // One's own process may listen: it is asked, and gives no answer.
+        assert!(was_asked);
     }
 }

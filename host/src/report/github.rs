@@ -51,7 +51,8 @@ fn command(text: &mut String, level: &str, title: &str, message: &str) {
 }
 
 fn escape(text: &str) -> String {
-    text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A")
+    // `##[…]` is a command as well, wherever it is in a line.
+    text.replace("##", "# #").replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A")
 }
 
 /// Markdown: one table for all databases, the reasons below it.

@@ -18,7 +18,6 @@ use std::fmt;
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 pub use self::peer::{peer_is_mine, peer_is_trusted};
@@ -58,7 +57,7 @@ impl Trust {
 
     /// Opens a folder.
     pub fn folder(&self, path: &Path) -> Result<OwnedFd, Distrust> {
-        walk::folder(self, path)
+        walk::folder(self, path, false)
     }
 
     /// The content of a regular file of at most `most` bytes.
@@ -87,12 +86,7 @@ pub(crate) fn me() -> u32 {
 /// Creates `folder` with mode 0700 where it is missing, and makes sure that it is
 /// this user's own and that nobody else can write it or exchange it.
 pub fn private_folder(folder: &Path) -> Result<(), Distrust> {
-    std::fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(folder)
-        .map_err(|error| Distrust::Io(folder.to_owned(), error))?;
-    let opened = Trust::mine().folder(folder)?;
+    let opened = walk::folder(&Trust::mine(), folder, true)?;
     let stat = rustix::fs::fstat(&opened)
         .map_err(|error| Distrust::Io(folder.to_owned(), error.into()))?;
     if stat.st_uid == me() {

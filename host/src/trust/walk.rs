@@ -40,6 +40,8 @@ struct Walk<'a> {
     steps: Vec<Step>,
     /// What lies in a folder like `/tmp` has to be this user's or root's.
     strict: bool,
+    /// Folders that are missing are made, each in one that is trusted.
+    make: bool,
 }
 
 /// Opens a trusted regular file.
@@ -58,9 +60,9 @@ pub(super) fn file(trust: &Trust, path: &Path) -> Result<File, Distrust> {
     Ok(file.into())
 }
 
-/// Opens a trusted folder.
-pub(super) fn folder(trust: &Trust, path: &Path) -> Result<OwnedFd, Distrust> {
-    let mut walk = Walk::start(trust, false)?;
+/// Opens a trusted folder; with `make` it is made with mode 0700 where it is missing.
+pub(super) fn folder(trust: &Trust, path: &Path, make: bool) -> Result<OwnedFd, Distrust> {
+    let mut walk = Walk { make, ..Walk::start(trust, false)? };
     if let Some(end) = walk.go(path)? {
         return Err(Distrust::NotAFolder(end.path));
     }
@@ -87,7 +89,7 @@ pub(super) fn chain(trust: &Trust, path: &Path) -> Result<(), Distrust> {
 
 impl<'a> Walk<'a> {
     fn start(trust: &'a Trust, strict: bool) -> Result<Self, Distrust> {
-        let mut walk = Self { trust, steps: Vec::new(), strict };
+        let mut walk = Self { trust, steps: Vec::new(), strict, make: false };
         walk.go_to_root()?;
         Ok(walk)
     }
@@ -119,7 +121,17 @@ impl<'a> Walk<'a> {
             let Some(here) = self.steps.last() else { break };
             let path = here.path.join(&name);
             let failed = |error: rustix::io::Errno| Distrust::Io(path.clone(), error.into());
-            let looked = look(here.folder.as_fd(), &name).map_err(failed)?;
+            let looked = match look(here.folder.as_fd(), &name) {
+                Err(rustix::io::Errno::NOENT) if self.make => {
+                    match rustix::fs::mkdirat(&here.folder, &name, Mode::RWXU) {
+                        // Another process was faster.
+                        Ok(()) | Err(rustix::io::Errno::EXIST) => look(here.folder.as_fd(), &name),
+                        Err(error) => Err(error),
+                    }
+                }
+                looked => looked,
+            };
+            let looked = looked.map_err(failed)?;
             if self.strict && here.shared && !Trust::mine().holds(looked.stat.st_uid) {
                 return Err(Distrust::Owner { path, owner: looked.stat.st_uid });
             }

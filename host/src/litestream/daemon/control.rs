@@ -17,6 +17,7 @@ use serde::Deserialize;
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::litestream::txid::Txid;
+use crate::trust;
 
 /// How long a daemon may take to stop or to start a database.
 const SWITCH: Duration = Duration::from_secs(60);
@@ -244,6 +245,17 @@ impl Control {
             .hint(LOOK_AT_ITS_LOG)
     }
 
+    /// Whoever put the socket there could say anything.
+    fn stranger(&self) -> Error {
+        Error::inconclusive("another user's process listens at the litestream control socket")
+            .code("litestream")
+            .cause(format!("control socket {}", self.socket.display()))
+            .hint(
+                "it is not asked; if it is your daemon, have its socket in a folder that only \
+                 its user and root can write, such as /run/litestream",
+            )
+    }
+
     async fn post<T: for<'de> Deserialize<'de>>(
         &self,
         path: &str,
@@ -261,6 +273,9 @@ impl Control {
         let Ok(stream) = tokio::net::UnixStream::connect(&self.socket).await else {
             return Err(ControlError::NotThere);
         };
+        if !trust::peer_is_trusted(&stream, &self.socket) {
+            return Err(self.stranger().into());
+        }
         let (status, text) = exchange(stream, path, body).await.map_err(|error| {
             Error::inconclusive("the litestream daemon broke off")
                 .code("litestream")
