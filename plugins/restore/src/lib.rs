@@ -188,11 +188,7 @@ fn tell(lines: &Result<Vec<String>, Error>) -> String {
 }
 
 /// A database that is damaged is not put in place.
-fn integrity(
-    database: Option<&Database>,
-    copy: &RestoredCopy,
-    level: &str,
-) -> Result<(), Error> {
+fn integrity(database: Option<&Database>, copy: &RestoredCopy, level: &str) -> Result<(), Error> {
     if level == "none" {
         return Ok(());
     }

@@ -7,9 +7,10 @@ use lsrun_plugin::host::sqlite::{Connection, ContentJob, TableContent, Value};
 use lsrun_plugin::prelude::*;
 use lsrun_plugin::tables;
 
+use crate::damaged::Damage;
 use crate::options::{Id, Options};
 use crate::sentinel::Snapshot;
-use crate::{Ended, could_not, wanted};
+use crate::{Ended, wanted};
 
 /// What belongs to the tools and not to the application is left out.
 const SCHEMA: &str = "SELECT type || ' ' || name, coalesce(sql, '') FROM sqlite_schema \
@@ -61,8 +62,8 @@ pub(crate) fn without_sentinel(
     if !options.compares() {
         return Ok(None);
     }
-    let snapshot =
-        Snapshot::of_now(database).map_err(|error| could_not(&Check::new("snapshot"), error))?;
+    let snapshot = Snapshot::of_now(database)
+        .map_err(|error| Damage::or_could_not(Check::new("snapshot"), error))?;
     Ok(snapshot.map(|snapshot| Live::start(snapshot, options)))
 }
 
