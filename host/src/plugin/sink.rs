@@ -1,7 +1,7 @@
 //! Collects what plugins say about one database, in the order in which it began,
 //! and shows the state of the work.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -27,8 +27,28 @@ pub struct Sink {
 #[derive(Debug, Default)]
 struct Taken {
     checks: usize,
+    /// The ids of its checks, and how many there are of those that came again.
+    ids: HashSet<String>,
+    again: HashMap<String, usize>,
     facts: usize,
     fact_bytes: usize,
+}
+
+impl Taken {
+    /// The id itself, or with a number where it was there.
+    fn unique(&mut self, id: String) -> String {
+        if self.ids.insert(id.clone()) {
+            return id;
+        }
+        let number = self.again.entry(id.clone()).or_insert(1);
+        loop {
+            *number += 1;
+            let numbered = format!("{id} ({number})");
+            if self.ids.insert(numbered.clone()) {
+                return numbered;
+            }
+        }
+    }
 }
 
 /// A check under way.
@@ -95,24 +115,21 @@ impl Sink {
     ) -> std::result::Result<Started, Exceeded> {
         let exceeded = Exceeded::Checks(limits::CHECKS);
         let mut taken = self.taken();
-        let count = &mut taken.entry(plugin.to_owned()).or_default().checks;
-        *count += 1;
-        let (count, most) = (*count, limits::CHECKS);
-        drop(taken);
-        if count > most {
-            if count == most + 1 {
-                let mut last = self.start(format!("{prefix}too many checks"), plugin, optional);
-                last.end(Outcome::Inconclusive, format!("it {exceeded}"), None);
-            }
+        let of_plugin = taken.entry(plugin.to_owned()).or_default();
+        of_plugin.checks += 1;
+        let count = of_plugin.checks;
+        let said = if count > limits::CHECKS { "too many checks" } else { id };
+        if count > limits::CHECKS + 1 {
             return Err(exceeded);
         }
-        let mut own = format!("{prefix}{}", names::id(id));
-        let same = |id: &str| self.report().checks.iter().any(|check| check.id == id);
-        if same(&own) {
-            own =
-                (2..).map(|number| format!("{own} ({number})")).find(|id| !same(id)).unwrap_or(own);
+        let own = of_plugin.unique(format!("{prefix}{}", names::id(said)));
+        drop(taken);
+        let mut started = self.start(own, plugin, optional);
+        if count > limits::CHECKS {
+            started.end(Outcome::Inconclusive, format!("it {exceeded}"), None);
+            return Err(exceeded);
         }
-        Ok(self.start(own, plugin, optional))
+        Ok(started)
     }
 
     /// The worst outcome that a plugin has reported.
