@@ -76,7 +76,7 @@ fn permissions_that_do_not_exist_are_errors_and_grants_without_effect_warnings()
     with(asks, "sqlite:reed=default").expect(30).says(&["did you mean sqlite:read=?"]);
     with("permissions: [\"litestream:synch\"]\n", "litestream:sync")
         .expect(30)
-        .says(&["fine.wasm", "did you mean litestream:sync?"]);
+        .says(&["fine.wasm", "did you mean litestream:sync"]);
     with(asks, "litestream:sync").expect(0).says(&["grants litestream:sync to fine"]);
     with(asks, "sqlite:read=default").expect(0).says_not("grants");
 }

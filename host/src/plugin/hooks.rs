@@ -36,6 +36,11 @@ impl Hooks {
     /// else would keep a plugin from running that is meant to.
     pub fn load(context: &Context, command: &Plugin) -> Result<Self> {
         let all = registry::scan(context);
+        // Of a folder that cannot be read nothing is known, least of all what is missing.
+        let folder = all.iter().filter_map(|one| one.as_ref().err());
+        if let Some(unusable) = folder.into_iter().find(|unusable| unusable.name.is_none()) {
+            return Err(unusable.error.clone());
+        }
         for finding in problems::of_all(context, &all) {
             let problem = problems::softened(context, finding);
             match problem.severity {

@@ -108,8 +108,9 @@ fn of_settings(context: &Context, found: &[Result<Found, Unusable>], all: &mut V
         Err(unusable) => unusable.name.clone(),
     };
     let names: Vec<String> = found.iter().filter_map(name_of).collect();
+    let all_are_known = names.len() == found.len();
     for (name, setting) in &context.project.plugins().settings {
-        if !names.contains(name) {
+        if all_are_known && !names.contains(name) {
             let hint = match nearest(name, names.iter().map(String::as_str)) {
                 Some(near) => format!("did you mean {near}?"),
                 None => format!("put {name}.wasm into a plugins folder, or remove the settings"),
@@ -173,6 +174,17 @@ fn of_one(context: &Context, found: &Found, all: &mut Vec<Finding>) {
                 },
             });
         }
+    }
+    if let Some(other) = manifest.name.as_ref().filter(|other| *other != name) {
+        all.push(Finding {
+            plugin: Some(name.clone()),
+            problem: Problem {
+                severity: Severity::Warning,
+                code: "project",
+                message: format!("{place} calls itself {other:?}, and is {name} by its file"),
+                hint: Some("settings and grants go by the name of the file".to_owned()),
+            },
+        });
     }
     if found.manifest_beside_is_ignored() {
         all.push(Finding {
