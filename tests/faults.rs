@@ -272,7 +272,7 @@ fn the_database_replaced_by_another_one_is_followed() {
     }
     sandbox.sql("db.sqlite3", "CREATE TABLE users (id INTEGER PRIMARY KEY, name TEXT); INSERT INTO users VALUES (7, 'new')");
     let json = verify(&sandbox, 0, &[]);
-    assert_eq!(check(&json, "content")["outcome"], "passed");
+    assert_eq!(check(&json, "pages")["outcome"], "passed");
 }
 
 #[test]
@@ -557,7 +557,7 @@ fn an_index_that_lacks_a_row_is_seen_by_the_full_check_only() {
     let failed = check(&json, "integrity_check");
     assert_eq!(failed["outcome"], "failed");
     assert!(failed["message"].as_str().unwrap().contains("index names"), "{failed}");
-    assert_eq!(check(&json, "content")["outcome"], "passed");
+    assert_eq!(check(&json, "pages")["outcome"], "passed");
 }
 
 #[test]
@@ -653,10 +653,12 @@ fn a_missing_index_and_a_table_too_many() {
 }
 
 #[test]
-fn a_difference_to_a_database_that_was_written_to_is_inconclusive() {
+fn a_difference_to_a_database_that_was_written_to_is_seen_in_its_pages() {
     let sandbox = Sandbox::new();
     let written = Some("INSERT INTO users (name) VALUES ('late')");
-    let json = altered(&sandbox, "DELETE FROM users WHERE id = 2", written, 11);
+    let json = altered(&sandbox, "DELETE FROM users WHERE id = 2", written, 10);
+    assert_eq!(check(&json, "pages")["outcome"], "failed");
+    // Of the rows alone nobody could tell.
     let rows = check(&json, "rows");
     assert_eq!(rows["outcome"], "inconclusive");
     assert!(rows["message"].as_str().unwrap().contains("meanwhile"), "{rows}");
@@ -735,6 +737,8 @@ fn every_kind_of_table_and_value_is_compared() {
     let assertions = "verify: {assertions: {default: [{name: boxes, sql: select count(*) from boxes where low < 2.5}, {name: words, sql: \"select count(*) from words where words match 'hello'\"}]}}";
     sandbox.write("lsrun.yml", &format!("{PROJECT}{assertions}\n"));
     let json = verify(&sandbox, 0, &[]);
+    assert_eq!(check(&json, "pages")["outcome"], "passed");
+    let json = verify(&sandbox, 0, &["--skip", "pages"]);
     for id in ["schema", "rows", "content", "integrity_check", "foreign_key_check"] {
         assert_eq!(check(&json, id)["outcome"], "passed", "{id}");
     }
@@ -746,15 +750,18 @@ fn checks_are_chosen_and_left_out() {
     let json = verify(&sandbox, 0, &["--check", "rows", "--check", "schema"]);
     check(&json, "rows");
     check(&json, "schema");
-    for id in ["integrity_check", "foreign_key_check", "content"] {
+    for id in ["integrity_check", "foreign_key_check", "content", "pages"] {
         has_not(&json, id);
     }
     let json = verify(&sandbox, 0, &["--skip", "integrity_check", "--skip", "content"]);
     check(&json, "foreign_key_check");
-    check(&json, "rows");
+    check(&json, "pages");
     has_not(&json, "integrity_check");
+    let json = verify(&sandbox, 0, &["--skip", "pages", "--skip", "content"]);
+    check(&json, "rows");
+    has_not(&json, "pages");
     has_not(&json, "content");
-    let json = verify(&sandbox, 0, &["--fast"]);
+    let json = verify(&sandbox, 0, &["--fast", "--skip", "pages"]);
     check(&json, "rows");
     has_not(&json, "content");
     for option in ["--check", "--skip"] {
@@ -807,18 +814,21 @@ fn read_only_writes_nothing() {
     let table = "SELECT count(*) FROM sqlite_schema WHERE name = '_litestream_verification'";
     let json = verify(&sandbox, 0, &["--read-only"]);
     assert_eq!(json["databases"][0]["replication"]["method"], "socket");
-    assert_eq!(check(&json, "content")["outcome"], "passed");
+    assert_eq!(check(&json, "pages")["outcome"], "passed");
     assert_eq!(sandbox.integer("db.sqlite3", table), 0);
     drop(daemon);
     let backup = files(&sandbox);
     let json = verify(&sandbox, 0, &["--read-only"]);
     assert_eq!(check(&json, "sync")["outcome"], "skipped");
+    // The last connection has folded the log and removed it.
+    assert_eq!(check(&json, "pages")["outcome"], "skipped");
     assert_eq!(check(&json, "content")["outcome"], "passed");
     assert_eq!(sandbox.integer("db.sqlite3", table), 0);
     assert_eq!(files(&sandbox), backup);
     // Nobody has replicated this, and nobody could have known.
     sandbox.sql("db.sqlite3", "INSERT INTO users (name) VALUES ('late')");
     let json = verify(&sandbox, 11, &["--read-only"]);
+    assert_eq!(check(&json, "pages")["outcome"], "skipped");
     assert_eq!(check(&json, "rows")["outcome"], "inconclusive");
     cut(backup.last().unwrap(), |length| length / 2);
     verify(&sandbox, 10, &["--read-only"]);
@@ -894,7 +904,7 @@ fn limits_fail_the_run_and_do_not_call_the_backup_wrong() {
         let failed = check(&json, id);
         assert_eq!(failed["outcome"], "failed");
         assert!(failed["message"].as_str().unwrap().contains(limit), "{failed}");
-        assert_eq!(check(&json, "content")["outcome"], "passed");
+        assert_eq!(check(&json, "pages")["outcome"], "passed");
         let run = sandbox.lsrun(&["verify"]).expect(10).says(&[limit]);
         assert!(!run.stdout.contains("wrong"), "{}", run.stdout);
         sandbox.write("lsrun.yml", &format!("{PROJECT}verify: {{{limit}: 1h}}\n"));

@@ -76,7 +76,7 @@ fn a_damaged_live_database_is_named_everywhere_and_its_backup_is_not_blamed() {
     let text = message(&report, "integrity_check");
     assert!(text.contains("missing from index big_x"), "{text}");
     assert!(text.contains("its backup is a faithful copy"), "{text}");
-    assert_eq!(check(&report, "content")["outcome"], "passed");
+    assert_eq!(check(&report, "pages")["outcome"], "passed");
     let xml = std::fs::read_to_string(sandbox.path("junit.xml")).unwrap();
     assert!(xml.contains("type=\"live-damaged\""), "{xml}");
     let metrics = std::fs::read_to_string(sandbox.path("metrics.prom")).unwrap();
@@ -250,7 +250,7 @@ fn functions_and_collations_of_the_application_are_no_damage() {
     ] {
         assert!(text.contains(line), "{line}:\n{text}");
     }
-    assert_eq!(check(&report, "content")["outcome"], "passed");
+    assert_eq!(check(&report, "pages")["outcome"], "passed");
     let restored = sandbox.lsrun(&["restore", "-o", "copy.sqlite3", "default"]).expect(0);
     restored.says(&["users: quick_check only"]);
     let quick = ["restore", "-integrity-check", "quick", "-o", "quick.sqlite3", "default"];

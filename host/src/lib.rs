@@ -12,6 +12,7 @@ pub mod exit;
 pub mod history;
 pub mod http;
 pub mod litestream;
+pub mod pages;
 pub mod plugin;
 pub mod project;
 pub mod redact;

@@ -9,12 +9,8 @@
 //! in no file of the replica, and no check of the restored copy sees it. Seen with
 //! `replicate -once` and with daemons. [`reveal`] makes it take a whole snapshot.
 //!
-//! Formats: the log's is that of <https://www.sqlite.org/fileformat2.html#walformat>;
-//! of the 100 bytes of an LTX file's header, the place in the log is at 48, in
-//! big-endian numbers: offset and size (8 bytes each), two salts (4 bytes each).
+//! The formats are those of [`crate::pages`].
 
-use std::fs::File;
-use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::time::Duration;
 
@@ -23,21 +19,10 @@ use rusqlite::{Connection, OpenFlags};
 
 use crate::litestream::ltx::{last_transaction, transaction};
 use crate::litestream::txid::Txid;
+use crate::pages::ltx_header::{Header, Place};
+use crate::pages::wal::{Log, Salts};
 use crate::sqlite::descriptors::Opened;
 use crate::suffix::with_suffix;
-
-const LOG_HEADER: u64 = 32;
-const FRAME_HEADER: u64 = 24;
-
-/// What makes a log another one than before.
-type Salts = [u32; 2];
-
-/// Where litestream was in the log after its last transaction.
-struct Place {
-    /// The end of what it had read, in bytes.
-    end: u64,
-    salts: Salts,
-}
 
 /// What a litestream that starts now will do.
 pub(super) enum Outlook {
@@ -56,18 +41,19 @@ impl Outlook {
     pub(super) fn of(database: &Path, state: &Path) -> Self {
         let Some((txid, file)) = last_transaction(state) else { return Self::Snapshot };
         let log = Log::open(&with_suffix(database, "-wal"));
-        let (Some(place), Some(log)) = (Place::of(&file), log) else { return Self::Snapshot };
-        if log.salts == place.salts {
-            return Self::GoOn(log.salts, txid);
+        let (Some(place), Some(log)) = (place(&file), log) else { return Self::Snapshot };
+        if log.salts() == place.salts {
+            return Self::GoOn(log.salts(), txid);
         }
-        let remembered = place.end.checked_sub(log.frame).and_then(|at| log.salts_of_frame(at));
+        let remembered =
+            place.end.checked_sub(log.frame_size()).and_then(|at| log.salts_of_frame(at));
         if remembered != Some(place.salts) {
             return Self::Snapshot;
         }
         // Only the very next log, behind a frame that was the last one, has all the rest.
-        let next = place.salts[0].wrapping_add(1) == log.salts[0];
+        let next = place.salts[0].wrapping_add(1) == log.salts()[0];
         if next && log.salts_of_frame(place.end) != Some(place.salts) {
-            return Self::GoOn(log.salts, txid);
+            return Self::GoOn(log.salts(), txid);
         }
         Self::Gap
     }
@@ -88,7 +74,7 @@ impl Outlook {
     pub(super) fn was_overtaken(&self, state: &Path) -> bool {
         let Self::GoOn(salts, txid) = self else { return false };
         transaction(state, Txid(txid.0 + 1))
-            .and_then(|file| Place::of(&file))
+            .and_then(|file| place(&file))
             .is_some_and(|place| place.salts != *salts)
     }
 }
@@ -190,6 +176,11 @@ fn write_over(database: &Path, is_seen: impl Fn() -> bool) -> rusqlite::Result<(
     Ok(())
 }
 
+/// Where litestream was in the log after the last transaction of this file.
+fn place(ltx: &Path) -> Option<Place> {
+    Header::read(ltx)?.place
+}
+
 /// A commit of one page, to a table of litestream's own, which writes the same to it.
 const FRAME: &str = "INSERT INTO _litestream_seq (id, seq) VALUES (1, 1) \
     ON CONFLICT (id) DO UPDATE SET seq = seq + 1";
@@ -218,50 +209,6 @@ fn open(database: &Path) -> rusqlite::Result<Open> {
     // A frame that is lost with the power held nothing then either.
     connection.pragma_update(None, "synchronous", "NORMAL")?;
     Ok(Open { connection, _counted })
-}
-
-impl Place {
-    fn of(ltx: &Path) -> Option<Self> {
-        let mut header = [0; 72];
-        File::open(ltx).ok()?.read_exact_at(&mut header, 0).ok()?;
-        let (magic, place) = (header.get(..4)?, header.get(48..)?);
-        if magic != b"LTX1" {
-            return None;
-        }
-        let number = |at: usize| Some(u64::from_be_bytes(place.get(at..at + 8)?.try_into().ok()?));
-        Some(Self { end: number(0)?.checked_add(number(8)?)?, salts: salts(place.get(16..)?)? })
-    }
-}
-
-/// The log as it is now.
-struct Log {
-    file: File,
-    salts: Salts,
-    /// The size of a frame, in bytes.
-    frame: u64,
-}
-
-impl Log {
-    fn open(path: &Path) -> Option<Self> {
-        let file = File::open(path).ok()?;
-        let mut header = [0; LOG_HEADER as usize];
-        file.read_exact_at(&mut header, 0).ok()?;
-        let page = u32::from_be_bytes(header.get(8..12)?.try_into().ok()?);
-        let salts = salts(header.get(16..)?)?;
-        Some(Self { file, salts, frame: FRAME_HEADER + u64::from(page) })
-    }
-
-    /// None where no frame is.
-    fn salts_of_frame(&self, at: u64) -> Option<Salts> {
-        let mut header = [0; FRAME_HEADER as usize];
-        self.file.read_exact_at(&mut header, at).ok()?;
-        salts(header.get(8..)?)
-    }
-}
-
-fn salts(bytes: &[u8]) -> Option<Salts> {
-    let number = |at: usize| Some(u32::from_be_bytes(bytes.get(at..at + 4)?.try_into().ok()?));
-    Some([number(0)?, number(4)?])
 }
 
 #[cfg(test)]
@@ -437,7 +384,7 @@ mod tests {
             .execute_batch("CREATE TABLE _litestream_seq (id INTEGER PRIMARY KEY, seq INTEGER)")
             .unwrap();
         case.checkpoint();
-        let salts = || Log::open(&case.log()).unwrap().salts;
+        let salts = || Log::open(&case.log()).unwrap().salts();
         let hold = Hold::take(&database).unwrap().unwrap();
         let before = salts();
         for _ in 0..3 {

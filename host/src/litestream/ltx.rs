@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::litestream::txid::Txid;
+use crate::pages::ltx_header::Header;
 
 /// The last transaction in a folder that holds `ltx/0/<min>-<max>.ltx` files:
 /// the daemon's local state, or a file replica.
@@ -21,7 +22,14 @@ pub(super) fn transaction(folder: &Path, txid: Txid) -> Option<PathBuf> {
     transactions(folder).find(|(other, _file)| *other == txid).map(|(_txid, file)| file)
 }
 
-fn transactions(folder: &Path) -> impl Iterator<Item = (Txid, PathBuf)> {
+/// The header of the file of this transaction alone in such a folder.
+pub(super) fn header(folder: &Path, txid: Txid) -> Option<Header> {
+    let file = folder.join("ltx").join("0").join(format!("{txid}-{txid}.ltx"));
+    Header::read(&file).filter(|header| header.max_txid == txid.0)
+}
+
+/// The files of such a folder, each with its last transaction.
+pub(super) fn transactions(folder: &Path) -> impl Iterator<Item = (Txid, PathBuf)> {
     let entries = std::fs::read_dir(folder.join("ltx").join("0")).into_iter().flatten();
     entries.flatten().filter_map(|entry| {
         let name = entry.file_name();

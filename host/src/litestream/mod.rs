@@ -13,6 +13,7 @@ pub mod moment;
 pub mod once;
 mod pins;
 mod pip;
+pub(crate) mod places;
 pub mod points;
 mod probe;
 pub mod reach;

@@ -29,6 +29,8 @@ wasmtime::component::bindgen!({
         "lsrun:host/sqlite.integrity-job": handles::IntegrityJob,
         "lsrun:host/sqlite.integrity": handles::Integrity,
         "lsrun:host/sqlite.table-content": handles::TableContent,
+        "lsrun:host/sqlite.pages-job": handles::PagesJob,
+        "lsrun:host/sqlite.page-comparison": handles::PageComparison,
         "lsrun:host/report.check": handles::Check,
     },
 });

@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::task::JoinHandle;
 
 use crate::error::{Error, Result};
+use crate::litestream::places::Places;
 use crate::litestream::txid::Txid;
 use crate::litestream::{replace, restore, sync};
 use crate::project;
@@ -84,7 +85,14 @@ pub struct RestoreJob(pub Job<restore::Copy>, #[expect(dead_code, reason = "coun
 pub struct Process(pub super::process::Process, #[expect(dead_code, reason = "counted")] pub Token);
 
 /// `sqlite.connection`.
-pub struct Connection(pub crate::sqlite::Connection);
+pub struct Connection {
+    /// In its thread.
+    pub sql: crate::sqlite::Connection,
+    /// To which database; none for a copy.
+    pub database: Option<project::Database>,
+    /// Litestream's transactions since the state was held.
+    pub(super) places: Option<Places>,
+}
 
 /// `sqlite.rows`, and how many of them were read.
 pub struct Rows(pub crate::sqlite::Rows, pub u64);
@@ -100,6 +108,12 @@ pub struct Integrity(pub crate::sqlite::Integrity);
 
 /// `sqlite.table-content`.
 pub struct TableContent(pub crate::sqlite::TableContent);
+
+/// `sqlite.pages-job`.
+pub struct PagesJob(pub crate::sqlite::Running<crate::pages::Comparison>);
+
+/// `sqlite.page-comparison`.
+pub struct PageComparison(pub crate::pages::Comparison);
 
 /// `report.check`.
 pub struct Check(pub super::sink::Started);

@@ -4,16 +4,20 @@
 mod authorizer;
 mod content;
 pub(crate) mod descriptors;
+mod distrust;
 mod integrity;
 mod limits;
 mod slots;
+mod snapshot;
 mod stand_ins;
 mod worker;
 
 pub use content::TableContent;
 pub use integrity::{Integrity, Level};
 pub use slots::{MOST_CONNECTIONS, Slots};
-pub use worker::{Access, Connection, Contents, IntegrityJob, Rows, Statement, Value, settle};
+pub use worker::{
+    Access, Connection, Contents, IntegrityJob, Rows, Running, Statement, Value, settle,
+};
 
 use crate::error::Error;
 

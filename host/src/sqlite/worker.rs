@@ -16,8 +16,10 @@ use super::content::{self, TableContent};
 use super::descriptors::Opened;
 use super::integrity::{self, GivenUp, Integrity, Level};
 use super::slots::Slots;
+use super::snapshot::{Identity, identity};
 use super::{explain, limits};
 use crate::error::{Error, Result};
+use crate::pages::Held;
 use crate::stop::Stop;
 use crate::suffix::with_suffix;
 
@@ -75,6 +77,22 @@ enum Job {
     Transact(Vec<Statement>, oneshot::Sender<Result<u64>>),
     Content(Vec<String>, bool, mpsc::Sender<Result<TableContent>>),
     Integrity(Level, oneshot::Sender<Result<Integrity>>),
+    Other(Work),
+}
+
+/// Work of another module in the thread of a connection.
+type Work = Box<dyn FnOnce(Inside<'_>) + Send>;
+
+/// A connection as its thread has it.
+pub(super) struct Inside<'a> {
+    pub(super) connection: &'a mut rusqlite::Connection,
+    pub(super) access: Access,
+    pub(super) path: &'a Path,
+    /// Of the file that is open.
+    pub(super) identity: Option<Identity>,
+    pub(super) given_up: &'a GivenUp,
+    /// Where the log was when the transaction began which is held now.
+    pub(super) held: &'a mut Option<Held>,
 }
 
 enum Batch {
@@ -139,6 +157,7 @@ impl Connection {
             .name("sqlite".into())
             .spawn(move || {
                 let (_open, _slot) = (open, slot);
+                let identity = identity(&path);
                 let job = Arc::clone(&unwanted);
                 let given_up: GivenUp = Arc::new(move || {
                     ending.load(Ordering::Relaxed)
@@ -149,7 +168,9 @@ impl Connection {
                 match prepare(&path, access, &given_up) {
                     Ok(connection) => {
                         let handle = connection.get_interrupt_handle();
-                        let mut worker = Worker { connection, access, path, given_up, unwanted };
+                        let held = None;
+                        let mut worker =
+                            Worker { connection, access, path, identity, given_up, unwanted, held };
                         if opened.send(Ok(handle)).is_ok() {
                             worker.work(&receiver);
                         }
@@ -223,6 +244,26 @@ impl Connection {
         })
     }
 
+    /// Does `work` in the thread of this connection. Whoever drops the answer ends the
+    /// work, if it looks at its second argument.
+    pub(super) fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(Inside<'_>, &(dyn Fn() -> bool + Sync)) -> Result<T> + Send + 'static,
+    ) -> Result<Running<T>> {
+        self.take()?;
+        let (sender, answer) = oneshot::channel();
+        let job = move |inside: Inside<'_>| {
+            let given_up = Arc::clone(inside.given_up);
+            let result = work(inside, &|| given_up() || sender.is_closed());
+            let _gone = sender.send(result);
+        };
+        let running = Running { answer: Some(answer), busy: Arc::clone(&self.busy) };
+        self.jobs
+            .send(Job::Other(Box::new(job)))
+            .map_err(|_gone| Error::inconclusive("the connection is closed"))?;
+        Ok(running)
+    }
+
     fn take(&self) -> Result<()> {
         if self.busy.swap(true, Ordering::AcqRel) {
             return Err(Error::usage("the last query of this connection is not at its end")
@@ -230,6 +271,33 @@ impl Connection {
                 .hint("read it to its end, drop it, or open a second connection"));
         }
         Ok(())
+    }
+}
+
+/// Work in the thread of a connection. Dropped, it ends.
+pub struct Running<T> {
+    answer: Option<oneshot::Receiver<Result<T>>>,
+    busy: Arc<AtomicBool>,
+}
+
+impl<T> Running<T> {
+    /// Its result, once.
+    pub async fn wait(&mut self) -> Result<T> {
+        let Some(answer) = &mut self.answer else {
+            return Err(Error::usage("the job was waited for already").code("invalid"));
+        };
+        let result = answer.await;
+        self.answer = None;
+        self.busy.store(false, Ordering::Release);
+        result.unwrap_or_else(|_gone| Err(Error::inconclusive("SQLite gave up")))
+    }
+}
+
+impl<T> Drop for Running<T> {
+    fn drop(&mut self) {
+        if self.answer.take().is_some() {
+            self.busy.store(false, Ordering::Release);
+        }
     }
 }
 
@@ -414,10 +482,20 @@ fn prepare(
     // A schema made by an attacker must not run functions with side effects.
     connection.pragma_update(None, "trusted_schema", false)?;
     connection.query_row("PRAGMA schema_version", [], |_row| Ok(()))?;
-    let given_up = Arc::clone(given_up);
-    connection.progress_handler(PROGRESS_STEPS, Some(move || given_up()))?;
+    watch(&mut connection, given_up, None)?;
     guard(&mut connection, access)?;
     Ok(connection)
+}
+
+/// Ends what the connection does when it is wanted no more, or at `limit`.
+pub(super) fn watch(
+    connection: &mut rusqlite::Connection,
+    given_up: &GivenUp,
+    limit: Option<Instant>,
+) -> rusqlite::Result<()> {
+    let given_up = Arc::clone(given_up);
+    let over = move || given_up() || limit.is_some_and(|limit| Instant::now() > limit);
+    connection.progress_handler(PROGRESS_STEPS, Some(over))
 }
 
 /// From here on a statement may do what `access` allows.
@@ -451,8 +529,10 @@ struct Worker {
     connection: rusqlite::Connection,
     access: Access,
     path: PathBuf,
+    identity: Option<Identity>,
     given_up: GivenUp,
     unwanted: Arc<AtomicBool>,
+    held: Option<Held>,
 }
 
 impl Worker {
@@ -477,6 +557,18 @@ impl Worker {
                     let found = found.map_err(|error| explain(&error, "it cannot be checked"));
                     let _gone = answer.send(found);
                 }
+                Job::Other(work) => work(Inside {
+                    connection: &mut self.connection,
+                    access: self.access,
+                    path: &self.path,
+                    identity: self.identity,
+                    given_up: &self.given_up,
+                    held: &mut self.held,
+                }),
+            }
+            // Another transaction begins at another place.
+            if self.connection.is_autocommit() {
+                self.held = None;
             }
         }
     }
@@ -582,13 +674,22 @@ fn transact(
 ) -> rusqlite::Result<u64> {
     let before = connection.total_changes();
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    execute(&transaction, statements)?;
+    transaction.commit()?;
+    Ok(connection.total_changes().saturating_sub(before))
+}
+
+/// Runs them one after the other, each to its end.
+pub(super) fn execute(
+    connection: &rusqlite::Connection,
+    statements: &[Statement],
+) -> rusqlite::Result<()> {
     for statement in statements {
-        let mut prepared = transaction.prepare(&statement.sql)?;
+        let mut prepared = connection.prepare(&statement.sql)?;
         let mut rows = prepared.query(rusqlite::params_from_iter(&statement.parameters))?;
         while rows.next()?.is_some() {}
     }
-    transaction.commit()?;
-    Ok(connection.total_changes().saturating_sub(before))
+    Ok(())
 }
 
 fn shorten(sql: &str) -> String {

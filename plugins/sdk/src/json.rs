@@ -38,6 +38,12 @@ pub fn list(texts: &[String]) -> String {
     format!("[{}]", all.join(","))
 }
 
+/// A JSON pointer (RFC 6901) to what has these keys, for `settings.at`.
+#[must_use]
+pub fn pointer(keys: &[&str]) -> String {
+    keys.iter().map(|key| format!("/{}", key.replace('~', "~0").replace('/', "~1"))).collect()
+}
+
 fn null() -> String {
     "null".to_owned()
 }

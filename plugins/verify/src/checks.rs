@@ -1,15 +1,16 @@
 //! The checks of the restored copy.
 
 use lsrun_plugin::host::report::Check;
-use lsrun_plugin::host::sqlite::{IntegrityJob, TableContent, Value};
+use lsrun_plugin::host::sqlite::{IntegrityJob, Value};
 use lsrun_plugin::integrity::{Integrity, lines};
 use lsrun_plugin::prelude::*;
-use lsrun_plugin::{is_damage, tables};
+use lsrun_plugin::{is_damage, json};
 
-use crate::live::{self, Live};
+use crate::compared::{self, Known};
+use crate::live::Live;
 use crate::options::{ASSERTION, Id, Options};
 use crate::whose_fault::{Failures, Question, Side};
-use crate::{told, wanted};
+use crate::{limits, told, wanted};
 
 const FOREIGN_KEYS: &str =
     "SELECT \"table\", count(*), parent FROM pragma_foreign_key_check GROUP BY 1, 3 ORDER BY 1, 3";
@@ -29,21 +30,14 @@ pub(crate) fn run(
     // the host meanwhile.
     let integrity = wanted(options, Id::IntegrityCheck).then(|| Check::new("integrity_check"));
     let integrity = integrity.map(|check| (check, started(copy)));
-    let compared = live.map(|live| Comparison::start(copy, live, options));
+    let compared = compared::start(copy, live, missing, options, &mut failures);
     if wanted(options, Id::ForeignKeyCheck) {
         foreign_keys(copy, &mut failures);
     }
-    limits(copy, lag, options);
+    limits::check(copy, lag, options);
     assertions(database, copy, options, &mut failures);
     plugins(database, copy, options);
-    let live = compared.map(|compared| compared.finish(&mut failures));
-    if live.is_none() && options.compares() {
-        for id in [Id::Schema, Id::Rows, Id::Content] {
-            if wanted(options, id) {
-                Check::new(id.name()).inconclusive(missing);
-            }
-        }
-    }
+    let known = compared.finish(&mut failures);
     if let Some((check, (_connection, job))) = integrity {
         match job.and_then(|job| job.wait()) {
             Ok(found) => {
@@ -58,10 +52,11 @@ pub(crate) fn run(
             Err(error) => damaged(check, &error, &mut failures),
         }
     }
-    failures.settle(match &live {
+    failures.settle(match &known {
         _ if options.at.is_some() => Side::Absent,
-        Some(live) => Side::Held { reader: live.reader(), sure: live.is_current() },
-        None => Side::Now,
+        Known::Same => Side::Same,
+        Known::Held(live) => Side::Held { reader: live.reader(), sure: live.is_current() },
+        Known::Nothing => Side::Now,
     });
 }
 
@@ -79,7 +74,7 @@ fn started(copy: &RestoredCopy) -> Started {
 }
 
 /// Ends a check of the copy that cannot be read.
-fn damaged(check: Check, error: &Error, failures: &mut Failures<'_>) {
+pub(crate) fn damaged(check: Check, error: &Error, failures: &mut Failures<'_>) {
     let text = told(error);
     if is_damage(error) {
         failures.push(check, text, Question::Damaged);
@@ -109,152 +104,6 @@ pub(crate) fn broken_references(connection: &sqlite::Connection) -> Result<Vec<S
     Ok(rows.iter().map(line).collect())
 }
 
-/// A comparison of the copy with the live database, under way.
-struct Comparison {
-    live: Live,
-    schema: Option<Check>,
-    rows: Option<Check>,
-    content: Option<Check>,
-    connection: Result<sqlite::Connection, Error>,
-    job: Option<Result<sqlite::ContentJob, Error>>,
-}
-
-impl Comparison {
-    fn start(copy: &RestoredCopy, live: Live, options: &Options) -> Self {
-        let check = |id: Id| wanted(options, id).then(|| Check::new(id.name()));
-        let (schema, rows, content) = (check(Id::Schema), check(Id::Rows), check(Id::Content));
-        let connection = sqlite::open_copy(copy);
-        let job = (rows.is_some() || content.is_some()).then(|| {
-            let connection = connection.as_ref().map_err(Clone::clone)?;
-            tables::start(connection, content.is_some())
-        });
-        Self { live, schema, rows, content, connection, job }
-    }
-
-    /// Ends the checks, or puts them to those that failed; gives the live database back.
-    fn finish(mut self, failures: &mut Failures<'_>) -> Live {
-        let of_copy = match self.job.take() {
-            Some(job) => job.and_then(|job| tables::contents(&job)),
-            None => Ok(Vec::new()),
-        };
-        let of_live = self.live.contents();
-        if let Some(check) = self.schema.take() {
-            let copied = self.connection.as_ref().map_err(Clone::clone).and_then(live::schema);
-            match (&self.live.schema, copied) {
-                (Ok(live), Ok(copied)) => {
-                    self.judge(check, &different_schema(live, &copied), failures);
-                }
-                (Err(error), _) => not_readable(&check, error),
-                (_, Err(error)) => damaged(check, &error, failures),
-            }
-        }
-        for (check, compare) in [
-            (
-                self.rows.take(),
-                different_rows as fn(&TableContent, &TableContent) -> Option<String>,
-            ),
-            (self.content.take(), different_content),
-        ] {
-            let Some(check) = check else { continue };
-            match (&of_live, &of_copy) {
-                (Ok(live), Ok(copied)) => {
-                    self.judge(check, &different(live, copied, compare), failures);
-                }
-                (Err(error), _) => not_readable(&check, error),
-                (_, Err(error)) => damaged(check, error, failures),
-            }
-        }
-        self.live
-    }
-
-    /// A difference is the backup's fault only when nobody has written since.
-    fn judge(&self, check: Check, differences: &[String], failures: &mut Failures<'_>) {
-        if differences.is_empty() {
-            return check.passed("");
-        }
-        if self.live.is_current() {
-            return failures.push(check, lines(differences), Question::Difference);
-        }
-        check.inconclusive(&format!(
-            "{}\nthe database was written to meanwhile, so that this may be right\nhint: run it again when the database is less busy",
-            differences[0]
-        ));
-    }
-}
-
-/// Ends a check for which the live database cannot be read.
-fn not_readable(check: &Check, error: &Error) {
-    let text = format!("the live database cannot be read: {}", told(error));
-    if is_damage(error) { check.failed_as_live(&text) } else { check.inconclusive(&text) }
-}
-
-fn different_schema(live: &[(String, String)], copied: &[(String, String)]) -> Vec<String> {
-    let mut differences = Vec::new();
-    for (name, sql) in live {
-        match copied.iter().find(|(other, _)| other == name) {
-            None => differences.push(format!("{name} is missing")),
-            Some((_, other)) if other != sql => differences.push(format!("{name} differs")),
-            Some(_) => {}
-        }
-    }
-    for (name, _) in copied {
-        if !live.iter().any(|(other, _)| other == name) {
-            differences.push(format!("{name} is not in the live database"));
-        }
-    }
-    differences
-}
-
-fn different(
-    live: &[TableContent],
-    copied: &[TableContent],
-    compare: fn(&TableContent, &TableContent) -> Option<String>,
-) -> Vec<String> {
-    let mut differences = Vec::new();
-    let mut rest: Vec<&TableContent> = copied.iter().collect();
-    for table in live {
-        let name = table.table();
-        match rest.iter().position(|other| other.table() == name) {
-            Some(at) => differences.extend(compare(table, rest.swap_remove(at))),
-            None => differences.push(format!("{name} is missing")),
-        }
-    }
-    differences.extend(rest.iter().map(|table| format!("{} is too many", table.table())));
-    differences
-}
-
-fn different_rows(live: &TableContent, copied: &TableContent) -> Option<String> {
-    let (live_rows, rows) = (live.rows(), copied.rows());
-    (live_rows != rows).then(|| format!("{}: {rows} rows, {live_rows} were written", live.table()))
-}
-
-fn different_content(live: &TableContent, copied: &TableContent) -> Option<String> {
-    (live.digest() != copied.digest()).then(|| format!("{}: the rows differ", live.table()))
-}
-
-/// What `verify.max_lag` and `verify.max_restore` in the project file say of the
-/// times it took; no lag was measured where nobody was waited for.
-fn limits(copy: &RestoredCopy, lag: Option<u64>, options: &Options) {
-    let restore = (Id::RestoreTime, "restore", "restore", Some(copy.duration_ms()));
-    for (id, key, what, took) in [(Id::Lag, "lag", "replication", lag), restore] {
-        if !wanted(options, id) {
-            continue;
-        }
-        let sql = format!("SELECT ?1 ->> '$.max_{key}_ms'");
-        let limit = sqlite::open_copy(copy)
-            .and_then(|connection| connection.value(&sql, &[Value::Text(settings::get())]));
-        let Ok(Some(Value::Integer(limit))) = limit else { continue };
-        let check = Check::new(id.name());
-        match took {
-            Some(took) if i64::try_from(took).is_ok_and(|took| took <= limit) => check.passed(""),
-            Some(took) => {
-                check.failed(&format!("the {what} took {took} ms, verify.max_{key} is {limit} ms"))
-            }
-            None => check.skipped("nothing was waited for"),
-        }
-    }
-}
-
 /// The project's own checks.
 fn plugins(database: &Database, copy: &RestoredCopy, options: &Options) {
     let all = hooks::checks(database);
@@ -272,13 +121,7 @@ fn assertions(
     options: &Options,
     failures: &mut Failures<'_>,
 ) {
-    let list = match assertions_of(database, copy) {
-        Ok(list) => list,
-        Err(error) => {
-            Check::new("assertions").inconclusive(&told(&error));
-            return;
-        }
-    };
+    let list = assertions_of(database);
     // One that is named and not there was meant to be checked.
     for id in options.assertions_named() {
         if !list.iter().any(|(name, _)| id.strip_prefix(ASSERTION) == Some(name)) {
@@ -299,21 +142,13 @@ fn assertions(
     }
 }
 
-/// SQLite reads the JSON of the settings: a guest with a reader of its own would
-/// be half as large again.
-fn assertions_of(database: &Database, copy: &RestoredCopy) -> Result<Vec<(String, String)>, Error> {
-    let settings = settings::get();
-    let sql = "SELECT one.value ->> 'name', one.value ->> 'sql' \
-        FROM json_each(?1, '$.assertions') AS list, json_each(list.value) AS one \
-        WHERE list.key = ?2";
-    let parameters = [Value::Text(settings), Value::Text(database.name())];
-    let rows = sqlite::open_copy(copy)?.rows(sql, &parameters)?;
-    rows.iter()
-        .map(|row| match row.as_slice() {
-            [name, sql] => Ok((text(name)?.to_owned(), text(sql)?.to_owned())),
-            _ => Err(error("invalid", "an assertion has a name and an sql")),
-        })
-        .collect()
+/// Name and SQL of each.
+fn assertions_of(database: &Database) -> Vec<(String, String)> {
+    let name = database.name();
+    let at = |number: usize, key: &str| {
+        settings::at(&json::pointer(&["assertions", &name, &number.to_string(), key]))
+    };
+    (0..).map_while(|number| Some((at(number, "name")?, at(number, "sql")?))).collect()
 }
 
 /// Nothing when the SQL gives what SQL takes for true, else what it gave.

@@ -1,10 +1,12 @@
 //! `lsrun verify`: proves, for one database, that its backup restores to what the
 //! application wrote. A row is written, waited for, restored and looked for; then
-//! the restored copy is checked, and compared with the live database as it was
-//! when the row was committed.
+//! the restored copy is checked, and compared with the live database as it was at the
+//! copy's transaction.
 
 mod checks;
+mod compared;
 mod damaged;
+mod limits;
 mod live;
 mod options;
 mod sentinel;
@@ -145,7 +147,7 @@ fn with_sentinel(
     options: &Options,
 ) -> Result<(Sentinel, Option<Live>), Ended> {
     report::progress("writing the sentinel");
-    let written = Sentinel::write(database, options.compares());
+    let written = Sentinel::write(database, options);
     let (sentinel, snapshot) =
         written.map_err(|error| Damage::or_could_not(Check::new("sentinel"), error))?;
     Ok((sentinel, snapshot.map(|snapshot| Live::start(snapshot, options))))

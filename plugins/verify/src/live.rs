@@ -1,9 +1,8 @@
-//! What the live database held when the sentinel was committed: its schema, and
-//! the content of its tables, read in the host while the replica is waited for and
-//! restored.
+//! A state of the live database, held, and what is read of it: its schema and the
+//! content of its tables.
 
 use lsrun_plugin::host::report::Check;
-use lsrun_plugin::host::sqlite::{Connection, ContentJob, TableContent, Value};
+use lsrun_plugin::host::sqlite::{Connection, ContentJob, PageComparison, TableContent, Value};
 use lsrun_plugin::prelude::*;
 use lsrun_plugin::tables;
 
@@ -17,21 +16,34 @@ const SCHEMA: &str = "SELECT type || ' ' || name, coalesce(sql, '') FROM sqlite_
     WHERE tbl_name NOT IN ('_litestream_seq', '_litestream_lock', '_litestream_verification') \
     ORDER BY 1";
 
-/// A state of the live database, being read.
+/// A state of the live database.
 pub(crate) struct Live {
     snapshot: Snapshot,
-    pub(crate) schema: Result<Vec<(String, String)>, Error>,
     job: Option<Result<ContentJob, Error>>,
 }
 
 impl Live {
-    /// Starts reading.
+    /// Starts to read the rows where they are surely needed: in the host, while the
+    /// replica is waited for and restored.
     pub(crate) fn start(snapshot: Snapshot, options: &Options) -> Self {
-        let schema = schema(&snapshot.reader);
+        let mut live = Self { snapshot, job: None };
+        if !options.wants(Id::Pages) {
+            live.read(options);
+        }
+        live
+    }
+
+    /// Compares the copy with the state at the copy's transaction, page by page.
+    pub(crate) fn pages(&self, copy: &RestoredCopy) -> Result<PageComparison, Error> {
+        self.snapshot.reader.pages(copy)?.wait()
+    }
+
+    /// Starts to read the rows, unless that was done.
+    pub(crate) fn read(&mut self, options: &Options) {
         let content = wanted(options, Id::Content);
-        let job = (content || wanted(options, Id::Rows))
-            .then(|| tables::start(&snapshot.reader, content));
-        Self { snapshot, schema, job }
+        if self.job.is_none() && self.snapshot.exact && (content || wanted(options, Id::Rows)) {
+            self.job = Some(tables::start(&self.snapshot.reader, content));
+        }
     }
 
     /// The tables' content, in their order.
@@ -40,6 +52,17 @@ impl Live {
             Some(job) => tables::contents(&job?),
             None => Ok(Vec::new()),
         }
+    }
+
+    /// Name and SQL of everything in the schema. After the tables' content, as the
+    /// connection is busy until then.
+    pub(crate) fn schema(&self) -> Result<Vec<(String, String)>, Error> {
+        schema(&self.snapshot.reader)
+    }
+
+    /// Whether the state is surely the one that a copy has to have.
+    pub(crate) fn is_exact(&self) -> bool {
+        self.snapshot.exact
     }
 
     /// The connection that holds the state; busy until the content was read.

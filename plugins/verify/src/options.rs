@@ -8,6 +8,7 @@ use lsrun_plugin::prelude::*;
 pub(crate) enum Id {
     IntegrityCheck,
     ForeignKeyCheck,
+    Pages,
     Schema,
     Rows,
     Content,
@@ -20,9 +21,10 @@ pub(crate) enum Id {
 }
 
 impl Id {
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 10] = [
         Self::IntegrityCheck,
         Self::ForeignKeyCheck,
+        Self::Pages,
         Self::Schema,
         Self::Rows,
         Self::Content,
@@ -36,6 +38,7 @@ impl Id {
         match self {
             Self::IntegrityCheck => "integrity_check",
             Self::ForeignKeyCheck => "foreign_key_check",
+            Self::Pages => "pages",
             Self::Schema => "schema",
             Self::Rows => "rows",
             Self::Content => "content",
@@ -67,6 +70,8 @@ pub(crate) struct Options {
     pub(crate) read_only: bool,
     pub(crate) keep: bool,
     pub(crate) at: Option<Point>,
+    /// How long a wait may take.
+    pub(crate) timeout_ms: u64,
 }
 
 impl Options {
@@ -79,6 +84,7 @@ impl Options {
             read_only: invocation.flag("read-only"),
             keep: invocation.flag("keep"),
             at: at.map(|at| point(&at)).transpose()?,
+            timeout_ms: invocation.timeout_ms(),
         };
         options.only.iter().chain(&options.skip).try_for_each(|name| known(name, database))?;
         Ok(options)
@@ -106,7 +112,13 @@ impl Options {
     /// Whether the copy is compared with the live database.
     pub(crate) fn compares(&self) -> bool {
         self.at.is_none()
-            && [Id::Schema, Id::Rows, Id::Content].into_iter().any(|id| self.wants(id))
+            && [Id::Pages, Id::Schema, Id::Rows, Id::Content].into_iter().any(|id| self.wants(id))
+    }
+
+    /// Whether schema, rows and content are only compared where the pages are not, or
+    /// to say where the pages differ. Who names them wants them.
+    pub(crate) fn rows_stand_in(&self) -> bool {
+        self.only.is_empty() && self.wants(Id::Pages)
     }
 }
 

@@ -46,6 +46,8 @@ pub(crate) enum Side<'a> {
     /// Its state at the copy's transaction, as near as that could be had; `sure` when
     /// nobody has committed since.
     Held { reader: &'a Connection, sure: bool },
+    /// The copy is the live database, page by page, at its transaction.
+    Same,
     /// Its state now.
     Now,
 }
@@ -142,6 +144,9 @@ impl Asked<'_> {
 
     /// Whether the live database has the same fault.
     fn same(&self, question: &Question) -> Result<bool, Error> {
+        if matches!(self.side, Side::Same) {
+            return Ok(true);
+        }
         match question {
             Question::Damaged => {
                 let (copy, live) = (self.failures.of_copy()?, self.live()?);

@@ -1,18 +1,33 @@
 //! `settings`: what the project file says to a plugin.
 
+use serde_json::Value;
+
 use crate::plugin::Origin;
 use crate::plugin::bindings::settings::Host;
 use crate::plugin::store::State;
 
 impl Host for State {
     async fn get(&mut self) -> wasmtime::Result<String> {
+        Ok(self.settings().to_string())
+    }
+
+    async fn at(&mut self, pointer: String) -> wasmtime::Result<Option<String>> {
+        Ok(match self.settings().pointer(&pointer) {
+            None | Some(Value::Null) => None,
+            Some(Value::String(text)) => Some(text.clone()),
+            Some(other) => Some(other.to_string()),
+        })
+    }
+}
+
+impl State {
+    fn settings(&self) -> Value {
         let call = &self.call;
         // A built-in command has its own section of the project file.
-        let value = if call.plugin.origin == Origin::Builtin {
+        if call.plugin.origin == Origin::Builtin {
             call.context.project.section(&call.plugin.name)
         } else {
             call.plugin.setting.config.clone()
-        };
-        Ok(value.to_string())
+        }
     }
 }

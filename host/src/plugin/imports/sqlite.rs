@@ -1,18 +1,24 @@
 //! `sqlite`: SQL under a grant.
 
+use std::time::Duration;
+
 use wasmtime::component::Resource;
 
 use crate::error::Error;
+use crate::litestream::places::Places;
+use crate::litestream::txid::Txid;
 use crate::plugin::bindings::sqlite::{
-    Host, HostConnection, HostContentJob, HostIntegrity, HostIntegrityJob, HostRows,
-    HostTableContent, Statement, Value,
+    Host, HostConnection, HostContentJob, HostIntegrity, HostIntegrityJob, HostPageComparison,
+    HostPagesJob, HostRows, HostTableContent, Statement, Value,
 };
 use crate::plugin::failure::Failure;
 use crate::plugin::handles::{
-    Connection, ContentJob, Database, Integrity, IntegrityJob, RestoredCopy, Rows, TableContent,
+    Connection, ContentJob, Database, Integrity, IntegrityJob, PageComparison, PagesJob,
+    RestoredCopy, Rows, TableContent,
 };
 use crate::plugin::limits::Exceeded;
 use crate::plugin::store::State;
+use crate::project;
 use crate::sqlite::{self, Access, Level};
 
 /// Rows a guest may ask for at once.
@@ -24,7 +30,7 @@ impl Host for State {
         if !self.call.databases.iter().any(|own| own.path == database.path) {
             self.call.plugin.grants.require_sqlite("read", &database)?;
         }
-        self.connect(&database.path, Access::Read).await
+        self.connect(&database.path.clone(), Access::Read, Some(database)).await
     }
 
     async fn open_for_writing(
@@ -33,7 +39,7 @@ impl Host for State {
     ) -> Result<Resource<Connection>, Failure> {
         let database = self.table.get(&handle)?.0.clone();
         self.call.plugin.grants.require_sqlite("write", &database)?;
-        self.connect(&database.path, Access::Write).await
+        self.connect(&database.path.clone(), Access::Write, Some(database)).await
     }
 
     async fn open_copy(
@@ -41,7 +47,7 @@ impl Host for State {
         handle: Resource<RestoredCopy>,
     ) -> Result<Resource<Connection>, Failure> {
         let copy = self.table.get(&handle)?.0.clone();
-        self.connect(&copy.path, Access::Copy).await
+        self.connect(&copy.path, Access::Copy, None).await
     }
 }
 
@@ -50,6 +56,7 @@ impl State {
         &mut self,
         path: &std::path::Path,
         access: Access,
+        database: Option<project::Database>,
     ) -> Result<Resource<Connection>, Failure> {
         let held = self.table.iter_mut().filter(|entry| entry.is::<Connection>()).count();
         if held >= sqlite::MOST_CONNECTIONS {
@@ -60,8 +67,8 @@ impl State {
         let deadline = self.ends;
         let stop = self.call.context.stop.clone();
         let slots = self.connections.clone();
-        let connection = sqlite::Connection::open(path, access, deadline, stop, &slots).await?;
-        Ok(self.table.push(Connection(connection))?)
+        let sql = sqlite::Connection::open(path, access, deadline, stop, &slots).await?;
+        Ok(self.table.push(Connection { sql, database, places: None })?)
     }
 }
 
@@ -73,7 +80,7 @@ impl HostConnection for State {
         parameters: Vec<Value>,
     ) -> Result<Resource<Rows>, Failure> {
         let statement = Statement { sql, parameters };
-        let rows = self.table.get(&handle)?.0.query(statement.into())?;
+        let rows = self.table.get(&handle)?.sql.query(statement.into())?;
         Ok(self.table.push(Rows(rows, 0))?)
     }
 
@@ -83,7 +90,7 @@ impl HostConnection for State {
         statements: Vec<Statement>,
     ) -> Result<u64, Failure> {
         let statements = statements.into_iter().map(Into::into).collect();
-        Ok(self.table.get(&handle)?.0.transact(statements).await?)
+        Ok(self.table.get(&handle)?.sql.transact(statements).await?)
     }
 
     async fn content(
@@ -92,7 +99,7 @@ impl HostConnection for State {
         tables: Vec<String>,
         with_digest: bool,
     ) -> Result<Resource<ContentJob>, Failure> {
-        let contents = self.table.get(&handle)?.0.content(tables, with_digest)?;
+        let contents = self.table.get(&handle)?.sql.content(tables, with_digest)?;
         Ok(self.table.push(ContentJob(contents))?)
     }
 
@@ -109,8 +116,52 @@ impl HostConnection for State {
                 return Err(Error::usage(message).into());
             }
         };
-        let job = self.table.get(&handle)?.0.integrity(level)?;
+        let job = self.table.get(&handle)?.sql.integrity(level)?;
         Ok(self.table.push(IntegrityJob(job))?)
+    }
+
+    async fn hold(&mut self, handle: Resource<Connection>) -> Result<(), Failure> {
+        let connection = self.table.get(&handle)?;
+        connection.sql.hold().await?;
+        let Some(database) = &connection.database else { return Ok(()) };
+        let config = self.call.context.config()?;
+        let state = Some(config.meta_path(database));
+        let replica = config.replica(database)?.folder;
+        let places = Places::watch(state.into_iter().chain(replica).collect());
+        self.table.get_mut(&handle)?.places = Some(places);
+        Ok(())
+    }
+
+    async fn pages(
+        &mut self,
+        handle: Resource<Connection>,
+        copy: Resource<RestoredCopy>,
+    ) -> Result<Resource<PagesJob>, Failure> {
+        let copy = self.table.get(&copy)?.0.clone();
+        let connection = self.table.get(&handle)?;
+        let Some(places) = &connection.places else {
+            return Err(Error::inconclusive("no state of the database is held").into());
+        };
+        let Some(txid) = copy.txid else {
+            return Err(Error::inconclusive("litestream 0.3 does not number transactions").into());
+        };
+        let job = connection.sql.pages(copy.path.clone(), places.from(txid)?)?;
+        Ok(self.table.push(PagesJob(job))?)
+    }
+
+    async fn distrust_schema(&mut self, handle: Resource<Connection>) -> Result<(), Failure> {
+        Ok(self.table.get(&handle)?.sql.distrust_schema().await?)
+    }
+
+    async fn transact_within(
+        &mut self,
+        handle: Resource<Connection>,
+        statements: Vec<Statement>,
+        lock_ms: u64,
+    ) -> Result<u64, Failure> {
+        let statements = statements.into_iter().map(Into::into).collect();
+        let limit = Duration::from_millis(lock_ms);
+        Ok(self.table.get(&handle)?.sql.transact_within(statements, limit).await?)
     }
 
     async fn drop(&mut self, handle: Resource<Connection>) -> wasmtime::Result<()> {
@@ -203,6 +254,48 @@ impl HostTableContent for State {
     }
 
     async fn drop(&mut self, handle: Resource<TableContent>) -> wasmtime::Result<()> {
+        self.table.delete(handle)?;
+        Ok(())
+    }
+}
+
+impl HostPagesJob for State {
+    async fn wait(
+        &mut self,
+        handle: Resource<PagesJob>,
+    ) -> Result<Resource<PageComparison>, Failure> {
+        let comparison = self.table.get_mut(&handle)?.0.wait().await?;
+        Ok(self.table.push(PageComparison(comparison))?)
+    }
+
+    async fn drop(&mut self, handle: Resource<PagesJob>) -> wasmtime::Result<()> {
+        self.table.delete(handle)?;
+        Ok(())
+    }
+}
+
+impl HostPageComparison for State {
+    async fn txid(&mut self, handle: Resource<PageComparison>) -> wasmtime::Result<String> {
+        Ok(Txid(self.table.get(&handle)?.0.txid).to_string())
+    }
+
+    async fn pages(&mut self, handle: Resource<PageComparison>) -> wasmtime::Result<u64> {
+        Ok(self.table.get(&handle)?.0.pages)
+    }
+
+    async fn copied(&mut self, handle: Resource<PageComparison>) -> wasmtime::Result<u64> {
+        Ok(self.table.get(&handle)?.0.copied)
+    }
+
+    async fn differing(&mut self, handle: Resource<PageComparison>) -> wasmtime::Result<u64> {
+        Ok(self.table.get(&handle)?.0.differing)
+    }
+
+    async fn first(&mut self, handle: Resource<PageComparison>) -> wasmtime::Result<Vec<u64>> {
+        Ok(self.table.get(&handle)?.0.first.clone())
+    }
+
+    async fn drop(&mut self, handle: Resource<PageComparison>) -> wasmtime::Result<()> {
         self.table.delete(handle)?;
         Ok(())
     }

@@ -1,0 +1,31 @@
+//! What `verify.max_lag` and `verify.max_restore` in the project file say of the times it
+//! took.
+
+use lsrun_plugin::host::report::Check;
+use lsrun_plugin::prelude::*;
+
+use crate::options::{Id, Options};
+use crate::wanted;
+
+/// No lag was measured where nobody was waited for.
+pub(crate) fn check(copy: &RestoredCopy, lag: Option<u64>, options: &Options) {
+    let restore = (Id::RestoreTime, "restore", "restore", Some(copy.duration_ms()));
+    for (id, key, what, took) in [(Id::Lag, "lag", "replication", lag), restore] {
+        if !wanted(options, id) {
+            continue;
+        }
+        let Some(limit) = settings::at(&format!("/max_{key}_ms")) else { continue };
+        let check = Check::new(id.name());
+        let Ok(limit) = limit.parse::<u64>() else {
+            check.inconclusive(&format!("verify.max_{key} is not a time: {limit}"));
+            continue;
+        };
+        match took {
+            Some(took) if took <= limit => check.passed(""),
+            Some(took) => {
+                check.failed(&format!("the {what} took {took} ms, verify.max_{key} is {limit} ms"))
+            }
+            None => check.skipped("nothing was waited for"),
+        }
+    }
+}
