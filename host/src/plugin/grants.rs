@@ -47,7 +47,7 @@ pub(super) fn hint(permission: &str) -> String {
     if kind(permission).trim_end_matches('=') == SPAWN {
         return format!("{SPAWN} is for commands that only read: {}", READING.join(", "));
     }
-    let known: Vec<&str> = SCOPED.into_iter().chain(WHOLE).collect();
+    let known: Vec<&str> = WHOLE.into_iter().chain(SCOPED).collect();
     match crate::project::nearest(kind(permission), known.iter().copied()) {
         Some(near) => format!("did you mean {near}?"),
         None => format!("known are {}", known.join(", ")),

@@ -131,8 +131,12 @@ fn read(path: &Path, trust: &Trust) -> Result<Found> {
     // Not the name that the file gives itself: what the project file grants belongs to
     // the file that the user has named so.
     let name = stem(path);
-    let mut shown = path.file_name().map(|name| name.to_string_lossy().into_owned());
-    names::check(&name, shown.get_or_insert_default())?;
+    let shown = path.file_name().map(|name| name.to_string_lossy().into_owned());
+    let shown = shown.unwrap_or_default();
+    names::check(&name, &shown)?;
+    if let Some(own) = &manifest.name {
+        names::check(own, &shown)?;
+    }
     let exports = manifest::exports(&bytes, &place)?;
     let mut found = Found { name, path: path.to_owned(), manifest, exports, has_section, bytes };
     found.only_verify_speaks_as_verify();
