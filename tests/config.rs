@@ -54,17 +54,18 @@ fn check(sandbox: &Sandbox, code: i32, words: &[&str]) -> serde_json::Value {
 
 #[test]
 fn check_of_a_good_project() {
-    let sandbox = Sandbox::empty();
-    sandbox.write("lsrun.yml", PROJECT);
-    sandbox.lsrun(&["config", "--check"]).expect(0).says(&["good"]);
+    let sandbox = Sandbox::new();
+    let run = sandbox.lsrun(&["config", "--check"]).expect(0);
+    assert_eq!(run.stdout, "the configuration is good; 1 replica answers\n");
     let json = check(&sandbox, 0, &[]);
     assert_eq!((&json["outcome"], &json["problems"]), (&"passed".into(), &serde_json::json!([])));
-    assert_eq!(sandbox.names(""), ["lsrun.yml", "tmp"]);
+    assert_eq!(json["notes"], serde_json::json!(["1 replica answers"]));
+    assert_eq!(sandbox.names(""), ["db.sqlite3", "lsrun.yml", "tmp"]);
 }
 
 #[test]
 fn check_shows_warnings_and_passes() {
-    let sandbox = Sandbox::empty();
+    let sandbox = Sandbox::new();
     let text = PROJECT.replace("litestream:", "litestream:\n  sync-intervall: 1s");
     sandbox.write("lsrun.yml", &text);
     let json = check(&sandbox, 0, &["sync-intervall", "sync-interval"]);
@@ -116,9 +117,9 @@ litestream:
 fn check_names_every_variable_that_is_not_set() {
     let sandbox = Sandbox::empty();
     sandbox.write("lsrun.yml", "databases: {default: db.sqlite3}\n");
-    let words =
-        ["LITESTREAM_REPLICA_BUCKET", "LITESTREAM_ACCESS_KEY_ID", "LITESTREAM_SECRET_ACCESS_KEY"];
-    check(&sandbox, 20, &words);
+    let named = "litestream: {access-key-id: $MY_KEY, secret-access-key: $MY_SECRET}\n";
+    sandbox.write("lsrun.yml", &format!("databases: {{default: db.sqlite3}}\n{named}"));
+    check(&sandbox, 20, &["LITESTREAM_REPLICA_BUCKET", "MY_KEY", "MY_SECRET"]);
 }
 
 #[test]
@@ -166,4 +167,94 @@ litestream:
     );
     let run = sandbox.lsrun(&["config"]).expect(20).says(&["the same place"]);
     assert_eq!(run.stdout, "");
+}
+
+#[test]
+fn check_examines_the_files_and_says_what_it_did_not_try() {
+    let sandbox = Sandbox::empty();
+    sandbox.write(
+        "lsrun.yml",
+        "databases: {gone: gone.db, text: text.db, empty: empty.db, good: good.db}
+litestream:
+  dbs:
+  - {path: gone, replica: {type: file, path: r/gone}}
+  - {path: text, replica: {type: file, path: lsrun.yml/r}}
+  - {path: empty, replica: {type: s3, bucket: shop-backups, path: p}}
+  - {path: good, replica: {type: file, path: r/good}}
+  - {dir: tenants, pattern: '*.db', replica: {type: file, path: r/tenants}}
+",
+    );
+    sandbox.write("text.db", "this is no database at all");
+    sandbox.write("empty.db", "");
+    sandbox.write("tenants/bad.db", "this is not one either, and litestream skips it");
+    sandbox.sql("good.db", "CREATE TABLE t (x)");
+    sandbox.sql("tenants/good.db", "CREATE TABLE t (x)");
+    let words = [
+        "gone (",
+        "the file does not exist",
+        "the files are not SQLite databases",
+        "tenants/bad.db",
+        "the file is empty",
+        "the backup of text cannot be written to",
+        "no keys set: the AWS credential chain is used",
+        "not tried: s3 shop-backups/p",
+        "not tried: whether the keys are right",
+    ];
+    let human = sandbox.lsrun(&["config", "--check"]).expect(20).says(&words);
+    human.says_not("is good");
+    let json = sandbox.lsrun(&["config", "--check", "--format", "json"]).expect(20).json();
+    assert_eq!(json["problems"].as_array().unwrap().len(), 4, "{json}");
+    assert!(json["notes"].to_string().contains("3 replicas answer, 1 was not tried"), "{json}");
+    assert_eq!(sandbox.names("r"), [""; 0], "nothing is written");
+}
+
+/// What the real litestream makes of what is printed.
+#[test]
+fn what_is_printed_is_litestreams_own_language() {
+    let sandbox = Sandbox::new();
+    let text = "databases: {default: '${DATA:-.}/db.sqlite3', odd: 'a$ 1.db'}
+litestream:
+  dbs:
+  - {path: default, replica: {type: file, path: '${NO:-ROOT/x}/y'}}
+  - {path: odd, replica: {type: file, path: 'r/$ 1'}}
+";
+    let root = sandbox.path("").display().to_string();
+    sandbox.write("lsrun.yml", &text.replace("ROOT", root.trim_end_matches('/')));
+    sandbox.sql("a$ 1.db", "CREATE TABLE t (x); INSERT INTO t VALUES (1)");
+    for format in ["yaml", "json"] {
+        let words: &[&str] =
+            if format == "json" { &["config", "--format", "json"] } else { &["config"] };
+        let printed = sandbox.lsrun(words).expect(0).stdout;
+        sandbox.write("printed.yml", &printed);
+        let litestream = |words: &[&str]| -> Run {
+            let mut command = std::process::Command::new(crate::support::litestream());
+            // From another folder: nothing is relative to where it is read.
+            command.args(words).arg("-config").arg(sandbox.path("printed.yml"));
+            command.current_dir("/").output().unwrap().into()
+        };
+        let listed = litestream(&["databases", "-json"]).expect(0);
+        let listed: serde_json::Value = serde_json::from_str(&listed.stdout).unwrap();
+        let paths: Vec<&str> =
+            listed.as_array().unwrap().iter().map(|it| it["path"].as_str().unwrap()).collect();
+        let own = ["db.sqlite3", "a$ 1.db"].map(|name| sandbox.path(name).display().to_string());
+        assert_eq!(paths, own, "{printed}");
+        litestream(&["replicate", "-once"]).expect(0);
+        for folder in ["x/y", "r/$ 1"] {
+            assert!(sandbox.path(folder).join("ltx").is_dir(), "{folder}:\n{printed}");
+            std::fs::remove_dir_all(sandbox.path(folder)).unwrap();
+        }
+        for state in [".db.sqlite3-litestream", ".a$ 1.db-litestream"] {
+            std::fs::remove_dir_all(sandbox.path(state)).unwrap();
+        }
+    }
+}
+
+#[test]
+fn check_examines_the_plugins() {
+    let sandbox = Sandbox::new();
+    sandbox.write("plugins/broken.wasm", "this is no component");
+    let text = format!("{PROJECT}plugins: {{settings: {{absent: {{config: {{a: 1}}}}}}}}\n");
+    sandbox.write("lsrun.yml", &text);
+    let run = sandbox.lsrun(&["config", "--check"]).expect(20).says(&["broken", "absent"]);
+    run.says_not("is good");
 }

@@ -9,7 +9,7 @@ use std::sync::mpsc::{Receiver, channel};
 use crate::support::{PROJECT, Run, Sandbox, wait_until};
 
 /// A project with so many databases, `t0` and up, each with its own file replica.
-fn fleet(count: usize) -> Sandbox {
+pub(crate) fn fleet(count: usize) -> Sandbox {
     let sandbox = Sandbox::empty();
     let mut databases = String::from("databases:\n");
     let mut dbs = String::from("litestream:\n  dbs:\n");
@@ -31,7 +31,7 @@ fn aliases(run: &Run) -> Vec<String> {
 }
 
 /// Makes the next restore of the sandbox fail: the replica's first file is cut.
-fn damage(sandbox: &Sandbox, replica: &str) {
+pub(crate) fn damage(sandbox: &Sandbox, replica: &str) {
     let level = sandbox.path(replica).join("ltx/0");
     let first = std::fs::read_dir(&level).unwrap().flatten().map(|it| it.path()).min().unwrap();
     let whole = std::fs::read(&first).unwrap();
@@ -125,10 +125,15 @@ fn folders_are_expanded_to_the_databases_in_them() {
         "litestream: {dbs: [{dir: tenants, pattern: '*.db', replica: {type: file, path: r}}]}\n",
     );
     let run = sandbox.lsrun(&["--format", "json", "verify"]).expect(0);
-    let path = |name: &str| sandbox.path("tenants").join(name).display().to_string();
-    assert_eq!(aliases(&run), [path("a.db"), path("b.db")]);
-    let run = sandbox.lsrun(&["--format", "json", "verify", "tenants/b*"]).expect(0);
-    assert_eq!(aliases(&run), [path("b.db")]);
+    assert_eq!(aliases(&run), ["tenants/a.db", "tenants/b.db"]);
+    for pattern in ["tenants/b*", "b*", "?.db", "[b]"] {
+        let want: &[&str] =
+            if pattern == "?.db" { &["tenants/a.db", "tenants/b.db"] } else { &["tenants/b.db"] };
+        let run = sandbox.lsrun(&["--format", "json", "verify", pattern]).expect(0);
+        assert_eq!(aliases(&run), want, "{pattern}");
+    }
+    let run = sandbox.lsrun(&["verify", "tenants/a.db"]).expect(0);
+    assert_eq!(run.stdout.matches("tenants/a.db").count(), 1, "{}", run.stdout);
     std::fs::remove_dir_all(sandbox.path("tenants")).unwrap();
     std::fs::create_dir(sandbox.path("tenants")).unwrap();
     sandbox.lsrun(&["verify"]).expect(4).says(&["tenants"]);
@@ -223,8 +228,12 @@ fn junit_has_a_suite_for_each_database_and_tells_failures_from_errors() {
     assert_eq!((of(0, "name"), of(0, "failures"), of(0, "errors")), ("t0", "0", "0"));
     assert_eq!((of(1, "name"), of(1, "failures"), of(1, "errors")), ("t1", "1", "0"));
     assert_eq!((of(2, "name"), of(2, "failures"), of(2, "errors")), ("t2", "0", "1"));
-    // A folder that is not there is said before anything is done.
-    let run = sandbox.lsrun(&["verify", "t0", "--junit", "gone/out.xml"]).expect(2);
+    // Its folder is made; one that cannot be is said before anything is done.
+    sandbox.lsrun(&["verify", "t0", "--junit", "results/deep/out.xml"]).expect(0);
+    assert!(sandbox.path("results/deep/out.xml").exists());
+    let run = sandbox.lsrun(&["verify", "t0", "--junit", "lsrun.yml/out.xml"]).expect(2);
+    assert_eq!(run.stdout, "");
+    let run = sandbox.lsrun(&["verify", "t0", "--prometheus", "gone/out.prom"]).expect(2);
     assert_eq!(run.stdout, "");
 }
 
@@ -398,7 +407,8 @@ fn interrupted_it_reports_what_finished() {
     assert_eq!(last.0, "POST /uuid/fail");
     assert!(last.1.contains("interrupted before there was a result: t1, t2"), "{requests:?}");
     let history = sandbox.lsrun(&["--format", "json", "history"]).expect(0).json();
-    assert_eq!(history["databases"].as_array().unwrap().len(), 1, "{history}");
+    let runs = |index: usize| history["databases"][index]["runs"].as_array().unwrap().len();
+    assert_eq!([runs(0), runs(1), runs(2)], [1, 0, 0], "{history}");
     sandbox.assert_clean();
 }
 
@@ -413,9 +423,11 @@ fn a_line_per_database_and_the_advice_for_many() {
     assert_eq!(lines.iter().filter(|line| line.contains("✓ sentinel")).count(), 0);
     assert!(run.stdout.contains("✗ restore"), "{}", run.stdout);
     assert!(run.stdout.contains("would not bring the data back: t5"), "{}", run.stdout);
-    let states: Vec<&str> = run.stderr.lines().filter(|line| line.starts_with("t3: ")).collect();
-    assert!(states.contains(&"t3: restoring"), "{states:?}");
-    assert!(states.last().unwrap().starts_with("t3: verified in"), "{states:?}");
+    assert!(lines[0].starts_with("✗ t5"), "{}", run.stdout);
+    // Without a terminal one line each.
+    let states: Vec<&str> = run.stderr.lines().filter(|line| line.contains(": ")).collect();
+    assert_eq!(states.len(), 11, "{}", run.stderr);
+    assert!(states.iter().any(|line| line.starts_with("t3: verified in")), "{states:?}");
     // Two at once, one history.
     let mut other = sandbox.command(&["verify", "t0"]);
     let other = other.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();

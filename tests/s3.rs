@@ -66,6 +66,37 @@ fn keys_of_the_aws_variables() {
     works(&sandbox, &server, |words| with_keys(&sandbox, "AWS", SECRET, words));
 }
 
+/// Nobody set any: the library of the storage looks for them itself.
+#[test]
+fn keys_of_the_credential_chain() {
+    let (sandbox, server) = (Sandbox::new(), S3::start(SECRET));
+    let endpoint = server.endpoint();
+    let text = format!(
+        "databases: {{default: db.sqlite3}}\nlitestream: {{path_prefix: shop, endpoint: '{endpoint}'}}\n"
+    );
+    sandbox.write("lsrun.yml", &text);
+    let keys = format!("aws_access_key_id = {KEY}\naws_secret_access_key = {SECRET}\n");
+    sandbox.write("home/.aws/credentials", &format!("[default]\n{keys}"));
+    let run = |words: &[&str]| -> Run {
+        let mut command = sandbox.command(words);
+        command.env("AWS_BUCKET", BUCKET).env("HOME", sandbox.path("home"));
+        // Not those of the machine that runs this.
+        command.env("AWS_EC2_METADATA_DISABLED", "true").output().unwrap().into()
+    };
+    let note = "no keys set: the AWS credential chain is used";
+    let verified = run(&["verify"]).expect(0);
+    assert_eq!(verified.stderr.matches(note).count(), 1, "{}", verified.stderr);
+    run(&["config", "--check"]).expect(0).says(&[note, "whether the keys are right"]);
+    works(&sandbox, &server, run);
+    // A variable that is named is needed.
+    sandbox.write("lsrun.yml", &text.replace("{path", "{access-key-id: $MINE, path"));
+    run(&["verify"]).expect(20).says(&["MINE is not set"]);
+    // And where the chain finds none, that is said.
+    sandbox.write("lsrun.yml", &text);
+    std::fs::remove_file(sandbox.path("home/.aws/credentials")).unwrap();
+    run(&["verify"]).expect(11).says(&[note, "credentials"]);
+}
+
 #[test]
 fn keys_that_stand_in_the_file() {
     let (sandbox, server) = (Sandbox::new(), S3::start(SECRET));

@@ -37,7 +37,8 @@ pub struct Cli {
 /// The options that every command knows.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub struct Global {
-    /// The project: a folder with an lsrun.yml, or such a file [env: LSRUN_PROJECT]
+    /// The project: a folder with an lsrun.yml, such a file, or a Litestream
+    /// configuration [env: LSRUN_PROJECT]
     #[arg(short = 'C', long, value_name = "PATH")]
     pub project: Option<PathBuf>,
     /// How results are written
@@ -75,7 +76,7 @@ pub fn command() -> clap::Command {
     help.push_str(&format!("  {:<12} {HISTORY}\n", "history"));
     help.push_str(&format!("  {:<12} {POINTS}\n", "points"));
     help.push_str("\nLitestream's commands, with aliases where a database is wanted:\n");
-    for verb in VERBS {
+    for verb in VERBS.iter().filter(|verb| !verb.is_of_03()) {
         help.push_str(&format!("  {:<12} {}\n", verb.name, verb.about));
     }
     help.push_str("\nA plugin that is a command is called by its name, like these.\n");
@@ -101,7 +102,7 @@ pub fn mistyped(name: &str, plugins: &[String]) -> Option<Error> {
 
 /// What a word of a command line is read as: Litestream's single-dash options
 /// (`-if-replica-exists`) are taken like those with two.
-pub fn two_dashes(arguments: Vec<OsString>, long: &[&str]) -> Vec<OsString> {
+pub fn two_dashes(arguments: Vec<OsString>, long: &[impl AsRef<str>]) -> Vec<OsString> {
     let mut verbatim = false;
     arguments
         .into_iter()
@@ -112,12 +113,32 @@ pub fn two_dashes(arguments: Vec<OsString>, long: &[&str]) -> Vec<OsString> {
                 return argument;
             };
             let bare = name.split_once('=').map_or(name, |(bare, _)| bare);
-            if verbatim || bare.len() < 2 || !long.contains(&bare) {
+            if verbatim || bare.len() < 2 || !long.iter().any(|name| name.as_ref() == bare) {
                 return argument;
             }
             format!("--{name}").into()
         })
         .collect()
+}
+
+/// The command with Litestream's `-config` as another name of `--project`, unless it
+/// has an option of that name.
+#[must_use]
+pub fn with_config(command: clap::Command) -> clap::Command {
+    if command.get_arguments().any(|argument| argument.get_long() == Some("config")) {
+        return command;
+    }
+    command.mut_arg("project", |project| project.visible_alias("config"))
+}
+
+/// Every long option of a command, for [`two_dashes`].
+#[must_use]
+pub fn long_options(command: &clap::Command) -> Vec<String> {
+    let names = command.get_arguments().flat_map(|argument| {
+        let others = argument.get_all_aliases().unwrap_or_default();
+        argument.get_long().into_iter().chain(others).map(str::to_owned).collect::<Vec<_>>()
+    });
+    names.chain(["help".to_owned()]).collect()
 }
 
 /// A duration on the command line: `30s`, `5m`, `1h`.

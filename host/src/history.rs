@@ -2,6 +2,7 @@
 //! each database of each run. It is written after a run and never in the way of
 //! one: who calls it turns its errors into warnings.
 
+use std::collections::HashMap;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -156,6 +157,35 @@ impl History {
         }))
     }
 
+    /// The newest result of each database by `command`, by path.
+    pub fn newest(&self, command: &str) -> Result<HashMap<String, Past>> {
+        let Some(connection) = self.open()? else { return Ok(HashMap::new()) };
+        let newest = || -> rusqlite::Result<HashMap<String, Past>> {
+            let mut select = connection.prepare(&format!(
+                "SELECT {COLUMNS} FROM results WHERE id IN (
+                   SELECT max(id) FROM results WHERE command = ?1 GROUP BY path)"
+            ))?;
+            let rows = select.query_map([command], one)?;
+            rows.map(|row| row.map(|past| (past.path.clone(), past))).collect()
+        };
+        newest().map_err(|error| self.failed("cannot be read", &error.into()))
+    }
+
+    /// When each database was last proved good by `command`, by path.
+    pub fn last_successes(&self, command: &str) -> Result<HashMap<String, jiff::Timestamp>> {
+        let Some(connection) = self.open()? else { return Ok(HashMap::new()) };
+        let last = || -> rusqlite::Result<HashMap<String, jiff::Timestamp>> {
+            let mut select = connection.prepare(
+                "SELECT path, max(started_ms) FROM results
+                 WHERE command = ?1 AND outcome = 'passed' GROUP BY path",
+            )?;
+            let rows = select.query_map([command], |row| Ok((row.get(0)?, row.get(1)?)))?;
+            rows.map(|row| row.map(|(path, time)| (path, timestamp(time).unwrap_or_default())))
+                .collect()
+        };
+        last().map_err(|error| self.failed("cannot be read", &error.into()))
+    }
+
     /// How long the restore of the database at `path` took on average, the last five
     /// times that it was good.
     pub fn restore_time(&self, path: &str) -> Result<Option<Duration>> {
@@ -279,37 +309,42 @@ fn insert(
     Ok(())
 }
 
+/// What [`one`] reads.
+const COLUMNS: &str = "name, path, started_ms, outcome, txid, method, lag_ms, restore_ms, bytes,
+                       duration_ms, not_passed";
+
 fn past(connection: &Connection, limit: u32) -> rusqlite::Result<Vec<Past>> {
-    let mut select = connection.prepare(
-        "SELECT name, path, started_ms, outcome, txid, method, lag_ms, restore_ms, bytes,
-                duration_ms, not_passed
+    let mut select = connection.prepare(&format!(
+        "SELECT {COLUMNS}
          FROM (SELECT *, row_number() OVER (PARTITION BY path ORDER BY id DESC) AS age FROM results
                WHERE command = 'verify')
-         WHERE age <= ?1 ORDER BY id DESC",
-    )?;
-    let rows = select.query_map([limit], |row| {
-        let time = |index| -> rusqlite::Result<Option<Duration>> {
-            Ok(row.get::<_, Option<i64>>(index)?.and_then(duration))
-        };
-        Ok(Past {
-            name: row.get(0)?,
-            path: row.get(1)?,
-            started: timestamp(row.get(2)?).unwrap_or_default(),
-            outcome: match row.get_ref(3)?.as_str()? {
-                "passed" => Outcome::Passed,
-                "failed" => Outcome::Failed,
-                _ => Outcome::Inconclusive,
-            },
-            txid: row.get(4)?,
-            method: row.get(5)?,
-            lag: time(6)?,
-            restore: time(7)?,
-            bytes: row.get::<_, Option<i64>>(8)?.and_then(|bytes| u64::try_from(bytes).ok()),
-            duration: time(9)?.unwrap_or_default(),
-            not_passed: serde_json::from_str(row.get_ref(10)?.as_str()?).unwrap_or_default(),
-        })
-    })?;
+         WHERE age <= ?1 ORDER BY id DESC"
+    ))?;
+    let rows = select.query_map([limit], one)?;
     rows.collect()
+}
+
+fn one(row: &rusqlite::Row<'_>) -> rusqlite::Result<Past> {
+    let time = |index| -> rusqlite::Result<Option<Duration>> {
+        Ok(row.get::<_, Option<i64>>(index)?.and_then(duration))
+    };
+    Ok(Past {
+        name: row.get(0)?,
+        path: row.get(1)?,
+        started: timestamp(row.get(2)?).unwrap_or_default(),
+        outcome: match row.get_ref(3)?.as_str()? {
+            "passed" => Outcome::Passed,
+            "failed" => Outcome::Failed,
+            _ => Outcome::Inconclusive,
+        },
+        txid: row.get(4)?,
+        method: row.get(5)?,
+        lag: time(6)?,
+        restore: time(7)?,
+        bytes: row.get::<_, Option<i64>>(8)?.and_then(|bytes| u64::try_from(bytes).ok()),
+        duration: time(9)?.unwrap_or_default(),
+        not_passed: serde_json::from_str(row.get_ref(10)?.as_str()?).unwrap_or_default(),
+    })
 }
 
 fn milliseconds(duration: Duration) -> i64 {
@@ -358,6 +393,10 @@ mod tests {
         let good = history.last_good("verify", "/default").unwrap().unwrap();
         assert_eq!(good.txid.as_deref(), Some("0000000000000005"));
         assert_eq!(good.started.as_millisecond(), success.as_millisecond());
+        let newest = history.newest("verify").unwrap();
+        assert_eq!((newest.len(), newest["/default"].outcome), (1, Outcome::Failed));
+        assert_eq!(history.last_successes("verify").unwrap()["/default"], last);
+        assert!(history.newest("other").unwrap().is_empty());
         let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
         assert_eq!(mode(history.path()), 0o600);
         assert_eq!(mode(history.path().parent().unwrap()), 0o700);

@@ -1,6 +1,7 @@
 //! The process: arguments, runtime, signals, exit code.
 
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::FromArgMatches;
 use lsrun::cli::{self, Cli};
@@ -8,6 +9,7 @@ use lsrun::commands::{self, Start};
 use lsrun::environment::Environment;
 use lsrun::error::Error;
 use lsrun::exit::Exit;
+use lsrun::output::Output;
 use lsrun::stop::Stop;
 use lsrun::terminal::{Color, Format, Terminal};
 
@@ -23,9 +25,16 @@ fn main() -> ExitCode {
 fn parse() -> Result<(Cli, String), Exit> {
     let matches = cli::command().try_get_matches();
     let cli = matches.and_then(|matches| Cli::from_arg_matches(&matches)).map_err(|error| {
-        let _closed = error.print();
-        if error.use_stderr() { Exit::Usage } else { Exit::Success }
+        let printed = error.print();
+        if error.use_stderr() { Exit::Usage } else { after_print(printed) }
     })?;
+    let mut cli = cli;
+    // `lsrun help restore` is `lsrun restore --help`.
+    if cli.command.first().is_some_and(|name| name == "help") && cli.command.len() > 1 {
+        cli.command.remove(0);
+        cli.command.truncate(1);
+        cli.command.push("--help".into());
+    }
     let name = cli.command.first().map(|name| name.to_string_lossy().into_owned());
     match name {
         Some(option) if option.starts_with('-') => {
@@ -36,8 +45,19 @@ fn parse() -> Result<(Cli, String), Exit> {
         }
         Some(name) if name != "help" => Ok((cli, name)),
         _ => {
-            let _closed = cli::command().print_help();
-            Err(Exit::Success)
+            let printed = cli::command().print_help();
+            Err(after_print(printed))
+        }
+    }
+}
+
+/// The code behind a text on stdout: a reader that has gone is no failure.
+fn after_print(printed: std::io::Result<()>) -> Exit {
+    match Output::unwritable(printed) {
+        None => Exit::Success,
+        Some(error) => {
+            Terminal::new(Format::Human, false, Color::Auto, false).error(&error);
+            error.exit()
         }
     }
 }
@@ -67,7 +87,9 @@ fn run(cli: Cli, name: &str) -> u8 {
         environment: Environment::of_process(),
         cwd,
         stop: stop.clone(),
+        output: Arc::default(),
     };
+    let output = Arc::clone(&start.output);
     let exit = runtime.block_on(async {
         let (again, mut impatient) = tokio::sync::mpsc::channel(1);
         if let Err(error) = stop.listen(again) {
@@ -81,5 +103,12 @@ fn run(cli: Cli, name: &str) -> u8 {
     });
     // A look-up of a name in the network must not hold up the end.
     runtime.shutdown_background();
-    exit
+    match output.failure() {
+        // What was found out outweighs that it could not be said.
+        Some(error) => {
+            let code = failed(&error);
+            if exit == Exit::Success.code() { code } else { exit }
+        }
+        None => exit,
+    }
 }

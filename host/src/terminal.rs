@@ -2,15 +2,17 @@
 //! goes through the [redactor](crate::redact), and what is for people through the
 //! [filter](crate::shown).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{IsTerminal, Write};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::environment::Environment;
 use crate::error::Error;
+use crate::output::Output;
 use crate::redact::Redactor;
 use crate::shown;
 
@@ -43,12 +45,17 @@ pub struct Terminal {
     /// How results are rendered.
     pub format: Format,
     quiet: bool,
+    output: Arc<Output>,
+    /// How many databases this run is for.
+    expected: AtomicUsize,
     color_out: bool,
     color_err: bool,
     /// Present on a terminal only.
     bars: Option<Bars>,
     /// The last state line, so that the same one is not printed twice.
     last: Mutex<String>,
+    /// The notes that are printed once.
+    noted: Mutex<BTreeSet<String>>,
     redactor: Redactor,
     /// A pipeline reads commands out of what is printed.
     pipeline: bool,
@@ -120,10 +127,13 @@ impl Terminal {
         Self {
             format,
             quiet,
+            output: Arc::default(),
+            expected: AtomicUsize::new(1),
             color_out: colored(std::io::stdout().is_terminal()),
             color_err: colored(err),
             bars,
             last: Mutex::default(),
+            noted: Mutex::default(),
             redactor: Redactor::default(),
             pipeline: false,
         }
@@ -143,6 +153,13 @@ impl Terminal {
     #[must_use]
     pub fn redactor(&self) -> &Redactor {
         &self.redactor
+    }
+
+    /// The same with an [`Output`] that others have as well.
+    #[must_use]
+    pub fn onto(mut self, output: Arc<Output>) -> Self {
+        self.output = output;
+        self
     }
 
     /// Whether stdout takes colours.
@@ -173,11 +190,9 @@ impl Terminal {
     }
 
     /// Writes exactly these bytes to stdout: what has been asked for with its secrets.
+    /// What cannot be written is an error at the end of the run (see [`Output`]).
     pub fn exact(&self, bytes: &[u8]) {
-        let print = || {
-            let mut out = std::io::stdout().lock();
-            let _closed = out.write_all(bytes).and_then(|()| out.flush());
-        };
+        let print = || self.output.write(bytes);
         match &self.bars {
             Some(bars) => bars.all.suspend(print),
             None => print(),
@@ -188,6 +203,15 @@ impl Terminal {
     pub fn note(&self, text: &str) {
         if !self.quiet {
             self.line(&shown::indented(text));
+        }
+    }
+
+    /// A note that holds for the whole run, however often it comes up.
+    pub fn note_once(&self, text: &str) {
+        let mut noted = self.noted.lock().unwrap_or_else(PoisonError::into_inner);
+        if noted.insert(text.to_owned()) {
+            drop(noted);
+            self.note(text);
         }
     }
 
@@ -224,15 +248,22 @@ impl Terminal {
     }
 
     /// What is being done for one of several databases: a line of its own on a
-    /// terminal, else a line per change.
+    /// terminal. Without one, a line per change, when it is the only database.
     pub fn stage(&self, name: &str, text: &str) {
         if self.quiet {
             return;
         }
         match &self.bars {
             Some(_bars) => self.moving(name, text),
+            None if self.expected.load(Ordering::Relaxed) > 1 => {}
             None => self.changed(&shown::indented(&format!("{}: {text}", shown::line(name)))),
         }
+    }
+
+    /// How many databases the run is for. Without a terminal the stages of one are
+    /// printed; of several, only that they are done.
+    pub fn expect(&self, databases: usize) {
+        self.expected.store(databases, Ordering::Relaxed);
     }
 
     /// Whether somebody watches the [`Terminal::moving`] figures.
@@ -250,8 +281,11 @@ impl Terminal {
     }
 
     /// One of several databases is done. Its line on a terminal goes, and the last
-    /// one says how far everything is; else `text` is printed.
-    pub fn finished(&self, name: &str, text: &str, (done, of): (usize, usize)) {
+    /// one says how far everything is. Without a terminal `text` is printed; of many
+    /// databases only for one that is not `good`, and from time to time the count.
+    pub fn finished(&self, name: &str, text: &str, good: bool, (done, of): (usize, usize)) {
+        /// With more databases than these, they have no line each.
+        const MANY: usize = 20;
         if self.quiet {
             return;
         }
@@ -263,10 +297,14 @@ impl Terminal {
                 }
             }
             // Of one database the report says it all.
-            None if of > 1 => {
+            None if of <= 1 => {}
+            None if of <= MANY || !good => {
                 self.changed(&shown::indented(&format!("{}: {text}", shown::line(name))));
             }
             None => {}
+        }
+        if self.bars.is_none() && of > MANY && done.is_multiple_of((of / 10).max(1)) {
+            self.changed(&format!("{done} of {of} databases done"));
         }
     }
 

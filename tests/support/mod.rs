@@ -2,6 +2,7 @@
 
 pub(crate) mod daemon;
 pub(crate) mod load;
+pub(crate) mod promtool;
 pub(crate) mod puppet;
 pub(crate) mod s3;
 pub(crate) mod wrap;

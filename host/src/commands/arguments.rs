@@ -65,11 +65,7 @@ pub(super) fn is_url(word: &str) -> bool {
 pub(super) fn parse(name: &str, manifest: &Manifest, words: &[OsString]) -> Result<Parsed> {
     let described = manifest.command.clone().unwrap_or_default();
     let clap = command(name, &manifest.about, &described);
-    let long: Vec<String> = clap
-        .get_arguments()
-        .filter_map(|argument| argument.get_long().map(str::to_owned))
-        .collect();
-    let long: Vec<&str> = long.iter().map(String::as_str).chain(["help"]).collect();
+    let long = cli::long_options(&clap);
     let flags: Vec<&str> =
         described.arguments.iter().filter(|it| it.flag).map(|it| it.name.as_str()).collect();
     let words = go_booleans(cli::two_dashes(words.to_vec(), &long), &flags);
@@ -264,7 +260,7 @@ fn command(name: &str, about: &str, described: &Command) -> clap::Command {
         command = command.after_help(format!("Examples:\n  {examples}"));
     }
     // The options bring a text of their own, which is not what the command is for.
-    <Global as clap::Args>::augment_args(command).about(about.to_owned())
+    cli::with_config(<Global as clap::Args>::augment_args(command)).about(about.to_owned())
 }
 
 /// The options of a command that records.

@@ -1,6 +1,7 @@
 //! Runs a command that is a component: selects databases, runs it for each of
 //! them side by side, merges and prints the reports.
 
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
@@ -19,7 +20,8 @@ use crate::plugin::{
 };
 use crate::project::Database;
 use crate::report::{
-    DatabaseReport, Delivery, Destinations, Outcome, Report, Speaker, human, json, ndjson,
+    DatabaseReport, Delivery, Destinations, NOT_REPLICATED, Outcome, Report, Speaker, human, json,
+    ndjson,
 };
 use crate::stop::{Signal, Stop};
 use crate::terminal::Format;
@@ -151,7 +153,8 @@ impl Work {
             context.terminal.json(&line);
         }
         let jobs = parsed.jobs.unwrap_or_else(parallelism).max(1);
-        let fresh = fresh(&parsed, &targets, delivery, started);
+        context.terminal.expect(targets.len());
+        let left_out = left_out(&parsed, &targets, delivery, started);
         let mut base = Prepared {
             context: Arc::clone(context),
             plugin,
@@ -163,7 +166,7 @@ impl Work {
             done: Arc::default(),
             of: targets.len(),
         };
-        let done = all(&mut base, targets, fresh, jobs).await?;
+        let done = all(&mut base, targets, left_out, jobs).await?;
         crate::sqlite::settle(Duration::from_secs(2));
         context.terminal.clear();
         let (databases, data): (Vec<_>, Vec<_>) = done.into_iter().unzip();
@@ -195,23 +198,28 @@ impl Work {
     }
 }
 
-/// For each target, why it needs not be looked at again (`--if-older-than`).
-fn fresh(
+/// For each target, why nothing is to be done: nothing replicates it, or its newest
+/// result is good and not old (`--if-older-than`).
+fn left_out(
     parsed: &Parsed,
     targets: &[Target],
     delivery: Option<&Delivery>,
     now: jiff::Timestamp,
 ) -> Vec<Option<String>> {
+    let newest = match (parsed.if_older_than, delivery) {
+        (Some(_limit), Some(delivery)) => delivery.newest(&parsed.name),
+        _ => HashMap::new(),
+    };
     let of = |target: &Target| {
-        let (Some(limit), Some(delivery), Target::Database(database)) =
-            (parsed.if_older_than, delivery, target)
-        else {
-            return None;
-        };
-        let last = delivery.last_success(&parsed.name, &database.path.display().to_string())?;
+        let Target::Database(database) = target else { return None };
+        if parsed.selected.is_empty() && database.entry.is_none() {
+            return Some(NOT_REPLICATED.to_owned());
+        }
+        let limit = parsed.if_older_than?;
+        let newest = newest.get(&database.path.display().to_string())?;
         // A clock that was set back makes nothing fresh.
-        let age = Duration::try_from(now.duration_since(last)).ok()?;
-        (age < limit).then(|| {
+        let age = Duration::try_from(now.duration_since(newest.started)).ok()?;
+        (newest.outcome == Outcome::Passed && age < limit).then(|| {
             let (age, limit) = (human::duration(age), human::duration(limit));
             format!("a good result is {age} old, less than {limit}")
         })
@@ -348,7 +356,8 @@ async fn one(
     let outcome = report.outcome();
     let word = if outcome == Outcome::Passed { &*success } else { outcome.word() };
     let text = format!("{word} in {}", human::duration(report.duration));
-    context.terminal.finished(&report.name, &text, (done, of));
+    let good = outcome <= Outcome::Passed;
+    context.terminal.finished(&report.name, &text, good, (done, of));
     (report, data)
 }
 

@@ -1,13 +1,14 @@
 //! `lsrun history`: what earlier verifications found out.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fmt::Write;
 
 use clap::{Args, FromArgMatches};
 use serde::Serialize;
 
 use super::{Failed, Start, context, terminal};
-use crate::cli::{Global, HISTORY};
+use crate::cli::{self, Global, HISTORY};
+use crate::config::first_of;
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::exit::Exit;
@@ -43,7 +44,9 @@ pub(super) fn run(start: &Start) -> std::result::Result<Exit, Failed> {
         .about(HISTORY)
         .no_binary_name(true)
         .after_help(EXAMPLES);
-    let matches = match command.try_get_matches_from(&start.arguments) {
+    let command = cli::with_config(command);
+    let words = cli::two_dashes(start.arguments.clone(), &cli::long_options(&command));
+    let matches = match command.try_get_matches_from(words) {
         Ok(matches) => matches,
         Err(error) if error.kind() == clap::error::ErrorKind::DisplayHelp => {
             terminal(&start.global, start).data(error.render().to_string().as_bytes());
@@ -69,17 +72,23 @@ fn show(context: &Context, arguments: &Arguments) -> Result<Exit> {
     if !arguments.databases.is_empty() {
         past = selected(context, past, &arguments.databases)?;
     }
+    let never = if arguments.databases.is_empty() { never(context, &past) } else { Vec::new() };
     if past.is_empty() {
         let named = arguments.databases.join(", ");
         let of = if named.is_empty() { "this project".to_owned() } else { named };
-        return Err(Error::new(Exit::NothingSelected, format!("there is no history of {of}"))
+        let mut error = Error::new(Exit::NothingSelected, format!("there is no history of {of}"));
+        let names: Vec<&str> = never.iter().map(|(name, _)| name.as_str()).collect();
+        if !names.is_empty() {
+            error = error.cause(format!("never verified: {}", first_of(&names)));
+        }
+        return Err(error
             .cause(format!("it would be in {}", history.path().display()))
-            .hint("lsrun verify makes some"));
+            .hint("run `lsrun verify` first"));
     }
     let text = match context.terminal.format {
-        Format::Human if arguments.databases.is_empty() => overview(&history, &past)?,
+        Format::Human if arguments.databases.is_empty() => overview(&history, &past, &never)?,
         Format::Human => runs(&history, &past)?,
-        Format::Json => format!("{}\n", json(&history, &past)?),
+        Format::Json => format!("{}\n", json(&history, &past, &never)?),
         Format::Ndjson => {
             past.iter().map(|one| format!("{}\n", line(&JsonNamed::of(one)))).collect()
         }
@@ -89,6 +98,19 @@ fn show(context: &Context, arguments: &Arguments) -> Result<Exit> {
         Format::Json | Format::Ndjson => context.terminal.json(&text),
     }
     Ok(Exit::Success)
+}
+
+/// The names and paths of the project's databases that were never verified, those
+/// that are not replicated among them.
+fn never(context: &Context, past: &[Past]) -> Vec<(String, String)> {
+    let known: HashSet<&str> = past.iter().map(|one| one.path.as_str()).collect();
+    let project = &context.project;
+    // A configuration that is wrong is the business of other commands.
+    let databases = project.every_database().unwrap_or_default();
+    let all = databases.iter().chain(project.unlisted());
+    all.map(|database| (database.name(), database.path.display().to_string()))
+        .filter(|(_, path)| !known.contains(path.as_str()))
+        .collect()
 }
 
 /// The databases that are named; also those that the project has no more.
@@ -139,7 +161,7 @@ fn mark(outcome: Outcome) -> &'static str {
 }
 
 /// One line for each database, its runs as marks, the newest last.
-fn overview(history: &History, past: &[Past]) -> Result<String> {
+fn overview(history: &History, past: &[Past], never: &[(String, String)]) -> Result<String> {
     let mut rows =
         vec![["DATABASE", "LAST GOOD", "LAG", "RESTORE", "SIZE", "RUNS"].map(str::to_owned)];
     for ((name, path), runs) in grouped(past) {
@@ -152,6 +174,12 @@ fn overview(history: &History, past: &[Past]) -> Result<String> {
             newest.and_then(|run| run.bytes).map(bytes).unwrap_or_default(),
             runs.iter().rev().map(|run| mark(run.outcome)).collect(),
         ]);
+    }
+    for (name, _) in never {
+        let mut row = <[String; 6]>::default();
+        row[0].clone_from(name);
+        row[1] = ago(None);
+        rows.push(row);
     }
     Ok(table(&rows))
 }
@@ -273,12 +301,15 @@ impl<'a> JsonRun<'a> {
     }
 }
 
-fn json(history: &History, past: &[Past]) -> Result<String> {
+fn json(history: &History, past: &[Past], never: &[(String, String)]) -> Result<String> {
     let mut databases = Vec::new();
     for ((alias, path), runs) in grouped(past) {
         let last_success_at = last_success(history, path, &runs)?.map(time);
         let runs = runs.into_iter().map(JsonRun::of).collect();
         databases.push(JsonDatabase { alias, path, last_success_at, runs });
+    }
+    for (alias, path) in never {
+        databases.push(JsonDatabase { alias, path, last_success_at: None, runs: Vec::new() });
     }
     Ok(line(&JsonHistory { schema_version: 1, command: "history", databases }))
 }

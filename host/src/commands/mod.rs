@@ -20,6 +20,7 @@ use crate::environment::Environment;
 use crate::error::{Error, Result};
 use crate::exit::Exit;
 use crate::litestream::line::{RESTORE_OF_03, Reaches, Verb, is_url};
+use crate::output::Output;
 use crate::plugin::Builtin;
 use crate::project::Project;
 use crate::stop::Stop;
@@ -37,6 +38,8 @@ pub struct Start {
     pub cwd: PathBuf,
     /// Whether it is being stopped.
     pub stop: Stop,
+    /// Standard output.
+    pub output: Arc<Output>,
 }
 
 /// Runs the command and gives the code that the process ends with. Errors have
@@ -148,8 +151,10 @@ async fn litestream(verb: &Verb, start: &Start) -> Result<u8> {
 fn terminal(global: &Global, start: &Start) -> Terminal {
     let no_color = start.environment.get("NO_COLOR").is_some();
     let format = global.format.unwrap_or_default();
-    Terminal::new(format, global.quiet, global.color.unwrap_or_default(), no_color)
+    let color = global.color.unwrap_or_default();
+    Terminal::new(format, global.quiet, color, no_color)
         .within(&start.environment)
+        .onto(Arc::clone(&start.output))
 }
 
 fn context(global: &Global, start: &Start, without_file: bool) -> Result<Arc<Context>> {

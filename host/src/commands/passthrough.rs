@@ -31,7 +31,8 @@ pub(super) async fn verb(context: &Arc<Context>, verb: &Verb, words: &[OsString]
     }
     let mut line = verb.read(words);
     let help = line.has("h") || line.has("help");
-    if !help {
+    // Of a command that this litestream does not have, there is no help either.
+    if !help || verb.is_of_03() {
         check_version(context, verb.name, verb.since, &line).await?;
         resolve(context, verb, &mut line)?;
         if verb.name == "reset" && !line.has("dry-run") {
@@ -136,9 +137,8 @@ fn supply(context: &Context, verb: &Verb, line: &mut Line) -> Result<Option<Conf
     match verb.reaches {
         Reaches::Nothing => Ok(None),
         Reaches::Daemon => {
-            if !line.has("socket")
-                && let Some(socket) = control_socket(context)
-            {
+            if !line.has("socket") {
+                let socket = runtime::live(context)?;
                 line.flags.extend(["-socket".into(), socket.into_os_string()]);
             }
             Ok(None)
@@ -165,12 +165,6 @@ fn supply(context: &Context, verb: &Verb, line: &mut Line) -> Result<Option<Conf
             Ok(Some(config))
         }
     }
-}
-
-/// The socket of the daemon: the configured one, else that of `lsrun replicate`.
-fn control_socket(context: &Context) -> Option<std::path::PathBuf> {
-    let configured = context.config().ok().and_then(crate::config::Config::socket);
-    configured.or_else(|| runtime::sockets(context).into_iter().next())
 }
 
 /// Runs litestream with the streams of this process and gives its code.

@@ -48,7 +48,8 @@ pub(super) async fn run(start: &Start) -> std::result::Result<Exit, Failed> {
         .about(POINTS)
         .no_binary_name(true)
         .after_help(EXAMPLES);
-    let words = cli::two_dashes(start.arguments.clone(), &["every", "json", "timeout", "help"]);
+    let command = cli::with_config(command);
+    let words = cli::two_dashes(start.arguments.clone(), &cli::long_options(&command));
     let matches = match command.try_get_matches_from(words) {
         Ok(matches) => matches,
         Err(error) if error.kind() == clap::error::ErrorKind::DisplayHelp => {

@@ -204,7 +204,7 @@ fn of_line(context: &Context, line: &Line) -> Vec<Database> {
     }
     let of_word = |word: &OsString| {
         let named = passthrough::database(context, word).ok()?.1;
-        Some(Database { alias: None, path: named, create_from: None, entry: None })
+        Some(Database { alias: None, label: None, path: named, create_from: None, entry: None })
     };
     line.positionals.iter().filter(|word| !is_url(word)).filter_map(of_word).collect()
 }

@@ -44,7 +44,11 @@ pub(super) fn select(
             return Err(Error::usage(format!("lsrun {} needs a database", parsed.name))
                 .hint("name one, or say --all"));
         }
-        let databases = context.project.every_database()?;
+        let mut databases = context.project.every_database()?;
+        if described.records {
+            // Named, so that nobody takes them for proved.
+            databases.extend(context.project.unlisted().cloned());
+        }
         if databases.is_empty() {
             let folders = context.project.directories();
             let Some(folder) = folders.first() else {
@@ -102,8 +106,9 @@ fn named(
     Ok(())
 }
 
-/// The databases whose alias, or whose path, fits a pattern. A path is taken from
-/// the working directory, from the project's folder, or whole.
+/// The databases whose alias, or whose path, matches a pattern. A path is taken from
+/// the working directory, from the project's folder, or whole; without an alias the
+/// name of the file is enough, with or without its extension.
 fn matching(context: &Context, word: &str) -> Result<Vec<Database>> {
     let pattern = Pattern::new(word).map_err(|error| {
         Error::usage(format!("{word} is no pattern: {}", error.msg))
@@ -114,6 +119,12 @@ fn matching(context: &Context, word: &str) -> Result<Vec<Database>> {
     let below = |folder: &Path, path: &Path| {
         path.strip_prefix(folder).is_ok_and(|path| path.to_str().is_some_and(fits))
     };
+    // What has no alias is known by its file: `tenants/acme.db` is `acme.db` and `acme`.
+    let short = |database: &Database| {
+        let parts = [database.path.file_name(), database.path.file_stem()];
+        parts.into_iter().flatten().filter_map(|part| part.to_str()).any(fits)
+            || fits(&database.name())
+    };
     let found: Vec<Database> = context
         .project
         .every_database()?
@@ -123,11 +134,12 @@ fn matching(context: &Context, word: &str) -> Result<Vec<Database>> {
                 || database.path.to_str().is_some_and(fits)
                 || below(&context.cwd, &database.path)
                 || below(&context.project.root, &database.path)
+                || database.alias.is_none() && short(database)
         })
         .collect();
     if found.is_empty() {
-        return Err(Error::new(Exit::NothingSelected, format!("no database fits {word}"))
-            .hint("a pattern is held against the aliases and paths of lsrun.yml"));
+        return Err(Error::new(Exit::NothingSelected, format!("no database matches {word}"))
+            .hint("a pattern is compared with aliases, file names and paths"));
     }
     Ok(found)
 }

@@ -6,11 +6,12 @@ use std::path::{Path, PathBuf};
 use super::Replica;
 use super::tree::{Map, Text};
 use crate::environment::Environment;
-use crate::project::{absolute, expand_home, identity};
+use crate::percent::decode;
+use crate::project::{absolute, expand_home};
 
 /// The place of a replica. Two are equal when their backups would overwrite each
 /// other.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Destination {
     /// `file`, `s3`, …
     pub(super) kind: String,
@@ -54,30 +55,6 @@ impl Url {
     fn parameter(&self, name: &str) -> Option<&str> {
         self.query.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
-}
-
-/// Percent-decoding; what is no valid escape stays.
-fn decode(text: &str) -> String {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((first, after)) = rest.split_first() {
-        let escaped = (*first == b'%')
-            .then(|| after.get(..2))
-            .flatten()
-            .and_then(|digits| std::str::from_utf8(digits).ok())
-            .and_then(|digits| u8::from_str_radix(digits, 16).ok());
-        match escaped {
-            Some(byte) => {
-                bytes.push(byte);
-                rest = after.get(2..).unwrap_or_default();
-            }
-            None => {
-                bytes.push(*first);
-                rest = after;
-            }
-        }
-    }
-    String::from_utf8(bytes).unwrap_or_else(|_| text.to_owned())
 }
 
 /// What the texts of a replica stand for, as far as it is known.
@@ -127,7 +104,7 @@ impl View<'_> {
         Some(absolute(self.root, &expand_home(&path, self.environment)))
     }
 
-    /// Where the backup lands.
+    /// Where the backup lands; a folder with its links as they are.
     pub(super) fn destination(&self) -> Destination {
         let kind = self.kind();
         let url = self.url().unwrap_or_default();
@@ -139,8 +116,8 @@ impl View<'_> {
         };
         let (host, bucket, path) = match kind.as_str() {
             "file" => {
-                let folder = self.folder().map(|folder| identity(&folder));
-                (String::new(), String::new(), folder.unwrap_or_default().display().to_string())
+                let folder = self.folder().unwrap_or_default();
+                (String::new(), String::new(), folder.display().to_string())
             }
             "s3" | "oss" => {
                 let (bucket, of_host) = split_bucket(&bucket());
@@ -261,11 +238,9 @@ impl Destination {
         format!("{} {}", self.kind, place.join("/"))
     }
 
-    /// Whether `other` lies below this one.
-    pub(super) fn contains(&self, other: &Self) -> bool {
-        let below = other.path.strip_prefix(&self.path);
-        let below = below.is_some_and(|rest| self.path.is_empty() || rest.starts_with('/'));
-        (&self.kind, &self.host, &self.bucket) == (&other.kind, &other.host, &other.bucket) && below
+    /// Its parts, from the large to the small.
+    pub(super) fn key(&self) -> (&str, &str, &str, &str) {
+        (&self.kind, &self.host, &self.bucket, &self.path)
     }
 }
 

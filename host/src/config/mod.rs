@@ -2,11 +2,15 @@
 //! private form that a child process gets. Starting that child is not done here,
 //! and nothing is contacted.
 
+mod chain;
 mod destination;
+mod found;
 mod keys;
+mod printed;
 mod read;
 mod render;
 mod secrets;
+mod sites;
 mod tree;
 
 #[cfg(test)]
@@ -17,16 +21,20 @@ mod tests;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use self::chain::Keys;
 use self::destination::{Destination, View};
+use self::found::Index;
 use self::keys::{ENTRY, TOP, TYPES, remove_daemons};
+use self::printed::Printer;
 use self::read::{Reader, go_duration};
 use self::render::Variables;
 pub use self::secrets::Secret;
+use self::sites::{Site, Sites};
 use self::tree::{Map, Node, Role, Text};
 use crate::environment::Environment;
 use crate::error::{Error, Result};
 use crate::project::{
-    Database, Entry, Piece, Project, absolute, expand_home, gather, identity, nearest, resolve,
+    Database, Entry, Identities, Piece, Project, absolute, expand_home, gather, nearest, resolve,
 };
 
 /// The variable of the bucket of an automatic replica.
@@ -42,16 +50,8 @@ const FALLBACKS: [(&str, &str); 3] = [
     ("LITESTREAM_ACCESS_KEY_ID", "AWS_ACCESS_KEY_ID"),
     ("LITESTREAM_SECRET_ACCESS_KEY", "AWS_SECRET_ACCESS_KEY"),
 ];
-/// Signs that the AWS library finds credentials by itself.
-const OTHER_CREDENTIALS: [&str; 6] = [
-    "AWS_PROFILE",
-    "AWS_SHARED_CREDENTIALS_FILE",
-    "AWS_CONFIG_FILE",
-    "AWS_WEB_IDENTITY_TOKEN_FILE",
-    "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
-    "AWS_CONTAINER_CREDENTIALS_FULL_URI",
-];
-const DEFAULT_SOCKET: &str = "/var/run/litestream.sock";
+/// Where a daemon listens whose configuration names no other place.
+pub(crate) const DEFAULT_SOCKET: &str = "/var/run/litestream.sock";
 /// How often a daemon that lsrun starts brings changes to a folder.
 const FOLDER_INTERVAL: &str = "100ms";
 /// Litestream's default for both intervals.
@@ -67,6 +67,7 @@ pub struct Config {
     /// How many of them stand before `dbs`.
     before: usize,
     entries: Vec<Listed>,
+    index: Index,
     /// The keys at the top that lsrun added.
     added: Vec<&'static str>,
     root: PathBuf,
@@ -78,16 +79,6 @@ pub struct Config {
 struct Listed {
     entry: Entry,
     keys: Map,
-}
-
-/// What is compared between entries, with symbolic links resolved.
-#[derive(Debug)]
-struct Site {
-    name: String,
-    path: PathBuf,
-    /// The folder of Litestream's state; of a database only.
-    state: Option<PathBuf>,
-    places: Vec<Destination>,
 }
 
 /// What a child process is started for.
@@ -117,6 +108,8 @@ pub struct ChildConfig {
     pub yaml: String,
     /// What must be in its environment for the file to mean what it should.
     pub variables: Vec<(String, Secret)>,
+    /// Where the keys of an object store come from that nobody set.
+    pub note: Option<&'static str>,
 }
 
 /// Where the backup of a database goes.
@@ -149,6 +142,8 @@ pub enum Severity {
     Error,
     /// It works, perhaps not as meant.
     Warning,
+    /// What was tried, and what was not.
+    Note,
 }
 
 /// One finding of `config --check`.
@@ -164,6 +159,18 @@ pub struct Problem {
     pub hint: Option<String>,
 }
 
+impl Problem {
+    /// One without a hint.
+    pub(crate) fn new(severity: Severity, code: &'static str, message: impl Into<String>) -> Self {
+        Self { severity, code, message: message.into(), hint: None }
+    }
+
+    /// What to do.
+    pub(crate) fn hint(self, hint: &str) -> Self {
+        Self { hint: Some(hint.to_owned()), ..self }
+    }
+}
+
 impl From<&Error> for Problem {
     fn from(error: &Error) -> Self {
         Self {
@@ -175,36 +182,38 @@ impl From<&Error> for Problem {
     }
 }
 
-/// Everything wrong with the configuration: what [`Config::of`] refuses, the
-/// variables that a daemon would need and that are not set, and the warnings.
-/// Nothing is contacted.
-#[must_use]
-pub fn problems(project: &Project, environment: &Environment) -> Vec<Problem> {
-    let (config, mut errors) = Config::build(project, environment);
-    let child = config.compose(&Purpose::Replicate { socket: None }, environment);
-    errors.extend(child.err().unwrap_or_default());
-    let errors = errors.iter().map(Problem::from);
-    let warnings = config.warnings.into_iter().map(|message| Problem {
-        severity: Severity::Warning,
-        code: "project",
-        message,
-        hint: None,
-    });
-    errors.chain(warnings).collect()
+/// What can be found out about a configuration without contacting anything.
+pub(crate) struct Examined {
+    /// What [`Config::of`] refuses, the variables that a daemon would need and that are
+    /// not set, and the warnings.
+    pub(crate) problems: Vec<Problem>,
+    /// Where every entry's backup goes, with the name that messages give the entry;
+    /// also of a configuration that is refused.
+    pub(crate) replicas: Vec<(String, Replica)>,
+    /// Where the keys of an object store come from that nobody set.
+    pub(crate) note: Option<&'static str>,
 }
 
-/// Where every entry's backup goes, with the name that messages give the entry;
-/// also of a configuration that [`Config::of`] refuses.
+/// Everything about the configuration of `project` that [`Config::of`] knows.
 #[must_use]
-pub fn replicas(project: &Project, environment: &Environment) -> Vec<(String, Replica)> {
-    let (config, _refused) = Config::build(project, environment);
+pub(crate) fn examine(project: &Project, environment: &Environment) -> Examined {
+    let (config, mut errors) = Config::build(project, environment);
+    let child = config.compose(&Purpose::Replicate { socket: None }, environment);
+    let note = child.as_ref().ok().and_then(|child| child.note);
+    errors.extend(child.err().unwrap_or_default());
+    let warnings = config.warnings.iter();
+    let warnings =
+        warnings.map(|message| Problem::new(Severity::Warning, "project", message.clone()));
     let entries = config.entries.iter();
-    entries
-        .flat_map(|listed| {
-            let replicas = listed.replicas().into_iter();
-            replicas.map(|keys| (listed.name(), config.described(keys)))
-        })
-        .collect()
+    let replicas = entries.flat_map(|listed| {
+        let replicas = listed.replicas().into_iter();
+        replicas.map(|keys| (listed.name(), config.described(keys)))
+    });
+    Examined {
+        problems: errors.iter().map(Problem::from).chain(warnings).collect(),
+        replicas: replicas.collect(),
+        note,
+    }
 }
 
 impl Config {
@@ -228,6 +237,7 @@ impl Config {
             top: Map::default(),
             before: 0,
             entries: Vec::new(),
+            index: Index::default(),
             added: Vec::new(),
             root: project.root.clone(),
             environment: environment.clone(),
@@ -249,11 +259,12 @@ impl Config {
         let prefix = config.prefix(project, &mut reader);
         let mut automatic = false;
         let items = project.dbs().and_then(|dbs| dbs.items("a list").ok());
-        for (index, entry) in project.entries().into_iter().enumerate() {
+        let mut identities = Identities::default();
+        for (index, entry) in project.entries().iter().enumerate() {
             let entry = match entry {
-                Ok(entry) => entry,
+                Ok(entry) => entry.clone(),
                 Err(error) => {
-                    reader.problems.push(error);
+                    reader.problems.push(error.clone());
                     continue;
                 }
             };
@@ -268,8 +279,16 @@ impl Config {
             };
             keys.set(key, Node::Text(Text::literal(path.display().to_string(), Role::Path)));
             let mut listed = Listed { entry, keys };
-            automatic |= listed.add_replica(&prefix);
+            if project.is_of_litestream() {
+                // Litestream refuses it: nothing may be made up here.
+                if listed.replicas().is_empty() {
+                    reader.problems.push(without_replica(&listed.name()));
+                }
+            } else {
+                automatic |= listed.add_replica(&prefix);
+            }
             listed.settle_replicas();
+            config.index.add(&listed.entry, config.entries.len(), &mut identities);
             config.entries.push(listed);
         }
         if automatic {
@@ -285,7 +304,7 @@ impl Config {
         }
         config.warnings = reader.warnings;
         let mut problems = reader.problems;
-        config.check(&mut problems);
+        config.check(&mut problems, &mut identities);
         (config, problems)
     }
 
@@ -313,123 +332,47 @@ impl Config {
     }
 
     /// What entries must not be to each other or to themselves.
-    fn check(&mut self, problems: &mut Vec<Error>) {
-        // Asking the file system once for each entry, not for each pair.
-        let sites: Vec<Site> = self.entries.iter().map(|listed| self.site(listed)).collect();
-        for (index, (listed, site)) in self.entries.iter().zip(&sites).enumerate() {
+    fn check(&mut self, problems: &mut Vec<Error>, identities: &mut Identities) {
+        let all: Vec<Site> =
+            self.entries.iter().map(|listed| self.site(listed, identities)).collect();
+        let sites = Sites::of(&all);
+        for (listed, site) in self.entries.iter().zip(&all) {
             check_keys(listed, problems);
             for replica in listed.replicas() {
-                self.check_replica(listed, replica, &sites, problems);
+                check_replica(listed, replica, problems);
             }
-            self.check_against(sites.get(..index).unwrap_or_default(), site, problems);
+            let folders = site.places.iter().filter(|place| place.kind == "file");
+            problems.extend(folders.filter_map(|place| overwrites(site, place, &sites)));
         }
+        problems.extend(sites.clashes());
         let warnings: Vec<String> = self
             .entries
             .iter()
-            .zip(&sites)
+            .zip(&all)
             .flat_map(|(listed, site)| self.odd(listed, site, &sites))
             .collect();
         self.warnings.extend(warnings);
     }
 
-    fn site(&self, listed: &Listed) -> Site {
+    fn site(&self, listed: &Listed, identities: &mut Identities) -> Site {
         let text = self.lookup_text();
-        Site {
-            name: listed.name(),
-            path: identity(&listed.path()),
-            state: listed
-                .entry
-                .database()
-                .map(|database| identity(&self.state_folder(&listed.keys, &database.path))),
-            places: listed
-                .replicas()
-                .into_iter()
-                .map(|replica| self.view(replica, &text).destination())
-                .collect(),
-        }
-    }
-
-    fn check_replica(
-        &self,
-        listed: &Listed,
-        replica: &Map,
-        sites: &[Site],
-        problems: &mut Vec<Error>,
-    ) {
-        let name = listed.name();
-        if replica.get("url").is_some() && replica.get("path").is_some() {
-            problems.push(
-                Error::project(format!("the replica of {name} has both `url` and `path`"))
-                    .hint("the path belongs into the URL, or drop the URL for `type` and `path`"),
-            );
-        }
-        if replica.text("path").is_some_and(|path| path.as_written().contains("://")) {
-            problems.push(
-                Error::project(format!("the `path` of the replica of {name} is a URL"))
-                    .hint("call it `url`"),
-            );
-        }
-        let Some(folder) = self.view(replica, &self.lookup_text()).folder().map(|it| identity(&it))
-        else {
-            return;
+        let state = listed.entry.database().map(|database| {
+            let folder = self.state_folder(&listed.keys, &database.path);
+            identities.of(&folder)
+        });
+        let mut place = |replica| {
+            let mut place = self.view(replica, &text).destination();
+            if place.kind == "file" && !place.path.is_empty() {
+                place.path = identities.of(Path::new(&place.path)).display().to_string();
+            }
+            place
         };
-        // An entry with `dir` has no state of its own.
-        for site in sites.iter().filter(|site| site.state.is_some()) {
-            let what = if folder == site.path {
-                "the file of the database"
-            } else if site.state.as_ref() == Some(&folder) {
-                "the folder of Litestream's own state"
-            } else if site.path.parent() == Some(folder.as_path()) {
-                "the folder of the database itself"
-            } else {
-                continue;
-            };
-            let whose = if site.name == name { String::new() } else { format!(" {}", site.name) };
-            problems.push(
-                Error::project(format!(
-                    "the replica of {name} would lie in {}, {what}{whose}",
-                    folder.display()
-                ))
-                .hint("give it a folder of its own, better on another disk"),
-            );
-            return;
-        }
-    }
-
-    /// Against the entries before: the same database, the same destination.
-    fn check_against(&self, before: &[Site], site: &Site, problems: &mut Vec<Error>) {
-        for other in before {
-            if other.path == site.path {
-                problems.push(
-                    Error::project(format!(
-                        "two entries of `dbs` replicate {}: {} and {}",
-                        site.path.display(),
-                        other.name,
-                        site.name
-                    ))
-                    .hint("remove one of them"),
-                );
-                return;
-            }
-            for place in other.places.iter().filter(|place| site.places.contains(place)) {
-                problems.push(
-                    Error::project(format!(
-                        "the backups of {} and {} would land in the same place: {}",
-                        other.name,
-                        site.name,
-                        place.describe()
-                    ))
-                    .hint(
-                        "each would overwrite the other: give one of them a `replica` with \
-                         another path",
-                    ),
-                );
-            }
-        }
+        let places = listed.replicas().into_iter().map(&mut place).collect();
+        Site { name: listed.name(), path: identities.of(listed.path()), state, places }
     }
 
     /// Warnings about one entry.
-    fn odd(&self, listed: &Listed, site: &Site, sites: &[Site]) -> Vec<String> {
+    fn odd(&self, listed: &Listed, site: &Site, sites: &Sites<'_>) -> Vec<String> {
         let mut warnings = Vec::new();
         let name = listed.name();
         if let Some(letter) = listed.entry.database().and_then(|it| misread(&it.path)) {
@@ -455,31 +398,36 @@ impl Config {
             }
         }
         if let Entry::Directory { .. } = listed.entry {
-            let below = |place: &Destination| {
-                site.places.iter().any(|own| own != place && own.contains(place))
-            };
-            for other in sites.iter().filter(|other| other.places.iter().any(below)) {
+            let below = sites.below(site);
+            if !below.is_empty() {
+                let verb = if below.len() == 1 { "backup" } else { "backups" };
                 warnings.push(format!(
-                    "the backup of {} lies below the one of {name}: a database of that name in \
-                     the folder would overwrite it",
-                    other.name
+                    "the {verb} of {} would lie below the one of {name}: a database of that name \
+                     in the folder would overwrite it",
+                    first_of(&below)
                 ));
             }
         }
         warnings
     }
 
-    /// What `lsrun config` prints: references as written. Without `reveal`, secrets
-    /// that stand in the project file are shown as `***`.
+    /// What `lsrun config` prints, in Litestream's own language: variables stay where
+    /// they mean the same there. Without `reveal`, secrets that stand in the project
+    /// file are shown as `***`.
     #[must_use]
     pub fn to_yaml(&self, reveal: bool) -> String {
-        render::yaml(&self.document(), &mut |text| render::shown(text, reveal))
+        let printer = self.printer(reveal);
+        render::yaml(&self.document(), &mut |text| printer.yaml(text))
     }
 
     /// The same as [`Self::to_yaml`], as JSON.
     #[must_use]
     pub fn to_json(&self, reveal: bool) -> String {
-        format!("{:#}\n", render::json(&self.document(), reveal))
+        render::json(&self.document(), &self.printer(reveal))
+    }
+
+    fn printer(&self, reveal: bool) -> Printer<'_> {
+        Printer { root: &self.root, environment: &self.environment, reveal }
     }
 
     /// The whole configuration, `dbs` where the user had it.
@@ -544,7 +492,8 @@ impl Config {
             }
             Purpose::Read { .. } => remove_daemons(&mut top),
         }
-        if !self.needs_added(&entries, environment) {
+        let keys = self.keys_for(&entries, environment);
+        if keys != Keys::Variables {
             self.added.iter().for_each(|key| top.remove(key));
         }
         // Logs on stdout would be in the middle of `-json` output.
@@ -554,7 +503,7 @@ impl Config {
             _ => top.set("logging", Node::Map(Map(vec![("stderr".to_owned(), stderr)]))),
         }
         top.set("dbs", Node::List(entries.into_iter().map(Node::Map).collect()));
-        self.write(&top, environment)
+        self.write(&top, environment).map(|child| ChildConfig { note: keys.note(), ..child })
     }
 
     /// A folder takes what was written after [`FOLDER_INTERVAL`], so that nobody who
@@ -597,7 +546,7 @@ impl Config {
             variables.scalar(&parts, text.role)
         });
         if missing.is_empty() {
-            return Ok(ChildConfig { yaml, variables: variables.all });
+            return Ok(ChildConfig { yaml, variables: variables.all, note: None });
         }
         Err(missing.iter().map(|name| unset(name)).collect())
     }
@@ -635,20 +584,6 @@ impl Config {
         text.pieces.iter().map(part).collect()
     }
 
-    /// Whether the credentials that lsrun added are of use: an entry goes to S3
-    /// without its own, and they are set or nothing else could serve.
-    fn needs_added(&self, entries: &[Map], environment: &Environment) -> bool {
-        let text = self.lookup_text();
-        let lacking = entries.iter().flat_map(replicas_of).any(|replica| {
-            matches!(self.view(replica, &text).kind().as_str(), "s3" | "oss")
-                && CREDENTIALS.iter().any(|(key, _)| replica.get(key).is_none())
-        });
-        let set = CREDENTIALS.iter().any(|(_, name)| lookup(environment, name).is_some());
-        let written = self.added.len() < CREDENTIALS.len();
-        let other = OTHER_CREDENTIALS.iter().any(|name| environment.get(name).is_some());
-        lacking && (set || written || !other)
-    }
-
     /// Where the backup of `database` goes.
     ///
     /// Fails (exit 20) when no entry replicates it.
@@ -667,14 +602,12 @@ impl Config {
     /// The keys of the entry of the database at `path`; for one in the folder of a
     /// `dir:` entry, the ones that Litestream makes up for it.
     fn keys_of(&self, path: &Path, alias: Option<&str>) -> Result<Map> {
-        let wanted = identity(path);
-        let named = self.entries.iter().find(|listed| {
-            listed.entry.database().is_some_and(|database| identity(&database.path) == wanted)
-        });
-        if let Some(listed) = named {
+        let at = |index: usize| self.entries.get(index);
+        if let Some(listed) = self.index.named(path).and_then(at) {
             return Ok(listed.keys.clone());
         }
-        let holding = self.entries.iter().find(|listed| listed.entry.holds(path));
+        let holds = |index: usize| at(index).is_some_and(|listed| listed.entry.holds(path));
+        let holding = self.index.holding(path, holds).and_then(at);
         let relative =
             holding.and_then(|listed| Some((listed, path.strip_prefix(listed.path()).ok()?)));
         match relative {
@@ -795,10 +728,10 @@ impl Listed {
         }
     }
 
-    fn path(&self) -> PathBuf {
+    fn path(&self) -> &Path {
         match &self.entry {
-            Entry::Database { database, .. } => database.path.clone(),
-            Entry::Directory { path, .. } => path.clone(),
+            Entry::Database { database, .. } => &database.path,
+            Entry::Directory { path, .. } => path,
         }
     }
 
@@ -890,6 +823,46 @@ impl Listed {
     }
 }
 
+fn check_replica(listed: &Listed, replica: &Map, problems: &mut Vec<Error>) {
+    let name = listed.name();
+    if replica.get("url").is_some() && replica.get("path").is_some() {
+        problems.push(
+            Error::project(format!("the replica of {name} has both `url` and `path`"))
+                .hint("the path belongs into the URL, or drop the URL for `type` and `path`"),
+        );
+    }
+    if replica.text("path").is_some_and(|path| path.as_written().contains("://")) {
+        problems.push(
+            Error::project(format!("the `path` of the replica of {name} is a URL"))
+                .hint("call it `url`"),
+        );
+    }
+}
+
+/// The error for a file replica that would lie in something of a database's own.
+fn overwrites(site: &Site, place: &Destination, sites: &Sites<'_>) -> Option<Error> {
+    let (what, of) = sites.overwritten(Path::new(&place.path))?;
+    let name = &site.name;
+    let whose = if of == name { String::new() } else { format!(" {of}") };
+    let error =
+        Error::project(format!("the replica of {name} would lie in {}, {what}{whose}", place.path));
+    Some(error.hint("give it a folder of its own, better on another disk"))
+}
+
+/// The first few names.
+pub(crate) fn first_of(names: &[&str]) -> String {
+    const SHOWN: usize = 5;
+    match names.get(..SHOWN).filter(|_| names.len() > SHOWN + 1) {
+        Some(first) => format!("{} and {} more", first.join(", "), names.len() - SHOWN),
+        None => names.join(", "),
+    }
+}
+
+fn without_replica(name: &str) -> Error {
+    Error::project(format!("{name} has no `replica`"))
+        .hint("Litestream refuses such an entry: give it a `replica`")
+}
+
 /// Keys of one entry that exclude or need each other.
 fn check_keys(listed: &Listed, problems: &mut Vec<Error>) {
     let name = listed.name();
@@ -962,8 +935,9 @@ fn unset(name: &str) -> Error {
     if name == BUCKET {
         error.hint(format!("set {name}, or give the database a `replica`"))
     } else if CREDENTIALS.iter().any(|(_, variable)| *variable == name) {
-        error
-            .hint(format!("set {name}, or AWS_PROFILE where the AWS library finds the credentials"))
+        error.hint(format!(
+            "set {name}, or leave out both keys: then the AWS credential chain finds them"
+        ))
     } else {
         error.hint(format!("set {name}, or use -no-expand-env when the `$` is a plain character"))
     }

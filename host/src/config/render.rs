@@ -9,6 +9,7 @@
 
 use serde_json::Value;
 
+use super::printed::{DOLLAR, Printer};
 use super::secrets::{Secret, hide_in_url};
 use super::tree::{Map, Node, Role, Text};
 use crate::project::Piece;
@@ -75,12 +76,6 @@ fn write_item(
     }
 }
 
-/// A text for the user: references as written.
-pub(super) fn shown(text: &Text, reveal: bool) -> String {
-    let words = if reveal { text.as_written() } else { text.redacted() };
-    if text.role == Role::Typed { words } else { quoted(&words) }
-}
-
 /// `words` plain where no reader can take it for anything else, else in double
 /// quotes.
 pub(super) fn quoted(words: &str) -> String {
@@ -90,7 +85,7 @@ pub(super) fn quoted(words: &str) -> String {
 /// Words that YAML 1.1 or 1.2 reads as something other than text.
 const RESERVED: [&str; 9] = ["y", "n", "yes", "no", "on", "off", "true", "false", "null"];
 
-fn is_plain(words: &str) -> bool {
+pub(super) fn is_plain(words: &str) -> bool {
     let safe = |letter: char| letter.is_ascii_alphanumeric() || "/._-$".contains(letter);
     let starts_well =
         words.starts_with(|first: char| first.is_ascii_alphabetic() || "/$".contains(first));
@@ -186,19 +181,33 @@ pub(super) fn is_pid(piece: &Piece) -> bool {
     matches!(piece, Piece::Reference(reference) if reference.name == "PID")
 }
 
-/// The tree as JSON, references as written.
-pub(super) fn json(map: &Map, reveal: bool) -> Value {
-    Value::Object(map.0.iter().map(|(key, node)| (key.clone(), json_node(node, reveal))).collect())
+/// The tree as JSON, as `printer` has its texts.
+pub(super) fn json(map: &Map, printer: &Printer<'_>) -> String {
+    let value = object(map, printer);
+    // JSON has an escape that Litestream's reader of YAML knows as well.
+    format!("{value:#}\n").replace(DOLLAR, "\\u0024")
 }
 
-fn json_node(node: &Node, reveal: bool) -> Value {
+fn object(map: &Map, printer: &Printer<'_>) -> Value {
+    let key = |key: &str| printer.words(&Text::literal(key, Role::Plain));
+    Value::Object(map.0.iter().map(|(name, node)| (key(name), json_node(node, printer))).collect())
+}
+
+fn json_node(node: &Node, printer: &Printer<'_>) -> Value {
     match node {
         Node::Null => Value::Null,
         Node::Bool(truth) => Value::Bool(*truth),
         Node::Number(number) => serde_json::to_value(number).unwrap_or_default(),
-        Node::Text(text) => Value::String(if reveal { text.as_written() } else { text.redacted() }),
-        Node::List(items) => items.iter().map(|item| json_node(item, reveal)).collect(),
-        Node::Map(map) => json(map, reveal),
+        Node::Text(text) => {
+            let words = printer.words(text);
+            match (text.role, words.parse()) {
+                // A default that became the value.
+                (Role::Typed, Ok(truth)) => Value::Bool(truth),
+                _ => Value::String(words),
+            }
+        }
+        Node::List(items) => items.iter().map(|item| json_node(item, printer)).collect(),
+        Node::Map(map) => object(map, printer),
     }
 }
 

@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::{ChildConfig, Config, Purpose, Severity, problems};
+use super::{ChildConfig, Config, Problem, Purpose, Severity, examine};
 use crate::environment::Environment;
 use crate::error::{Error, Result};
 use crate::exit::Exit;
-use crate::project::Project;
+use crate::project::{ASKED, Project};
 
 struct Case {
     folder: tempfile::TempDir,
@@ -53,6 +53,10 @@ impl Case {
     fn daemon(&self) -> Value {
         received(&self.child(&Purpose::Replicate { socket: None }).unwrap())
     }
+}
+
+fn problems(project: &Project, environment: &Environment) -> Vec<Problem> {
+    examine(project, environment).problems
 }
 
 /// What Litestream makes of a child's file: Go's textual expansion, then YAML.
@@ -126,7 +130,8 @@ fn every_key_is_kept_in_order_and_lsruns_own_are_left_out() {
     assert_eq!(value["dbs"][0]["replicas"][0]["sync-interval"], "2s");
     assert_eq!(value["dbs"][1]["dir"], case.path("tenants").to_str().unwrap());
     assert_eq!(value["dbs"][1]["recursive"], true);
-    assert_eq!(value["socket"]["path"], "run/ls.sock");
+    // Litestream would take it from the folder that it is called in.
+    assert_eq!(value["socket"]["path"], case.path("run/ls.sock").to_str().unwrap());
     assert_eq!(case.config().socket(), Some(case.path("run/ls.sock")));
     assert_eq!(case.daemon()["socket"]["path"], case.path("run/ls.sock").to_str().unwrap());
 }
@@ -183,7 +188,7 @@ fn what_loses_data_is_refused() {
             "databases: {a: a.db}\nlitestream: {dbs: [{path: a}, {path: ./a.db, replica: {path: /q}}]}\n".into(),
             vec!["two entries of `dbs` replicate"],
         ),
-        ("databases: {a: a.db}\nlitestream: {dbs: [{path: b}]}\n".into(), vec!["`b`, which is no alias", "did you mean `a`"]),
+        ("databases: {a: a.db}\nlitestream: {dbs: [{path: b}]}\n".into(), vec!["`b`, which is not an alias", "did you mean `a`"]),
         (two(", replica: {type: file, path: x}", ""), vec!["the folder of the database itself"]),
         (two(", replica: {type: file, path: x/db.sqlite3}", ""), vec!["the file of the database"]),
         (two(", replica: {type: file, path: y}", ""), vec!["the folder of the database itself b"]),
@@ -223,7 +228,7 @@ fn all_problems_come_at_once() {
         "databases: {a: a.db}\nlitestream:\n  snapshot: {interval: 1d}\n  dbs:\n    - {path: b}\n    \
          - {path: a, replicas: [{path: /q}, {path: /r}]}\n",
     );
-    assert_shows(&case.refused(), &["3 things", "`24h`", "no alias", "2 replicas"]);
+    assert_shows(&case.refused(), &["3 things", "`24h`", "not an alias", "2 replicas"]);
     let found = problems(&case.project(), &case.environment);
     assert_eq!(found.iter().filter(|it| it.severity == Severity::Error).count(), 3);
 }
@@ -292,7 +297,7 @@ fn secrets_are_shown_only_when_asked_for() {
 #[test]
 fn every_character_reaches_litestream() {
     let text = serde_json::to_string(&json!({
-        "databases": {"a": format!("{} .db", NASTY.replace(['/', '{'], "_").replace("${", "_"))},
+        "databases": {"a": format!("{} .db", NASTY.replace(['/', '{'], "_").replace('$', "$ "))},
         "litestream": {
             "access-key-id": "$KEY",
             "secret-access-key": format!("{NASTY}$"),
@@ -349,34 +354,63 @@ fn without_expansion_a_dollar_is_a_dollar() {
 }
 
 #[test]
-fn what_is_needed_and_set_nowhere_is_named() {
-    let automatic = "databases: {a: a.db}\n";
+fn what_is_named_and_set_nowhere_is_an_error() {
     let replicate = Purpose::Replicate { socket: None };
+    let automatic = "databases: {a: a.db}\n";
     let error = Case::new(automatic).child(&replicate).unwrap_err();
-    assert_shows(
-        &error,
-        &[
-            "3 things",
-            "LITESTREAM_REPLICA_BUCKET is not set, and neither is AWS_BUCKET",
-            "LITESTREAM_ACCESS_KEY_ID",
-            "AWS_SECRET_ACCESS_KEY",
-        ],
-    );
+    let bucket = "LITESTREAM_REPLICA_BUCKET is not set, and neither is AWS_BUCKET";
+    assert_shows(&error, &[bucket]);
     assert_eq!(error.exit(), Exit::Project);
-    let found = problems(&Case::new(automatic).project(), &Environment::default());
-    assert_eq!(found.len(), 3);
+    assert_eq!(problems(&Case::new(automatic).project(), &Environment::default()).len(), 1);
 
-    let aws = [("AWS_BUCKET", "b"), ("AWS_ACCESS_KEY_ID", "k"), ("AWS_SECRET_ACCESS_KEY", "s")];
-    let value = Case::with(automatic, &aws).daemon();
-    assert_eq!(value["dbs"][0]["replica"]["bucket"], "b");
-    assert_eq!((&value["access-key-id"], &value["secret-access-key"]), (&json!("k"), &json!("s")));
-    let profile = Case::with(automatic, &[("AWS_BUCKET", "b"), ("AWS_PROFILE", "p")]).daemon();
-    assert_eq!(profile.get("access-key-id"), None);
-    let half = Case::with(automatic, &[("AWS_BUCKET", "b"), ("AWS_ACCESS_KEY_ID", "k")]);
+    let named = "databases: {a: a.db}\nlitestream: {access-key-id: $LITESTREAM_ACCESS_KEY_ID, \
+                 secret-access-key: $MINE, dbs: [{path: a, replica: {url: 's3://b/p'}}]}\n";
+    let error = Case::new(named).child(&replicate).unwrap_err();
+    assert_shows(&error, &["2 things", "neither is AWS_ACCESS_KEY_ID", "MINE is not set"]);
+    let half = [("AWS_BUCKET", "b"), ("AWS_ACCESS_KEY_ID", "k")];
     assert_shows(
-        &half.child(&replicate).unwrap_err(),
+        &Case::with(automatic, &half).child(&replicate).unwrap_err(),
         &["LITESTREAM_SECRET_ACCESS_KEY is not set"],
     );
+    let half = "databases: {a: a.db}\nlitestream: {access-key-id: k}\n";
+    assert_shows(
+        &Case::with(half, &[("AWS_BUCKET", "b")]).child(&replicate).unwrap_err(),
+        &["LITESTREAM_SECRET_ACCESS_KEY is not set"],
+    );
+}
+
+#[test]
+fn keys_that_nobody_set_are_left_to_the_chain_of_the_storage() {
+    let replicate = Purpose::Replicate { socket: None };
+    let automatic = "databases: {a: a.db}\n";
+    let note = |case: &Case| case.child(&replicate).unwrap().note;
+    let keys = |case: &Case| {
+        let value = case.daemon();
+        (value.get("access-key-id").cloned(), value.get("secret-access-key").cloned())
+    };
+
+    let none = Case::with(automatic, &[("AWS_BUCKET", "b"), ("HOME", "/root")]);
+    assert_eq!(keys(&none), (None, None));
+    assert_eq!(note(&none), Some("no keys set: the AWS credential chain is used"));
+    assert_eq!(examine(&none.project(), &none.environment).note, note(&none));
+    // What is printed is as it was.
+    assert_eq!(yaml(&none.config(), true)["access-key-id"], "$LITESTREAM_ACCESS_KEY_ID");
+
+    let aws = [("AWS_BUCKET", "b"), ("AWS_ACCESS_KEY_ID", "k"), ("AWS_SECRET_ACCESS_KEY", "s")];
+    let both = Case::with(automatic, &aws);
+    assert_eq!(keys(&both), (Some(json!("k")), Some(json!("s"))));
+    assert_eq!(both.daemon()["dbs"][0]["replica"]["bucket"], "b");
+    assert_eq!(note(&both), None);
+    // Litestream has no key for the token: with the other two alone S3 refuses.
+    let session: Vec<_> = aws.into_iter().chain([("AWS_SESSION_TOKEN", "t")]).collect();
+    let session = Case::with(automatic, &session);
+    assert_eq!((keys(&session), note(&session)), ((None, None), None));
+
+    let written = "databases: {a: a.db, b: b.db}\nlitestream: {dbs: [{path: a, replica: {url: 's3://b/p', \
+                   access-key-id: k, secret-access-key: s}}, {path: b, replica: {path: /q}}]}\n";
+    assert_eq!(note(&Case::new(written)), None);
+    let oss = "databases: {a: a.db}\nlitestream: {dbs: [{path: a, replica: {url: 'oss://b/p'}}]}\n";
+    assert!(note(&Case::new(oss)).unwrap().contains("OSS_ACCESS_KEY_ID"));
 }
 
 #[test]
@@ -510,4 +544,135 @@ fn a_path_that_litestream_would_misread_is_warned_about() {
         assert!(case.config().warnings[0].contains(letter));
     }
     assert!(Case::new("databases: {a: '100%/a$ b.db'}\n").config().warnings.is_empty());
+}
+
+/// What Litestream makes of a printed file, with these variables: Go's `os.Expand`,
+/// then YAML.
+fn read_by_litestream(text: &str, environment: &Environment) -> Value {
+    let mut out = String::new();
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once('$') {
+        out.push_str(before);
+        let (name, after) = match after.strip_prefix('{') {
+            Some(braced) => braced.split_once('}').unwrap(),
+            None => {
+                let end = after.find(|it: char| !it.is_ascii_alphanumeric() && it != '_');
+                after.split_at(end.unwrap_or(after.len()).max(1))
+            }
+        };
+        out.push_str(if name == "PID" { "4711" } else { environment.get(name).unwrap_or("") });
+        rest = after;
+    }
+    out.push_str(rest);
+    serde_yaml::from_str(&out).unwrap()
+}
+
+#[test]
+fn what_is_printed_means_the_same_to_litestream() {
+    let text = serde_json::to_string(&json!({
+        "databases": {"a": "${D:-data}/a$ 1.db"},
+        "litestream": {
+            "access-key-id": "$KEY",
+            "secret-access-key": "pa$$w$ord",
+            "exec": "app $1 ${PID} $SAY ${NO:-${SAY}s}",
+            "heartbeat-url": "${NO:-http://h/$TOKEN}x",
+            "socket": {"path": "run/x.sock", "permissions": "0600"},
+            "logging": {"level": "${LEVEL:-info}"},
+            "verify-compaction": "${YES:-true}",
+            "dbs": [{"path": "a", "replica": {"type": "file", "path": "${BK:-/x}/y"}}],
+            "odd $key": "$WORD",
+        },
+    }))
+    .unwrap();
+    let variables = [
+        ("KEY", "a: b #c"),
+        ("SAY", "say \"hi\""),
+        ("TOKEN", "t"),
+        ("WORD", "null"),
+        ("HOME", "/home/me"),
+    ];
+    let case = Case::with(&text, &variables);
+    let (config, environment) = (case.config(), &case.environment);
+    let daemon = case.daemon();
+    for printed in [config.to_yaml(true), config.to_json(true)] {
+        let got = read_by_litestream(&printed, environment);
+        assert_eq!(got["dbs"][0]["path"], case.path("data/a$ 1.db").to_str().unwrap());
+        assert_eq!(got["dbs"][0]["replica"]["path"], "/x/y");
+        assert_eq!(got["secret-access-key"], "pa$$w$ord");
+        assert_eq!(got["exec"], "app $1 4711 say \"hi\" say \"hi\"s");
+        assert_eq!(got["socket"]["path"], case.path("run/x.sock").to_str().unwrap());
+        for key in ["access-key-id", "heartbeat-url", "verify-compaction", "odd $key"] {
+            assert_eq!(got[key].to_string(), daemon[key].to_string(), "{key}: {printed}");
+        }
+    }
+    // A variable that has a value stays one, and so does one that is not set.
+    let yaml = config.to_yaml(true);
+    assert!(yaml.contains("access-key-id: \"$KEY\"") && yaml.contains("level: info"), "{yaml}");
+    let aws = Case::with("databases: {a: a.db}\n", &[("AWS_BUCKET", "b")]);
+    assert_eq!(self::yaml(&aws.config(), true)["dbs"][0]["replica"]["bucket"], "$AWS_BUCKET");
+    let hidden = "databases: {a: a.db}\nlitestream: {secret-access-key: '${S:-hush}'}\n";
+    assert!(!Case::new(hidden).config().to_yaml(false).contains("hush"));
+}
+
+#[test]
+fn a_litestream_configuration_is_taken_as_it_is() {
+    let case = Case::new("");
+    let write = |text: &str| std::fs::write(case.path("litestream.yml"), text).unwrap();
+    let open = || {
+        let named = Some(std::path::Path::new("litestream.yml"));
+        let project = Project::load(named, case.folder.path(), &case.environment).unwrap();
+        let config = Config::of(&project, &case.environment);
+        (project, config)
+    };
+    write(
+        "dbs:\n- path: data/a.db\n  replica: {path: rep/a}\n- {path: 'sqlite:///srv/b.db', replica: {path: /q}}\n",
+    );
+    let (project, config) = open();
+    let config = config.unwrap();
+    assert_eq!(project.aliases().collect::<Vec<_>>(), ["a", "b"]);
+    assert_eq!(project.database("b").unwrap().path, PathBuf::from("/srv/b.db"));
+    let folder = config.replica(&project.database("a").unwrap()).unwrap().folder;
+    assert_eq!(folder, Some(case.path("rep/a")));
+    // Nothing is made up, and places are those of the file.
+    write("dbs:\n- path: a.db\n- {path: b.db, replica: {type: file, path: /q, retention: 1h}}\n");
+    let (_, config) = open();
+    assert_shows(&config.unwrap_err(), &["a has no `replica`"]);
+    write("dbs:\n- {path: b.db, replica: {type: file, path: /q, retention: 1h}}\n");
+    let warning = &open().1.unwrap().warnings[0];
+    assert!(warning.contains("litestream.yml:2:48: dbs[0].replica.retention"), "{warning}");
+}
+
+#[test]
+fn many_entries_cost_in_proportion() {
+    let project = |count: usize| {
+        let mut text = String::from("databases:\n");
+        for index in 0..count {
+            text.push_str(&format!("  t{index}: tenants/t{index}.db\n"));
+        }
+        text.push_str("litestream:\n  dbs:\n");
+        for index in 0..count {
+            let replica = format!("{{type: file, path: backup/t{index}, part-size: 7}}");
+            text.push_str(&format!("  - {{path: t{index}, replica: {replica}}}\n"));
+        }
+        text.push_str("  - {dir: more, pattern: '*.db', replica: {type: file, path: other}}\n");
+        Case::new(&text)
+    };
+    let asked = |case: &Case| {
+        let before = ASKED.with(std::cell::Cell::get);
+        let (project, config) = (case.project(), case.config());
+        for database in project.databases().unwrap() {
+            let found = project.database(&database.name()).unwrap();
+            assert_eq!(found.entry, database.entry);
+            assert!(config.replica(&found).is_ok());
+            assert!(config.meta_path(&found).starts_with(case.folder.path()));
+        }
+        ASKED.with(std::cell::Cell::get) - before
+    };
+    let (few, many) = (project(100), project(5000));
+    let few = asked(&few);
+    let start = std::time::Instant::now();
+    let many = asked(&many);
+    // A quadratic loader takes minutes for these.
+    assert!(start.elapsed() < Duration::from_secs(60), "{:?}", start.elapsed());
+    assert!(many <= few + 50, "paths were resolved {many} times for 5000, {few} for 100");
 }

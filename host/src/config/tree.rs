@@ -3,8 +3,7 @@
 
 use serde_yaml::Number;
 
-use super::secrets::{HIDDEN, hide_in_url};
-use crate::project::{Piece, Reference, Style, as_written, parse};
+use crate::project::{Piece, Reference, as_written, parse};
 
 /// A value.
 #[derive(Debug, Clone)]
@@ -54,7 +53,7 @@ impl Text {
     /// Text in which `$NAME` and `${NAME}` are references. A secret is one only as
     /// a whole: a `$` inside a password is far more often just a character.
     pub(super) fn with_references(text: &str, role: Role) -> Self {
-        let pieces = parse(text, Style::Litestream);
+        let pieces = parse(text);
         let whole = matches!(pieces.as_slice(), [Piece::Reference(_)]);
         if role == Role::Secret && !whole {
             return Self::literal(text, role);
@@ -70,15 +69,6 @@ impl Text {
 
     pub(super) fn as_written(&self) -> String {
         as_written(&self.pieces)
-    }
-
-    /// As written, with what is secret in it hidden.
-    pub(super) fn redacted(&self) -> String {
-        match self.role {
-            Role::Secret if self.has_reference() => self.as_written(),
-            Role::Secret => HIDDEN.to_owned(),
-            _ => hide_in_url(&self.as_written()),
-        }
     }
 
     pub(super) fn has_reference(&self) -> bool {

@@ -45,6 +45,9 @@ impl ConfigFile {
     /// Writes the configuration to the run's private folder.
     pub fn write(context: &Context, config: ChildConfig) -> Result<Self> {
         static NEXT: AtomicU64 = AtomicU64::new(0);
+        if let Some(note) = config.note {
+            context.terminal.note_once(note);
+        }
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let path = context.scratch()?.path().join(format!("litestream-{number}.yml"));
         let write = || -> std::io::Result<()> {

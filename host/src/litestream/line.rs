@@ -182,6 +182,12 @@ pub struct Line {
 }
 
 impl Verb {
+    /// Whether only litestream 0.3 has it, so that no list of commands offers it.
+    #[must_use]
+    pub fn is_of_03(&self) -> bool {
+        matches!(self.name, "generations" | "snapshots")
+    }
+
     /// The command of this name.
     #[must_use]
     pub fn named(name: &str) -> Option<&'static Self> {

@@ -5,6 +5,7 @@ pub mod binary;
 pub mod child;
 pub mod daemon;
 mod download;
+pub mod examine;
 pub mod feature;
 mod gap;
 pub mod line;

@@ -1,17 +1,18 @@
-//! Whether a replica's place answers, in milliseconds and without writing.
+//! Whether a replica's storage answers, in milliseconds and without writing.
 //! Litestream itself is silent for two minutes about a dead endpoint.
 
+use std::path::Path;
 use std::time::Duration;
 
-use futures_util::future::join_all;
+use rustix::fs::{Access, AtFlags, CWD, accessat};
 use tokio::net::TcpStream;
 
-use crate::config::{self, Problem, Replica};
+use crate::config::Replica;
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::project::Database;
 
-/// Connects to the host of the database's replica, or looks at its folder.
+/// Connects to the host of the database's replica, or examines its folder.
 ///
 /// A folder that does not exist yet is fine: litestream makes it.
 pub async fn reach(context: &Context, database: &Database, timeout: Duration) -> Result<()> {
@@ -23,40 +24,75 @@ pub async fn reach_url(context: &Context, url: &str, timeout: Duration) -> Resul
     answers(&Replica::of_url(url, &context.environment), timeout).await
 }
 
-/// Everything wrong with the project's configuration, and every replica that does
-/// not answer. They are tried side by side.
-pub async fn problems(context: &Context, timeout: Duration) -> Vec<Problem> {
-    let (project, environment) = (&context.project, &context.environment);
-    let mut problems = config::problems(project, environment);
-    let replicas = config::replicas(project, environment);
-    let tried = replicas.iter().map(|(name, replica)| async move {
-        let error = answers(replica, timeout).await.err()?;
-        Some(error.context(format!("the backup of {name} cannot be reached")))
-    });
-    let unreachable = join_all(tried).await;
-    problems.extend(unreachable.iter().flatten().map(Problem::from));
-    problems.sort_by_key(|problem| problem.severity);
-    problems
-}
-
 async fn answers(replica: &Replica, timeout: Duration) -> Result<()> {
-    let unreachable = |cause: String| {
-        Error::inconclusive(format!("the replica does not answer: {}", replica.description))
-            .code("unreachable")
-            .cause(cause)
-            .hint("check its address and the network")
-    };
     if let Some(folder) = &replica.folder {
         return match std::fs::read_dir(folder) {
             Ok(_entries) => Ok(()),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
-            Err(error) => Err(unreachable(error.to_string())),
+            Err(error) => Err(silent(replica).cause(error)),
         };
     }
     let Some((host, port)) = &replica.endpoint else { return Ok(()) };
-    match tokio::time::timeout(timeout, TcpStream::connect((host.as_str(), *port))).await {
+    connect(host, *port, timeout).await.map_err(|why| silent(replica).cause(why))
+}
+
+fn silent(replica: &Replica) -> Error {
+    Error::inconclusive(format!("the replica does not answer: {}", replica.description))
+        .code("unreachable")
+        .hint("check its address and the network")
+}
+
+/// Whether somebody accepts connections there. Fails with the reason.
+pub(super) async fn connect(
+    host: &str,
+    port: u16,
+    timeout: Duration,
+) -> std::result::Result<(), String> {
+    match tokio::time::timeout(timeout, TcpStream::connect((host, port))).await {
         Ok(Ok(_connected)) => Ok(()),
-        Ok(Err(error)) => Err(unreachable(format!("{host}:{port}: {error}"))),
-        Err(_late) => Err(unreachable(format!("{host}:{port}: no answer in {timeout:?}"))),
+        Ok(Err(error)) => Err(format!("{host}:{port}: {error}")),
+        Err(_late) => Err(format!("{host}:{port}: no answer in {timeout:?}")),
+    }
+}
+
+/// Whether files can be written in `folder`, or it can be made, as far as that can be
+/// seen without doing it. Fails with the reason.
+pub(super) fn writable(folder: &Path) -> std::result::Result<(), String> {
+    for at in folder.ancestors() {
+        let kind = match std::fs::metadata(at) {
+            Ok(kind) => kind,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+            Err(error) => return Err(format!("{}: {error}", at.display())),
+        };
+        if !kind.is_dir() {
+            return Err(format!("{} is not a folder", at.display()));
+        }
+        let access = Access::READ_OK | Access::WRITE_OK | Access::EXEC_OK;
+        return accessat(CWD, at, access, AtFlags::EACCESS)
+            .map_err(|error| format!("{}: {}", at.display(), std::io::Error::from(error)));
+    }
+    Err("there is no such folder".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::writable;
+
+    #[test]
+    fn a_folder_is_writable_where_its_nearest_one_is() {
+        let folder = tempfile::tempdir().unwrap();
+        assert_eq!(writable(&folder.path().join("a/b/c")), Ok(()));
+        let file = folder.path().join("file");
+        std::fs::write(&file, "").unwrap();
+        assert!(writable(&file.join("x")).unwrap_err().contains("Not a directory"));
+        assert!(writable(&file).unwrap_err().contains("not a folder"));
+        let closed = folder.path().join("closed");
+        std::fs::create_dir(&closed).unwrap();
+        std::fs::set_permissions(&closed, std::fs::Permissions::from_mode(0o555)).unwrap();
+        // Root may write everywhere.
+        let root = rustix::process::geteuid().is_root();
+        assert_eq!(writable(&closed.join("x")).is_ok(), root);
     }
 }

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use sha2::{Digest, Sha256};
 
 use crate::cache;
+use crate::config;
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::exit::Exit;
@@ -57,23 +58,48 @@ pub fn sockets(context: &Context) -> Vec<PathBuf> {
     configured.into_iter().chain(own_sockets(context)).collect()
 }
 
+/// The control socket of a daemon that runs: the configured one, that of
+/// `lsrun replicate`, or litestream's default.
+///
+/// Fails (exit 22) with the places that were checked.
+pub fn live(context: &Context) -> Result<PathBuf> {
+    let configured = context.config().ok().and_then(|config| config.socket());
+    let own = own_sockets(context);
+    let default = PathBuf::from(config::DEFAULT_SOCKET);
+    let all: Vec<PathBuf> = configured.iter().cloned().chain(own).chain([default]).collect();
+    let listens = |socket: &&PathBuf| std::os::unix::net::UnixStream::connect(socket).is_ok();
+    if let Some(socket) = all.iter().find(listens) {
+        return Ok(socket.clone());
+    }
+    let mut error = Error::new(Exit::Litestream, "no litestream daemon of this project is running");
+    let places = configured.into_iter().chain(places(context));
+    for place in places.chain([PathBuf::from(config::DEFAULT_SOCKET)]) {
+        error = error.cause(format!("looked at {}", place.display()));
+    }
+    Err(error.hint("start it with `lsrun replicate`, or name its control socket: -socket PATH"))
+}
+
 /// Those of them that are there.
 pub fn controls(context: &Context) -> impl Iterator<Item = Control> {
     sockets(context).into_iter().filter_map(|socket| Control::at(&socket))
 }
 
-fn own_sockets(context: &Context) -> Vec<PathBuf> {
+/// Where the socket of `lsrun replicate` may be.
+fn places(context: &Context) -> Vec<PathBuf> {
     let name = name(context);
-    let mut sockets: Vec<PathBuf> = bases(context)
-        .into_iter()
-        .map(|base| base.join(&name))
+    let mut places: Vec<PathBuf> =
+        bases(context).into_iter().map(|base| base.join(&name).join(SOCKET)).collect();
+    places.dedup();
+    places
+}
+
+fn own_sockets(context: &Context) -> Vec<PathBuf> {
+    let trusted = |socket: &PathBuf| {
         // Somebody else's socket could say anything.
-        .filter(|folder| Trust::mine().folder(folder).is_ok())
-        .map(|folder| folder.join(SOCKET))
-        .filter(|socket| socket.exists())
-        .collect();
-    sockets.dedup();
-    sockets
+        let folder = socket.parent();
+        folder.is_some_and(|folder| Trust::mine().folder(folder).is_ok()) && socket.exists()
+    };
+    places(context).into_iter().filter(trusted).collect()
 }
 
 /// A private folder for the socket of a daemon that is about to start. Dropped, it

@@ -46,6 +46,7 @@ impl Hooks {
             match problem.severity {
                 Severity::Error => return Err(problems::error(&problem)),
                 Severity::Warning => context.terminal.warning(&problem.message),
+                Severity::Note => context.terminal.note(&problem.message),
             }
         }
         let wanted = |found: &Found| {

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 
 use super::document::Cursor;
 use super::path::{absolute, expand_home};
-use super::reference::{Style, parse, resolve};
+use super::reference::{parse, resolve};
+use super::url;
 use crate::environment::Environment;
 use crate::error::{Error, Result};
 
@@ -15,6 +16,10 @@ use crate::error::{Error, Result};
 pub struct Alias(String);
 
 impl Alias {
+    pub(super) fn new(name: String) -> Self {
+        Self(name)
+    }
+
     /// The name as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -33,6 +38,8 @@ impl fmt::Display for Alias {
 pub struct Database {
     /// Its name in `databases`, if it has one.
     pub alias: Option<Alias>,
+    /// What it is called without an alias: a short path, unique in the project.
+    pub label: Option<String>,
     /// Absolute and clean: the very text that Litestream knows it by.
     pub path: PathBuf,
     /// A SQL script that creates it when it is missing.
@@ -44,12 +51,14 @@ pub struct Database {
 }
 
 impl Database {
-    /// The alias, else the path.
+    /// The alias, else the label, else the path.
     #[must_use]
     pub fn name(&self) -> String {
-        self.alias
-            .as_ref()
-            .map_or_else(|| self.path.display().to_string(), |alias| alias.as_str().to_owned())
+        match (&self.alias, &self.label) {
+            (Some(alias), _) => alias.as_str().to_owned(),
+            (None, Some(label)) => label.clone(),
+            (None, None) => self.path.display().to_string(),
+        }
     }
 }
 
@@ -108,7 +117,8 @@ pub(super) fn declared(
         })
         .transpose()?;
     let alias = Some(Alias(alias.to_owned()));
-    Ok(Declared::Sqlite { database: Database { alias, path, create_from, entry: None }, written })
+    let database = Database { alias, label: None, path, create_from, entry: None };
+    Ok(Declared::Sqlite { database, written })
 }
 
 /// Whether the last dotted part of an engine's name is one of SQLite's.
@@ -117,49 +127,29 @@ fn is_sqlite(engine: &str) -> bool {
     last.starts_with("sqlite") || last == "spatialite"
 }
 
-/// The absolute path of a database file. Refuses what is no file of its own.
+/// The absolute path of a database file, which may be written as a URL. Refuses
+/// what is not a file of its own.
 pub(super) fn file_path(
     place: &Cursor<'_>,
     written: &str,
     root: &Path,
     environment: &Environment,
 ) -> Result<PathBuf> {
-    check_is_file(place, written)?;
-    let path = plain_path(place, written, root, environment)?;
-    // The value of a variable can be as wrong as what stands in the file.
-    let last = path.file_name().map(|name| name.to_string_lossy().into_owned());
-    check_is_file(place, last.as_deref().unwrap_or_default())?;
-    Ok(path)
+    let resolved = resolve(&parse(written), &|name| environment.get(name))
+        .map_err(|name| unset(place, &name))?;
+    let path = url::file(place, &resolved.text)?;
+    Ok(absolute(root, &expand_home(&path, environment)))
 }
 
-/// Refuses `:memory:`, an empty name and SQLite's URIs.
-pub(super) fn check_is_file(place: &Cursor<'_>, text: &str) -> Result<()> {
-    let refused = |what: &str| -> Result<()> {
-        Err(place.wrong(format!("is {what}: there is no file that could be replicated")))
-    };
-    if text.trim().is_empty() {
-        return refused("an empty name");
-    }
-    if text == ":memory:" || text.contains("mode=memory") || text.starts_with("file::memory:") {
-        return refused(&format!("`{text}`, a database in memory"));
-    }
-    if text.starts_with("file:") {
-        return Err(place
-            .wrong(format!("is the URI `{text}`"))
-            .hint("write the path alone, without `file:` and parameters"));
-    }
-    Ok(())
-}
-
-/// A path of the project file: `~/`, `${VAR}` and `${VAR:-default}` put in, taken
-/// from the project's folder.
+/// A path of the project file: `~/`, `$VAR`, `${VAR}` and `${VAR:-default}` put in,
+/// taken from the project's folder.
 pub(super) fn plain_path(
     place: &Cursor<'_>,
     written: &str,
     root: &Path,
     environment: &Environment,
 ) -> Result<PathBuf> {
-    let resolved = resolve(&parse(written, Style::Braces), &|name| environment.get(name))
+    let resolved = resolve(&parse(written), &|name| environment.get(name))
         .map_err(|name| unset(place, &name))?;
     if resolved.text.trim().is_empty() {
         return Err(place.wrong("is an empty path"));

@@ -2,9 +2,11 @@
 //! cursor that reads checked values. It knows no key of `lsrun.yml`.
 
 use std::cell::RefCell;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use serde::de::{
     DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor,
@@ -12,11 +14,12 @@ use serde::de::{
 use serde_yaml::Value;
 
 use super::nearest::nearest;
+use super::scalars;
 use super::snippet::snippet;
 use crate::error::{Error, Result};
 
 /// One step from the root of the document to a value.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) enum Step {
     Key(String),
     Index(usize),
@@ -28,7 +31,13 @@ pub(crate) struct Document {
     file: PathBuf,
     text: String,
     value: Value,
+    /// How many places may still be looked up: each look-up parses the file again.
+    places: Arc<AtomicUsize>,
+    scalars: OnceLock<HashMap<Vec<Step>, String>>,
 }
+
+/// The places of so many values are said; behind that, their names must do.
+const PLACES: usize = 100;
 
 impl Document {
     /// Parses `text`, the content of `file`. An empty file is an empty mapping.
@@ -36,7 +45,13 @@ impl Document {
     /// unique keys.
     pub(crate) fn parse(file: &Path, text: &str) -> Result<Self> {
         let text = text.strip_prefix('\u{feff}').unwrap_or(text).to_owned();
-        let mut document = Self { file: file.to_owned(), text, value: Value::Null };
+        let mut document = Self {
+            file: file.to_owned(),
+            text,
+            value: Value::Null,
+            places: Arc::new(AtomicUsize::new(PLACES)),
+            scalars: OnceLock::new(),
+        };
         if let Some((key, line, column)) = document.duplicate() {
             return Err(document.invalid(line, column, &format!("`{key}` is there twice")));
         }
@@ -89,6 +104,8 @@ impl Document {
 
     /// Line and column of the value at `path`, or of its key.
     fn position(&self, path: &[Step], of_key: bool) -> Option<(usize, usize)> {
+        let one_less = |left: usize| left.checked_sub(1);
+        self.places.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_less).ok()?;
         let reached = RefCell::new(None);
         let seed = Seek { path, of_key, reached: &reached };
         let error = seed.deserialize(serde_yaml::Deserializer::from_str(&self.text)).err()?;
@@ -96,13 +113,9 @@ impl Document {
         error.location().map(|mark| (mark.line(), mark.column()))
     }
 
-    /// The scalar at `path` as it stands in the file: `0600`, `1e5`.
-    fn scalar(&self, path: &[Step]) -> Option<String> {
-        let reached = RefCell::new(None);
-        let seed = Seek { path, of_key: false, reached: &reached };
-        // Ending with an error is how the walk stops at its target.
-        drop(seed.deserialize(serde_yaml::Deserializer::from_str(&self.text)));
-        reached.into_inner().flatten()
+    /// The number or truth value at `path` as it stands in the file: `0600`, `1e5`.
+    fn scalar(&self, path: &[Step]) -> Option<&str> {
+        self.scalars.get_or_init(|| scalars::of(&self.text)).get(path).map(String::as_str)
     }
 }
 
@@ -231,14 +244,14 @@ impl<'a> Cursor<'a> {
     pub(crate) fn text(&self, what: &str) -> Result<String> {
         match self.value {
             Value::String(text) => Ok(text.clone()),
-            Value::Number(number) => {
-                Ok(self.document.scalar(&self.path).unwrap_or_else(|| number.to_string()))
-            }
-            Value::Bool(truth) => {
-                Ok(self.document.scalar(&self.path).unwrap_or_else(|| truth.to_string()))
-            }
+            Value::Number(number) => Ok(self.scalar().unwrap_or_else(|| number.to_string())),
+            Value::Bool(truth) => Ok(self.scalar().unwrap_or_else(|| truth.to_string())),
             _ => Err(self.expected(what)),
         }
+    }
+
+    fn scalar(&self) -> Option<String> {
+        self.document.scalar(&self.path).map(str::to_owned)
     }
 
     /// One text or a list of them.
@@ -402,8 +415,8 @@ impl Visitor<'_> for Key<'_> {
 struct Seek<'p> {
     path: &'p [Step],
     of_key: bool,
-    /// Set at the target: its scalar, if it is one.
-    reached: &'p RefCell<Option<Option<String>>>,
+    /// Set at the target.
+    reached: &'p RefCell<Option<()>>,
 }
 
 impl<'de> DeserializeSeed<'de> for Seek<'_> {
@@ -414,8 +427,8 @@ impl<'de> DeserializeSeed<'de> for Seek<'_> {
         deserializer: D,
     ) -> std::result::Result<(), D::Error> {
         if self.path.is_empty() {
-            *self.reached.borrow_mut() = Some(None);
-            return deserializer.deserialize_str(Here { reached: self.reached });
+            *self.reached.borrow_mut() = Some(());
+            return deserializer.deserialize_str(Here);
         }
         deserializer.deserialize_any(self)
     }
@@ -461,7 +474,7 @@ impl<'de> Visitor<'de> for Seek<'_> {
 struct WantedKey<'p> {
     wanted: &'p str,
     stop: bool,
-    reached: &'p RefCell<Option<Option<String>>>,
+    reached: &'p RefCell<Option<()>>,
 }
 
 impl<'de> DeserializeSeed<'de> for WantedKey<'_> {
@@ -484,27 +497,24 @@ impl Visitor<'_> for WantedKey<'_> {
 
     fn visit_str<E: serde::de::Error>(self, key: &str) -> std::result::Result<bool, E> {
         if key == self.wanted && self.stop {
-            *self.reached.borrow_mut() = Some(None);
+            *self.reached.borrow_mut() = Some(());
             return Err(E::custom("here"));
         }
         Ok(key == self.wanted)
     }
 }
 
-/// Stops at a value, and keeps it when it is a scalar.
-struct Here<'p> {
-    reached: &'p RefCell<Option<Option<String>>>,
-}
+/// Stops at a value.
+struct Here;
 
-impl Visitor<'_> for Here<'_> {
+impl Visitor<'_> for Here {
     type Value = ();
 
     fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str("the value that is looked for")
     }
 
-    fn visit_str<E: serde::de::Error>(self, text: &str) -> std::result::Result<(), E> {
-        *self.reached.borrow_mut() = Some(Some(text.to_owned()));
+    fn visit_str<E: serde::de::Error>(self, _text: &str) -> std::result::Result<(), E> {
         Err(E::custom("here"))
     }
 }

@@ -3,13 +3,14 @@
 
 use std::path::{Path, PathBuf};
 
-use super::database::{Database, check_is_file, unset};
+use super::database::{Database, unset};
 use super::document::Cursor;
 use super::nearest::nearest;
-use super::path::{absolute, expand_home, identity};
-use super::reference::{Style, parse, resolve};
+use super::path::{Identities, absolute, expand_home};
+use super::reference::{parse, resolve};
+use super::roll::Names;
 use super::settings::did_you_mean;
-use super::{Alias, Project};
+use super::{Project, url};
 use crate::error::Result;
 
 /// What an entry replicates.
@@ -34,13 +35,6 @@ impl Entry {
         match self {
             Self::Database { database, .. } => Some(database),
             Self::Directory { .. } => None,
-        }
-    }
-
-    pub(super) fn index(&self) -> usize {
-        match self {
-            Self::Database { database, .. } => database.entry.unwrap_or_default(),
-            Self::Directory { index, .. } => *index,
         }
     }
 
@@ -84,14 +78,20 @@ pub(super) fn without_scheme(text: &str) -> &str {
     text.strip_prefix("sqlite://").or_else(|| text.strip_prefix("sqlite3://")).unwrap_or(text)
 }
 
+/// With more aliases than these, a path is not compared with each of them.
+const FEW: usize = 500;
+
 impl Project {
     /// One item for each entry of `dbs`, in order; without `dbs`, one for each
     /// SQLite database of `databases`.
-    pub(crate) fn entries(&self) -> Vec<Result<Entry>> {
+    pub(super) fn resolved(
+        &self,
+        names: &Names,
+        identities: &mut Identities,
+    ) -> Vec<Result<Entry>> {
         let Some(dbs) = self.dbs() else {
-            return self
-                .sqlite()
-                .enumerate()
+            let all = names.all.iter().enumerate();
+            return all
                 .map(|(index, (database, _))| {
                     let database = Database { entry: Some(index), ..database.clone() };
                     Ok(Entry::Database { database, warning: None })
@@ -99,14 +99,22 @@ impl Project {
                 .collect();
         };
         match dbs.items("a list of databases") {
-            Ok(items) => {
-                items.iter().enumerate().map(|(index, item)| self.entry(index, item)).collect()
-            }
+            Ok(items) => items
+                .iter()
+                .enumerate()
+                .map(|(index, item)| self.entry(index, item, names, identities))
+                .collect(),
             Err(error) => vec![Err(error)],
         }
     }
 
-    fn entry(&self, index: usize, item: &Cursor<'_>) -> Result<Entry> {
+    fn entry(
+        &self,
+        index: usize,
+        item: &Cursor<'_>,
+        names: &Names,
+        identities: &mut Identities,
+    ) -> Result<Entry> {
         item.entries("a mapping with `path`")
             .map_err(|error| error.hint("write `- path: default`"))?;
         match (item.get("path"), item.get("dir")) {
@@ -114,78 +122,98 @@ impl Project {
             (None, None) => Err(item
                 .wrong("names no database")
                 .hint("give it a `path`, which is an alias or a path, or a `dir`")),
-            (Some(path), None) => self.listed(index, &path),
+            (Some(path), None) => self.listed(index, &path, names, identities),
             (None, Some(dir)) => {
                 let text = dir.text("the path of a folder")?;
                 if text.trim().is_empty() {
                     return Err(dir.wrong("is an empty path"));
                 }
+                let folder = self.put_in(&dir, &text)?;
+                let pattern = item.get("pattern").map(|pattern| {
+                    let text = pattern.text("a pattern")?;
+                    self.put_in(&pattern, &text)
+                });
                 Ok(Entry::Directory {
                     index,
-                    path: self.litestream_path(&dir, &text)?,
-                    recursive: item
-                        .get("recursive")
-                        .is_some_and(|value| value.value().as_bool() == Some(true)),
-                    pattern: item
-                        .get("pattern")
-                        .map(|pattern| pattern.text("a pattern"))
-                        .transpose()?,
+                    path: absolute(&self.root, &expand_home(&folder, &self.environment)),
+                    recursive: match item.get("recursive") {
+                        Some(value) => self.truth(&value)?,
+                        None => false,
+                    },
+                    pattern: pattern.transpose()?,
                 })
             }
         }
     }
 
+    /// A truth value as Litestream reads it: YAML 1.1's, perhaps of a variable.
+    fn truth(&self, place: &Cursor<'_>) -> Result<bool> {
+        if let Some(truth) = place.value().as_bool() {
+            return Ok(truth);
+        }
+        let text = self.put_in(place, &place.text("true or false")?)?;
+        match text.to_ascii_lowercase().as_str() {
+            "yes" | "on" | "y" | "true" => Ok(true),
+            "no" | "off" | "n" | "false" => Ok(false),
+            _ => Err(place.expected("true or false")),
+        }
+    }
+
     /// The database that the `path` of an entry means.
-    fn listed(&self, index: usize, place: &Cursor<'_>) -> Result<Entry> {
+    fn listed(
+        &self,
+        index: usize,
+        place: &Cursor<'_>,
+        names: &Names,
+        identities: &mut Identities,
+    ) -> Result<Entry> {
         let text = place.text("an alias or a path")?;
-        let known = |mut database: Database| {
-            database.entry = Some(index);
+        let known = |database: &Database| {
+            let database = Database { entry: Some(index), ..database.clone() };
             Ok(Entry::Database { database, warning: None })
         };
-        if let Some(database) = self.by_alias(&text).map_err(|error| {
+        if let Some(database) = names.by_alias(&text).map_err(|error| {
             let message = error.message().to_owned();
             error.context(place.wrong("cannot be replicated").message()).cause(message)
         })? {
             return known(database);
         }
-        if let Some((database, _)) = self.sqlite().find(|(_, written)| *written == text) {
-            return known(database.clone());
+        if let Some(database) = names.by_written(&text) {
+            return known(database);
         }
-        check_is_file(place, &text)?;
-        let aliases: Vec<&str> = self.aliases().collect();
-        if !text.contains(['/', '.', '$', '~', '\\']) {
-            let error = place.wrong(format!("is `{text}`, which is no alias in `databases`"));
-            return Err(match did_you_mean(error.clone(), &text, &aliases) {
+        let aliases = || names.aliases().collect::<Vec<_>>();
+        let is_path = self.of_litestream || text.contains(['/', '.', '$', '~', '\\', ':']);
+        if !is_path && !text.trim().is_empty() {
+            let error = place.wrong(format!("is `{text}`, which is not an alias in `databases`"));
+            return Err(match did_you_mean(error.clone(), &text, &aliases()) {
                 hinted if hinted.hint_text().is_some() => hinted,
                 _ => error.hint(format!("for a file of that name write `./{text}`")),
             });
         }
-        let path = self.litestream_path(place, without_scheme(&text))?;
-        let last = path.file_name().map(|name| name.to_string_lossy().into_owned());
-        check_is_file(place, last.as_deref().unwrap_or_default())?;
-        let wanted = identity(&path);
-        if let Some((database, _)) =
-            self.sqlite().find(|(database, _)| identity(&database.path) == wanted)
-        {
-            return known(database.clone());
+        let filled = self.put_in(place, &text)?;
+        // Litestream itself reads `sqlite:///x` as `/x`.
+        let filled = if self.of_litestream { without_scheme(&filled).to_owned() } else { filled };
+        let path = url::file(place, &filled)?;
+        let path = absolute(&self.root, &expand_home(&path, &self.environment));
+        if let Some(database) = names.by_file(&identities.of(&path)) {
+            return known(database);
         }
+        let aliases = if names.all.len() <= FEW { aliases() } else { Vec::new() };
         let warning = nearest(&text, aliases.iter().copied()).map(|alias| {
             format!("{} is the path `{text}`; did you mean the alias `{alias}`?", place.dotted())
         });
-        let database =
-            Database { alias: None::<Alias>, path, create_from: None, entry: Some(index) };
+        let (alias, label, create_from, entry) = (None, None, None, Some(index));
+        let database = Database { alias, label, path, create_from, entry };
         Ok(Entry::Database { database, warning })
     }
 
-    /// A path of the `litestream` part, where `$NAME` is a reference as well.
-    fn litestream_path(&self, place: &Cursor<'_>, text: &str) -> Result<PathBuf> {
-        let resolved = if self.expand {
-            resolve(&parse(text, Style::Litestream), &|name| self.environment.get(name))
-                .map_err(|name| unset(place, &name))?
-                .text
-        } else {
-            text.to_owned()
-        };
-        Ok(absolute(&self.root, &expand_home(&resolved, &self.environment)))
+    /// A text of the `litestream` part with its references put in.
+    fn put_in(&self, place: &Cursor<'_>, text: &str) -> Result<String> {
+        if !self.expand {
+            return Ok(text.to_owned());
+        }
+        resolve(&parse(text), &|name| self.environment.get(name))
+            .map(|resolved| resolved.text)
+            .map_err(|name| unset(place, &name))
     }
 }

@@ -1,10 +1,12 @@
 //! The databases in the folders of `dir:` entries: found on disk, as Litestream
 //! finds them.
 
+use std::collections::HashSet;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use super::{Database, Entry, Project, identity};
+use super::path::Identities;
+use super::{Database, Entry, Project};
 use crate::error::{Error, Result};
 
 /// What every SQLite database begins with.
@@ -17,25 +19,50 @@ impl Project {
     /// Fails (exit 20) as that does, and when such a folder cannot be read.
     pub fn every_database(&self) -> Result<Vec<Database>> {
         let mut databases = self.databases()?;
-        let mut known: std::collections::BTreeSet<PathBuf> =
-            databases.iter().map(|database| identity(&database.path)).collect();
-        for entry in self.entries().into_iter().flatten() {
-            let Entry::Directory { index, path: folder, recursive, .. } = &entry else { continue };
-            let mut files = Vec::new();
-            walk(folder, *recursive, &mut files)?;
-            files.sort();
-            for path in files {
-                if entry.holds(&path) && is_database(&path) && known.insert(identity(&path)) {
-                    let named = self.sqlite().find(|(it, _)| it.path == path);
-                    let database = match named {
-                        Some((database, _)) => database.clone(),
-                        None => Database { alias: None, path, create_from: None, entry: None },
-                    };
+        let mut identities = Identities::default();
+        let mut known: HashSet<PathBuf> =
+            databases.iter().map(|database| identities.of(&database.path)).collect();
+        let roll = self.roll();
+        for entry in roll.entries.iter().flatten() {
+            let Entry::Directory { index, .. } = entry else { continue };
+            for path in self.files_of(entry)? {
+                if !is_database(&path) {
+                    continue;
+                }
+                let identity = identities.of(&path);
+                let database = match roll.names.by_file(&identity) {
+                    Some(database) => database.clone(),
+                    None => {
+                        let label = roll.label(&self.root, &path);
+                        Database { alias: None, label, path, create_from: None, entry: None }
+                    }
+                };
+                if known.insert(identity) {
                     databases.push(Database { entry: Some(*index), ..database });
                 }
             }
         }
         Ok(databases)
+    }
+}
+
+impl Project {
+    /// The files in the folder of a `dir:` entry that its pattern matches, sorted;
+    /// nothing for another entry.
+    ///
+    /// Fails (exit 20) when the folder cannot be read.
+    pub(crate) fn files_of(&self, entry: &Entry) -> Result<Vec<PathBuf>> {
+        let Entry::Directory { path, recursive, .. } = entry else { return Ok(Vec::new()) };
+        let mut files = Vec::new();
+        walk(path, *recursive, &mut files)?;
+        files.retain(|path| entry.holds(path));
+        files.sort();
+        Ok(files)
+    }
+
+    /// The databases of `databases` that no entry of `litestream.dbs` names, in order.
+    pub(crate) fn unlisted(&self) -> impl Iterator<Item = &Database> {
+        self.declared().filter(|database| database.entry.is_none())
     }
 }
 

@@ -9,13 +9,17 @@ mod folders;
 mod nearest;
 mod path;
 mod reference;
+mod roll;
+mod scalars;
 mod settings;
 mod snippet;
+mod url;
 
 #[cfg(test)]
 mod tests;
 
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
 
 pub use self::database::{Alias, Database};
 use self::database::{Declared, declared};
@@ -23,8 +27,12 @@ pub(crate) use self::document::Cursor;
 use self::document::{Document, Step};
 pub(crate) use self::entries::Entry;
 pub use self::nearest::nearest;
-pub(crate) use self::path::{absolute, expand_home, identity};
-pub(crate) use self::reference::{Piece, Reference, Style, as_written, parse, resolve};
+#[cfg(test)]
+pub(crate) use self::path::ASKED;
+pub(crate) use self::path::{Identities, absolute, expand_home, identity};
+pub(crate) use self::reference::{Piece, Reference, as_written, parse, resolve};
+pub(crate) use self::roll::Folders;
+use self::roll::Roll;
 pub(crate) use self::settings::parse_duration;
 pub use self::settings::{
     Assertion, PluginLimits, PluginSetting, PluginSettings, RestoreSettings, ResultSettings,
@@ -34,7 +42,7 @@ use crate::environment::Environment;
 use crate::error::{Error, Result};
 use crate::trust::Trust;
 
-/// What stands at the top of the file.
+/// The keys at the top of the file.
 const SECTIONS: [&str; 5] = ["databases", "litestream", "verify", "restore", "plugins"];
 
 /// A checked project file.
@@ -57,6 +65,10 @@ pub struct Project {
     version: Option<String>,
     /// `$NAME` in the `litestream` part is a reference.
     expand: bool,
+    /// The file is a Litestream configuration: the whole of it is what otherwise is
+    /// the `litestream` part.
+    of_litestream: bool,
+    roll: OnceLock<Arc<Roll>>,
     /// Who owns the file, where the user has named it.
     named_owner: Option<u32>,
 }
@@ -64,7 +76,8 @@ pub struct Project {
 impl Project {
     /// Reads the project file: `at` (`-C`, a folder or a file), else the one that
     /// `LSRUN_PROJECT` names, else the one in `cwd` or its nearest parent, which has to
-    /// be [trusted](crate::trust).
+    /// be [trusted](crate::trust). A file that is named may be a Litestream
+    /// configuration: see [`Project::of_litestream`].
     ///
     /// Fails (exit 20) when there is none, or with everything that is wrong in it,
     /// except what is wrong in its `litestream` part: that is
@@ -72,13 +85,19 @@ impl Project {
     pub fn load(at: Option<&Path>, cwd: &Path, environment: &Environment) -> Result<Self> {
         let mut found = file::find(at, cwd, environment)?;
         let text = found.read()?;
-        let root = found.path.parent().unwrap_or(cwd).to_owned();
+        let document = parsed(&found.path, &text, environment)?;
         let mut project = Self::without_file(cwd);
-        project.plugins.path = vec![root.join("plugins")];
-        project.root = root;
         project.environment = environment.clone();
         project.named_owner = found.named_owner;
-        project.adopt(found.path, &text)
+        // One that was found by searching is an lsrun.yml.
+        if found.named_owner.is_some() && is_litestream(&document) {
+            project.of_litestream = true;
+        } else {
+            let root = found.path.parent().unwrap_or(cwd).to_owned();
+            project.plugins.path = vec![root.join("plugins")];
+            project.root = root;
+        }
+        project.adopt(found.path, document)
     }
 
     /// Whether the file that [`Self::load`] would read has this word anywhere in its
@@ -89,41 +108,34 @@ impl Project {
         text.is_ok_and(|text| text.contains(word))
     }
 
-    /// Reads the text of its file.
-    fn adopt(mut self, file: PathBuf, text: &str) -> Result<Self> {
-        let document = Document::parse(&file, text);
-        let content = document.as_ref().ok().map(|document| document.root().value());
-        learn(text, content, &self.environment);
-        let document = document?;
-        let problems = self.read(&document);
+    /// Reads its file.
+    fn adopt(mut self, file: PathBuf, document: Document) -> Result<Self> {
+        let problems = if self.of_litestream {
+            let entries = document.root().entries("a mapping of Litestream's keys");
+            entries.err().into_iter().collect()
+        } else {
+            self.read(&document)
+        };
         self.document = Some(document);
         self.file = Some(file);
         gather(problems, |count| self.count(count))?;
         Ok(self)
     }
 
-    /// The project that a configuration of Litestream's own is, for its `-config`: it
-    /// stands in place of the `litestream` part, and relative paths are taken from
-    /// `cwd`, as Litestream takes them.
+    /// The project that a configuration of Litestream's own is, for its `-config`: its
+    /// databases are called by the stems of their files, and relative paths are taken
+    /// from `cwd`, as Litestream takes them.
     ///
     /// Fails like [`Project::load`].
     pub fn of_litestream(file: &Path, cwd: &Path, environment: &Environment) -> Result<Self> {
         let file = absolute(cwd, file);
-        let wrong = |error: &dyn std::fmt::Display| {
-            Error::project(format!("{} is no configuration", file.display())).cause(error)
-        };
         let mut found = file::open(file.clone())?;
-        let text = found.read()?;
-        let own: serde_yaml::Value = serde_yaml::from_str(&text).map_err(|error| {
-            learn(&text, None, environment);
-            wrong(&error)
-        })?;
-        let whole = serde_yaml::Mapping::from_iter([("litestream".into(), own)]);
-        let text = serde_yaml::to_string(&whole).map_err(|error| wrong(&error))?;
+        let document = parsed(&file, &found.read()?, environment)?;
         let mut project = Self::without_file(cwd);
         project.environment = environment.clone();
         project.named_owner = found.named_owner;
-        project.adopt(file, &text)
+        project.of_litestream = true;
+        project.adopt(file, document)
     }
 
     /// A project without a file and without databases, for what needs none:
@@ -147,6 +159,8 @@ impl Project {
             binary: None,
             version: None,
             expand: true,
+            of_litestream: false,
+            roll: OnceLock::new(),
             named_owner: None,
         }
     }
@@ -157,6 +171,7 @@ impl Project {
     #[must_use]
     pub fn without_expansion(mut self) -> Self {
         self.expand = false;
+        self.roll = OnceLock::new();
         self
     }
 
@@ -181,7 +196,12 @@ impl Project {
             // With aliases missing, what names them would be reported as well.
             return problems;
         }
-        let names: Vec<String> = self.aliases().map(str::to_owned).collect();
+        // Not of the roll, which is made when everything has been read.
+        let aliases = self.declared.iter().filter_map(|declared| match declared {
+            Declared::Sqlite { database, .. } => database.alias.as_ref().map(Alias::as_str),
+            Declared::Skipped { .. } => None,
+        });
+        let names: Vec<String> = aliases.map(str::to_owned).collect();
         let aliases: Vec<&str> = names.iter().map(String::as_str).collect();
         match settings::verify(root.get("verify"), &aliases, &self.root, &self.environment) {
             Ok(verify) => self.verify = verify,
@@ -236,16 +256,29 @@ impl Project {
         }
     }
 
-    /// The aliases of the SQLite databases, in order.
-    pub fn aliases(&self) -> impl Iterator<Item = &str> {
-        self.sqlite().filter_map(|(database, _)| database.alias.as_ref().map(Alias::as_str))
+    fn roll(&self) -> &Roll {
+        self.roll.get_or_init(|| Roll::of(self))
     }
 
-    fn sqlite(&self) -> impl Iterator<Item = (&Database, &str)> {
-        self.declared.iter().filter_map(|declared| match declared {
-            Declared::Sqlite { database, written } => Some((database, written.as_str())),
-            Declared::Skipped { .. } => None,
-        })
+    /// The aliases of the SQLite databases, in order.
+    pub fn aliases(&self) -> impl Iterator<Item = &str> {
+        self.roll().names.aliases()
+    }
+
+    /// The databases that have a name, in order, replicated or not.
+    pub fn declared(&self) -> impl Iterator<Item = &Database> {
+        self.roll().names.all.iter().map(|(database, _)| database)
+    }
+
+    /// One item for each entry of `dbs`, in order; without `dbs`, one for each
+    /// SQLite database of `databases`.
+    pub(crate) fn entries(&self) -> &[Result<Entry>] {
+        &self.roll().entries
+    }
+
+    /// Whether this is a Litestream configuration and not an lsrun.yml.
+    pub(crate) fn is_of_litestream(&self) -> bool {
+        self.of_litestream
     }
 
     /// The database of an alias or a path, which may be absolute or relative to the
@@ -254,28 +287,24 @@ impl Project {
     ///
     /// Fails (exit 20) with the nearest alias when there is none.
     pub fn database(&self, name: &str) -> Result<Database> {
-        let entries = self.entries();
-        if let Some(database) = self.by_alias(name)? {
-            return Ok(with_entry(database, &entries));
+        let roll = self.roll();
+        if let Some(database) = roll.names.by_alias(name)? {
+            return Ok(database.clone());
         }
         let plain = entries::without_scheme(name);
         let written = expand_home(plain, &self.environment);
         let candidates = [absolute(&self.cwd, &written), absolute(&self.root, &written)];
         for candidate in &candidates {
             let wanted = identity(candidate);
-            let declared = self.sqlite().map(|(database, _)| database.clone());
-            let listed = entries.iter().flatten().filter_map(Entry::database).cloned();
-            if let Some(found) =
-                declared.chain(listed).find(|database| identity(&database.path) == wanted)
-            {
-                return Ok(with_entry(found, &entries));
+            let found = roll.names.by_file(&wanted).or_else(|| roll.listed(&wanted));
+            if let Some(database) = found {
+                return Ok(database.clone());
             }
         }
-        for candidate in candidates {
-            let within = entries.iter().flatten().find(|entry| entry.holds(&candidate));
-            if let Some(entry) = within.filter(|_| candidate.is_file()) {
-                let entry = Some(entry.index());
-                return Ok(Database { alias: None, path: candidate, create_from: None, entry });
+        for path in candidates.into_iter().chain(roll.labelled(name)) {
+            if let Some(index) = roll.holding(&path).filter(|_| path.is_file()) {
+                let (label, entry) = (roll.label(&self.root, &path), Some(index));
+                return Ok(Database { alias: None, label, path, create_from: None, entry });
             }
         }
         Err(self.unknown(name))
@@ -284,32 +313,10 @@ impl Project {
     fn unknown(&self, name: &str) -> Error {
         let aliases: Vec<&str> = self.aliases().collect();
         let message = match &self.file {
-            Some(file) => {
-                format!("`{name}` is no alias and no database of {}", file.display())
-            }
+            Some(file) => format!("unknown database `{name}` in {}", file.display()),
             None => format!("there is no lsrun.yml that would know the database `{name}`"),
         };
         settings::did_you_mean(Error::project(message).code("not-found"), name, &aliases)
-    }
-
-    /// `None` when there is no such alias; an error when it is of another engine.
-    fn by_alias(&self, name: &str) -> Result<Option<Database>> {
-        for declared in &self.declared {
-            match declared {
-                Declared::Sqlite { database, .. }
-                    if database.alias.as_ref().is_some_and(|alias| alias.as_str() == name) =>
-                {
-                    return Ok(Some(database.clone()));
-                }
-                Declared::Skipped { alias, engine } if alias == name => {
-                    return Err(Error::project(format!(
-                        "`{name}` is no SQLite database: its engine is {engine}"
-                    )));
-                }
-                _ => {}
-            }
-        }
-        Ok(None)
     }
 
     /// Every database that this project has Litestream replicate, in the order of
@@ -324,9 +331,9 @@ impl Project {
         let mut folders = false;
         for entry in self.entries() {
             match entry {
-                Ok(Entry::Database { database, .. }) => databases.push(database),
+                Ok(Entry::Database { database, .. }) => databases.push(database.clone()),
                 Ok(Entry::Directory { .. }) => folders = true,
-                Err(error) => problems.push(error),
+                Err(error) => problems.push(error.clone()),
             }
         }
         gather(problems, |count| self.count(count))?;
@@ -350,20 +357,20 @@ impl Project {
     #[must_use]
     pub fn directories(&self) -> Vec<PathBuf> {
         self.entries()
-            .into_iter()
+            .iter()
             .flatten()
             .filter_map(|entry| match entry {
-                Entry::Directory { path, .. } => Some(path),
+                Entry::Directory { path, .. } => Some(path.clone()),
                 Entry::Database { .. } => None,
             })
             .collect()
     }
 
-    /// A text of the project file with its `${VAR}` and `${VAR:-default}` put in.
+    /// A text of the project file with its `$VAR`, `${VAR}` and `${VAR:-default}` put in.
     ///
     /// Fails (exit 20) with the name of a variable that is not set.
     pub fn filled(&self, text: &str, what: &str) -> Result<String> {
-        resolve(&parse(text, Style::Braces), &|name| self.environment.get(name))
+        resolve(&parse(text), &|name| self.environment.get(name))
             .map(|resolved| resolved.text)
             .map_err(|name| {
                 Error::project(format!(
@@ -431,7 +438,11 @@ impl Project {
 
     /// The `litestream` part.
     pub(crate) fn litestream(&self) -> Option<Cursor<'_>> {
-        self.document.as_ref()?.at(&[Step::Key("litestream".into())])
+        let document = self.document.as_ref()?;
+        if self.of_litestream {
+            return Some(document.root());
+        }
+        document.at(&[Step::Key("litestream".into())])
     }
 
     pub(crate) fn dbs(&self) -> Option<Cursor<'_>> {
@@ -443,22 +454,20 @@ impl Project {
     }
 }
 
-/// Before anything is said about a file, its secrets are known.
-fn learn(text: &str, content: Option<&serde_yaml::Value>, environment: &Environment) {
+/// The content of a file. Before anything is said about it, its secrets are known.
+fn parsed(file: &Path, text: &str, environment: &Environment) -> Result<Document> {
+    let document = Document::parse(file, text);
+    let content = document.as_ref().ok().map(|document| document.root().value());
     let variable = |name: &str| environment.get(name).map(str::to_owned);
     environment.redactor().learn_yaml(text, content, &variable);
+    document
 }
 
-/// The same database with the entry that replicates it.
-fn with_entry(mut database: Database, entries: &[Result<Entry>]) -> Database {
-    let wanted = identity(&database.path);
-    let entry = entries
-        .iter()
-        .flatten()
-        .find(|entry| entry.database().is_some_and(|listed| identity(&listed.path) == wanted))
-        .or_else(|| entries.iter().flatten().find(|entry| entry.holds(&database.path)));
-    database.entry = entry.map(Entry::index);
-    database
+/// Whether a file is Litestream's own: it has `dbs` at its top and nothing that only
+/// an lsrun.yml has.
+fn is_litestream(document: &Document) -> bool {
+    let root = document.root();
+    root.get("dbs").is_some() && !SECTIONS.iter().any(|key| root.get(key).is_some())
 }
 
 /// Nothing, the one problem, or all of them as causes of one error.

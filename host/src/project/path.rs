@@ -1,5 +1,6 @@
 //! Turning what a user wrote for a path into an absolute one.
 
+use std::collections::HashMap;
 use std::path::{Component, Path, PathBuf};
 
 use crate::environment::Environment;
@@ -36,9 +37,11 @@ pub(crate) fn absolute(base: &Path, path: &Path) -> PathBuf {
     clean
 }
 
-/// Equal for two paths of the same file, also when the file is not there yet:
+/// Equal for two paths of the same file, also when the file does not exist yet:
 /// symbolic links are resolved as far as the path exists.
 pub(crate) fn identity(path: &Path) -> PathBuf {
+    #[cfg(test)]
+    ASKED.with(|asked| asked.set(asked.get() + 1));
     if let Ok(real) = path.canonicalize() {
         return real;
     }
@@ -49,10 +52,41 @@ pub(crate) fn identity(path: &Path) -> PathBuf {
 }
 
 #[cfg(test)]
+thread_local! {
+    /// How often [`identity`] was asked for: each time costs several system calls.
+    pub(crate) static ASKED: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
+}
+
+/// [`identity`] of many paths: their folders are resolved once.
+#[derive(Debug, Default)]
+pub(crate) struct Identities {
+    folders: HashMap<PathBuf, PathBuf>,
+}
+
+impl Identities {
+    /// What [`identity`] gives.
+    pub(crate) fn of(&mut self, path: &Path) -> PathBuf {
+        let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
+            return identity(path);
+        };
+        if path.is_symlink() {
+            return identity(path);
+        }
+        if let Some(folder) = self.folders.get(parent) {
+            return folder.join(name);
+        }
+        let folder = identity(parent);
+        let whole = folder.join(name);
+        self.folders.insert(parent.to_owned(), folder);
+        whole
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use std::path::{Path, PathBuf};
 
-    use super::{absolute, expand_home, identity};
+    use super::{Identities, absolute, expand_home, identity};
     use crate::environment::Environment;
 
     #[test]
@@ -70,7 +104,18 @@ mod tests {
         std::fs::create_dir_all(root.join("real/deep")).unwrap();
         std::os::unix::fs::symlink(root.join("real/deep"), root.join("link")).unwrap();
         assert_eq!(absolute(&root, Path::new("link/../db")), root.join("real/db"));
-        assert_eq!(identity(&root.join("link/new.db")), root.join("real/deep/new.db"));
+        std::os::unix::fs::symlink("deep/x.db", root.join("real/x.db")).unwrap();
+        let mut many = Identities::default();
+        for (path, real) in [
+            ("link/new.db", "real/deep/new.db"),
+            ("link/other.db", "real/deep/other.db"),
+            ("real/x.db", "real/x.db"),
+            ("link", "real/deep"),
+            ("gone/x.db", "gone/x.db"),
+        ] {
+            assert_eq!(identity(&root.join(path)), root.join(real));
+            assert_eq!(many.of(&root.join(path)), root.join(real));
+        }
     }
 
     #[test]

@@ -5,15 +5,6 @@
 use std::iter::Peekable;
 use std::str::CharIndices;
 
-/// Which forms count as a reference.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Style {
-    /// `${NAME}` and `${NAME:-default}`; a bare `$` is a character of the text.
-    Braces,
-    /// Litestream's: also `$NAME`.
-    Litestream,
-}
-
 /// A part of a text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Piece {
@@ -41,13 +32,14 @@ pub(crate) struct Resolved {
     pub(crate) from_environment: bool,
 }
 
-/// Takes `text` apart. What is no complete reference is literal.
-pub(crate) fn parse(text: &str, style: Style) -> Vec<Piece> {
+/// Parses `text`: `$NAME`, `${NAME}` and `${NAME:-default}` are references, wherever
+/// they stand in lsrun.yml. What is not a complete one is literal.
+pub(crate) fn parse(text: &str) -> Vec<Piece> {
     let mut pieces = Vec::new();
     let mut literal = String::new();
     let mut rest = text.char_indices().peekable();
     while let Some((at, letter)) = rest.next() {
-        let reference = (letter == '$').then(|| reference(text, at, style)).flatten();
+        let reference = (letter == '$').then(|| reference(text, at)).flatten();
         match reference {
             Some(reference) => {
                 skip_to(&mut rest, at + reference.raw.len());
@@ -72,13 +64,13 @@ fn skip_to(rest: &mut Peekable<CharIndices<'_>>, end: usize) {
 }
 
 /// The reference whose `$` stands at byte `at` of `text`.
-fn reference(text: &str, at: usize, style: Style) -> Option<Reference> {
+fn reference(text: &str, at: usize) -> Option<Reference> {
     let after = text.get(at + 1..)?;
     if let Some(inner) = after.strip_prefix('{') {
         let end = closing_brace(inner)?;
         let inner = inner.get(..end)?;
         let (name, default) = match inner.split_once(":-") {
-            Some((name, default)) => (name, Some(parse(default, style))),
+            Some((name, default)) => (name, Some(parse(default))),
             None => (inner, None),
         };
         let raw = text.get(at..at + 3 + end)?.to_owned();
@@ -89,11 +81,7 @@ fn reference(text: &str, at: usize, style: Style) -> Option<Reference> {
         .unwrap_or(after.len());
     let name = after.get(..length)?;
     let starts_well = name.starts_with(|letter: char| !letter.is_ascii_digit());
-    (style == Style::Litestream && starts_well).then(|| Reference {
-        raw: format!("${name}"),
-        name: name.to_owned(),
-        default: None,
-    })
+    starts_well.then(|| Reference { raw: format!("${name}"), name: name.to_owned(), default: None })
 }
 
 /// The byte of the `}` that closes a `${` already read; inner ones are nested.
@@ -152,7 +140,7 @@ pub(crate) fn as_written(pieces: &[Piece]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Style, as_written, parse, resolve};
+    use super::{as_written, parse, resolve};
 
     fn lookup(name: &str) -> Option<&'static str> {
         match name {
@@ -162,25 +150,25 @@ mod tests {
         }
     }
 
-    fn resolved(text: &str, style: Style) -> Result<String, String> {
-        let pieces = parse(text, style);
+    fn resolved(text: &str) -> Result<String, String> {
+        let pieces = parse(text);
         assert_eq!(as_written(&pieces), text);
         resolve(&pieces, &lookup).map(|resolved| resolved.text)
     }
 
     #[test]
     fn braces_with_nested_defaults() {
-        assert_eq!(resolved("${A:-${B}/x}/y", Style::Braces), Ok("bee/x/y".into()));
-        assert_eq!(resolved("${B:-z}", Style::Braces), Ok("bee".into()));
-        assert_eq!(resolved("${A:-}/y", Style::Braces), Ok("/y".into()));
-        assert_eq!(resolved("${A:-${C}}", Style::Braces), Err("C".into()));
-        assert_eq!(resolved("${A:-${C:-é}}$", Style::Braces), Ok("é$".into()));
+        assert_eq!(resolved("${A:-${B}/x}/y"), Ok("bee/x/y".into()));
+        assert_eq!(resolved("${A:-$B/x}/y"), Ok("bee/x/y".into()));
+        assert_eq!(resolved("${B:-z}"), Ok("bee".into()));
+        assert_eq!(resolved("${A:-}/y"), Ok("/y".into()));
+        assert_eq!(resolved("${A:-${C}}"), Err("C".into()));
+        assert_eq!(resolved("${A:-${C:-é}}$"), Ok("é$".into()));
     }
 
     #[test]
-    fn a_bare_dollar_is_a_reference_in_litestreams_style_only() {
-        assert_eq!(resolved("a$B.db", Style::Braces), Ok("a$B.db".into()));
-        assert_eq!(resolved("a$B.db", Style::Litestream), Ok("abee.db".into()));
-        assert_eq!(resolved("a$$ $1 ${ ${} $", Style::Litestream), Ok("a$$ $1 ${ ${} $".into()));
+    fn a_dollar_before_a_name_is_a_reference_and_any_other_a_character() {
+        assert_eq!(resolved("a$B.db"), Ok("abee.db".into()));
+        assert_eq!(resolved("a$$ $1 ${ ${} $"), Ok("a$$ $1 ${ ${} $".into()));
     }
 }

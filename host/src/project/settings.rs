@@ -327,7 +327,7 @@ fn known_alias(place: &Cursor<'_>, name: &str, aliases: &[&str]) -> Result<()> {
     if aliases.contains(&name) {
         return Ok(());
     }
-    let error = place.wrong(format!("names `{name}`, which is no alias in `databases`"));
+    let error = place.wrong(format!("names `{name}`, which is not an alias in `databases`"));
     Err(did_you_mean(error, name, aliases))
 }
 
@@ -336,7 +336,14 @@ pub(super) fn did_you_mean(error: Error, name: &str, candidates: &[&str]) -> Err
     match nearest(name, candidates.iter().copied()) {
         Some(close) => error.hint(format!("did you mean `{close}`?")),
         None if candidates.is_empty() => error,
-        None => error.hint(format!("known are `{}`", candidates.join("`, `"))),
+        None => {
+            let few: Vec<&str> = candidates.iter().take(20).copied().collect();
+            let more = match candidates.len() - few.len() {
+                0 => String::new(),
+                more => format!(" and {more} more"),
+            };
+            error.hint(format!("known are `{}`{more}", few.join("`, `")))
+        }
     }
 }
 

@@ -100,21 +100,23 @@ fn databases_in_short_long_and_djangos_form() {
     assert_eq!(paths, expected.map(|path| root.join(path)));
     assert!(project.notes[0].contains("`pg`") && project.notes[0].contains("postgresql"));
     assert_eq!(project.database("demo").unwrap().create_from, Some(root.join("demo.sql")));
-    assert_shows(&project.database("pg").unwrap_err(), &["`pg` is no SQLite database"]);
+    assert_shows(&project.database("pg").unwrap_err(), &["`pg` is not a SQLite database"]);
 }
 
 #[test]
 fn paths_take_variables_defaults_and_home() {
     let folder = Folder::new(
-        "databases:\n  a: ${DATA:-${HOME}/x}/a.db\n  b: ~/b.db\n  c: 'c$d.db'\n  d: ${E}.db\n",
+        "databases:\n  a: ${DATA:-${HOME}/x}/a.db\n  b: ~/b.db\n  c: 'c$H.db'\n  d: ${E}.db\n  \
+         e: 'x$ $1.db'\n",
     );
-    let project = folder.load_with(&[("HOME", "/home/me"), ("E", "eee")]).unwrap();
+    let project = folder.load_with(&[("HOME", "/home/me"), ("E", "eee"), ("H", "hhh")]).unwrap();
     let path = |alias: &str| project.database(alias).unwrap().path;
     assert_eq!(path("a"), Path::new("/home/me/x/a.db"));
     assert_eq!(path("b"), Path::new("/home/me/b.db"));
-    assert_eq!(path("c"), folder.path().join("c$d.db"));
+    assert_eq!(path("c"), folder.path().join("chhh.db"));
+    assert_eq!(path("e"), folder.path().join("x$ $1.db"));
     assert_eq!(path("d"), folder.path().join("eee.db"));
-    let error = folder.load_with(&[("HOME", "/home/me")]).unwrap_err();
+    let error = folder.load_with(&[("HOME", "/home/me"), ("H", "h")]).unwrap_err();
     assert_shows(&error, &["lsrun.yml:5:6", "databases.d", "variable E", "${E:-…}"]);
 }
 
@@ -123,7 +125,11 @@ fn what_is_no_file_is_refused_by_name() {
     for (text, what) in [
         ("':memory:'", "`:memory:`"),
         ("'file:x?mode=memory&cache=shared'", "mode=memory"),
-        ("'file:x.db'", "URI"),
+        ("'file::memory:'", "memory"),
+        ("'sqlite:///:memory:'", "memory"),
+        ("'sqlite://'", "without a path"),
+        ("'postgres://u:hush@h/d'", "`postgres://` URL, of PostgreSQL"),
+        ("'file://host/x'", "the host `host`"),
         ("''", "an empty name"),
         ("{path: ''}", "an empty name"),
         ("{engine: sqlite3}", "has no `path`"),
@@ -137,6 +143,26 @@ fn what_is_no_file_is_refused_by_name() {
     }
     let folder = Folder::new("databases: {a: '${X}'}\n");
     assert_shows(&folder.load_with(&[("X", ":memory:")]).unwrap_err(), &["databases.a", "memory"]);
+    let error = folder.load_with(&[("X", "mysql://u:hush@h/d?x=hush")]).unwrap_err();
+    assert_shows(&error, &["databases.a", "of MySQL"]);
+    assert!(!shown(&error).contains("hush"));
+}
+
+#[test]
+fn a_database_may_be_written_as_a_url() {
+    let folder = Folder::new(
+        "databases: {a: '${DATABASE_URL}', b: 'file:./dev.db?connection_limit=1', c: 'sqlite:////srv/c.db', p: data/p.db}\n\
+         litestream: {dbs: [{path: $DATABASE_URL}, {path: b}, {path: c}, {path: 'sqlite:///data/p.db'}]}\n",
+    );
+    let project =
+        folder.load_with(&[("DATABASE_URL", "sqlite:///db/a.sqlite3?timeout=5")]).unwrap();
+    let databases = project.databases().unwrap();
+    let names: Vec<_> = databases.iter().map(super::Database::name).collect();
+    assert_eq!(names, ["a", "b", "c", "p"]);
+    let paths: Vec<_> = databases.into_iter().map(|one| one.path).collect();
+    let root = folder.path();
+    let want = ["db/a.sqlite3", "dev.db", "/srv/c.db", "data/p.db"].map(|path| root.join(path));
+    assert_eq!(paths, want);
 }
 
 #[test]
@@ -149,7 +175,7 @@ fn unknown_keys_are_named_with_place_and_nearest() {
         ("plugins: {settings: {x: {grants: []}}}\n", ["plugins.settings.x.grants", "`grant`"]),
         ("plugins: {settings: {x: {limits: {mem: 1}}}}\n", ["limits.mem", "`memory`"]),
         ("restore: {kep: 1}\n", ["restore.kep", "`keep`"]),
-        ("verify: {assertions: {a: []}}\n", ["verify.assertions.a", "no alias"]),
+        ("verify: {assertions: {a: []}}\n", ["verify.assertions.a", "not an alias"]),
         ("- a\n", ["must be a mapping", "not a list"]),
         ("1: 2\n", ["a key that is a number", "quotes"]),
     ] {
@@ -237,14 +263,15 @@ fn a_database_is_found_by_alias_and_by_every_path() {
     assert_eq!(project.database("cache").unwrap().entry, Some(0));
     let other = project.database("other.db").unwrap();
     assert_eq!((other.alias.clone(), other.entry), (None, Some(2)));
-    assert_eq!(other.name(), folder.path().join("other.db").display().to_string());
+    assert_eq!(other.name(), "other.db");
+    assert_eq!(project.database("tenants/a.db").unwrap().name(), "tenants/a.db");
     assert_eq!(project.database("tenants/a.db").unwrap().entry, Some(3));
     assert_eq!(project.directories(), [folder.path().join("tenants")]);
     for gone in ["tenants/gone.db", "nothing.db", "/etc/passwd"] {
         assert!(project.database(gone).is_err(), "{gone}");
     }
     let error = project.database("defualt").unwrap_err();
-    assert_shows(&error, &["`defualt` is no alias", "did you mean `default`?"]);
+    assert_shows(&error, &["unknown database `defualt`", "did you mean `default`?"]);
     assert!(!data.join("defualt").exists());
 }
 
@@ -280,6 +307,62 @@ fn a_folder_is_expanded_to_the_databases_in_it() {
     std::fs::write(tenants.join("text.db"), "hello").unwrap();
     let found: Vec<String> =
         folder.load().every_database().unwrap().iter().map(super::Database::name).collect();
-    let path = |name: &str| tenants.join(name).display().to_string();
-    assert_eq!(found, ["main".to_owned(), path("a.db"), path("b.db"), path("deep/c.db")]);
+    assert_eq!(found, ["main", "tenants/a.db", "tenants/b.db", "tenants/deep/c.db"]);
+}
+
+#[test]
+fn names_are_short_and_unique() {
+    let (one, two) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let folder = Folder::new("");
+    let make = |folder: &Path, name: &str| {
+        std::fs::create_dir_all(folder.join(name).parent().unwrap()).unwrap();
+        std::fs::write(folder.join(name), b"SQLite format 3\0and more").unwrap();
+    };
+    make(one.path(), "tenants/a.db");
+    make(one.path(), "other/b.db");
+    make(two.path(), "other/b.db");
+    make(folder.path(), "tenants/a.db");
+    let dir = |path: PathBuf| format!("{{dir: {}, pattern: '*.db'}}", path.display());
+    let names = |dirs: &[PathBuf]| {
+        let dirs: Vec<String> = dirs.iter().cloned().map(dir).collect();
+        let text = format!("litestream: {{dbs: [{}]}}\n", dirs.join(", "));
+        std::fs::write(folder.path().join("lsrun.yml"), text).unwrap();
+        let project = folder.load();
+        let all = project.every_database().unwrap();
+        for database in &all {
+            assert_eq!(project.database(&database.name()).unwrap().path, database.path);
+        }
+        all.iter().map(super::Database::name).collect::<Vec<_>>()
+    };
+    assert_eq!(names(&[one.path().join("tenants")]), ["tenants/a.db"]);
+    // Two of one name: one of them is called by its whole path.
+    let path = one.path().join("tenants/a.db").display().to_string();
+    let own = folder.path().join("tenants");
+    assert_eq!(names(&[one.path().join("tenants"), own]), [path, "tenants/a.db".to_owned()]);
+    let others = [one.path().join("other"), two.path().join("other")];
+    let paths: Vec<_> = others.iter().map(|it| it.join("b.db").display().to_string()).collect();
+    assert_eq!(names(&others), paths);
+}
+
+#[test]
+fn a_litestream_configuration_is_a_project() {
+    let folder = Folder::new("");
+    let file = folder.path().join("etc/litestream.yml");
+    std::fs::create_dir_all(folder.path().join("etc")).unwrap();
+    let text = "dbs:\n- path: a/main.db\n- path: b/main.db\n- path: ${D:-/srv}/shop.sqlite3\n- {dir: t, pattern: $P, recursive: yes}\n";
+    std::fs::write(&file, text).unwrap();
+    let environment = Environment::from_iter([("P", "*.db")]);
+    let project = Project::load(Some(&file), folder.path(), &environment).unwrap();
+    let names: Vec<_> = project.databases().unwrap().iter().map(super::Database::name).collect();
+    // Relative to where it is used, as litestream has it.
+    assert_eq!(names, ["a/main.db", "b/main.db", "shop"]);
+    assert_eq!(project.aliases().collect::<Vec<_>>(), ["shop"]);
+    assert_eq!(project.database("shop").unwrap().path, Path::new("/srv/shop.sqlite3"));
+    std::fs::create_dir_all(folder.path().join("t/deep")).unwrap();
+    std::fs::write(folder.path().join("t/deep/x.db"), "").unwrap();
+    assert_eq!(project.database("t/deep/x.db").unwrap().entry, Some(3));
+    // One that was found by searching is an lsrun.yml.
+    std::fs::write(folder.path().join("lsrun.yml"), text).unwrap();
+    let error = Project::load(None, folder.path(), &environment).unwrap_err();
+    assert_shows(&error, &["dbs is no key of lsrun.yml"]);
 }

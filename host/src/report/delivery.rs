@@ -4,21 +4,22 @@
 //! A file that cannot be written fails the run, because it was asked for; a server
 //! that cannot be reached and a history that cannot be kept are warnings.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use reqwest::Url;
 use tokio::task::JoinHandle;
 
-use super::{DatabaseReport, Outcome, Report, github, junit, ping, prometheus, webhook};
+use super::{Outcome, Report, github, junit, ping, prometheus, webhook};
 use crate::cache;
 use crate::config::Secret;
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::exit::Exit;
-use crate::history::History;
+use crate::history::{History, Past};
 use crate::http::Patience;
-use crate::project::{ResultSettings, absolute};
+use crate::project::{Database, ResultSettings, absolute};
 
 /// Where results go.
 #[derive(Debug, Default)]
@@ -42,7 +43,8 @@ pub enum Speaker {
 impl Destinations {
     /// Those of the command line, and for the rest those of the project file.
     ///
-    /// Fails, before anything is done, when a file has no folder or a URL is none.
+    /// The folder of the JUnit report is created. Fails, before anything is done, when a
+    /// file cannot have its folder or a URL is not one.
     pub fn of(context: &Context, given: &ResultSettings, speaker: Speaker) -> Result<Self> {
         let none = ResultSettings::default();
         let settings = match speaker {
@@ -53,9 +55,13 @@ impl Destinations {
             return Err(Error::usage("--prometheus writes the metrics of lsrun verify only")
                 .hint("--junit, --ping and --webhook take the report of a plugin"));
         }
-        let file = |given: &Option<PathBuf>, set: &Option<PathBuf>, option: &str| {
+        let file = |given: &Option<PathBuf>, set: &Option<PathBuf>, option: &str, make: bool| {
             let given = given.as_ref().map(|path| absolute(&context.cwd, path));
             let Some(path) = given.or_else(|| set.clone()) else { return Ok(None) };
+            if let (true, Some(folder)) = (make, path.parent()) {
+                // What comes of it is seen below.
+                let _why = std::fs::create_dir_all(folder);
+            }
             let folder = path.parent().is_some_and(Path::is_dir);
             if folder && !path.is_dir() {
                 return Ok(Some(path));
@@ -81,8 +87,9 @@ impl Destinations {
             }
         };
         Ok(Self {
-            junit: file(&given.junit, &settings.junit, "junit")?,
-            prometheus: file(&given.prometheus, &settings.prometheus, "prometheus")?,
+            junit: file(&given.junit, &settings.junit, "junit", true)?,
+            // A collector's folder that does not exist is a typing mistake.
+            prometheus: file(&given.prometheus, &settings.prometheus, "prometheus", false)?,
             ping: url(&given.ping, &settings.ping, "ping")?,
             webhook: url(&given.webhook, &settings.webhook, "webhook")?,
         })
@@ -112,15 +119,30 @@ impl Delivery {
         Self { context: Arc::clone(context), destinations, history, started }
     }
 
-    /// When `command` last proved the database at `path` good, where that is known.
+    /// The newest result of each database by `command`, by path, where that is known.
     #[must_use]
-    pub fn last_success(&self, command: &str, path: &str) -> Option<jiff::Timestamp> {
-        match self.history.as_ref()?.last_success(command, path) {
-            Ok(last) => last,
-            Err(error) => {
+    pub fn newest(&self, command: &str) -> HashMap<String, Past> {
+        self.of_history(|history| history.newest(command))
+    }
+
+    fn of_history<T: Default>(&self, read: impl FnOnce(&History) -> Result<T>) -> T {
+        match self.history.as_ref().map(read) {
+            Some(Ok(found)) => found,
+            Some(Err(error)) => {
                 self.context.terminal.warning(&error.one_line());
-                None
+                T::default()
             }
+            None => T::default(),
+        }
+    }
+
+    /// What the metrics need besides the report.
+    fn known(&self, command: &str) -> prometheus::Known {
+        let databases = self.context.project.every_database().ok();
+        prometheus::Known {
+            newest: self.newest(command),
+            last_success: self.of_history(|history| history.last_successes(command)),
+            names: databases.map(|all| all.iter().map(Database::name).collect()),
         }
     }
 
@@ -161,9 +183,8 @@ impl Delivery {
         }
         if let Some(path) = &self.destinations.prometheus {
             let before = std::fs::read_to_string(path).unwrap_or_default();
-            let last =
-                |database: &DatabaseReport| self.last_success(&report.command, &database.path);
-            file(write(path, &redactor.apply(&prometheus::render(report, &before, last))));
+            let known = self.known(&report.command);
+            file(write(path, &redactor.apply(&prometheus::render(report, &before, &known))));
         }
         if let Some(history) = &self.history
             && let Err(error) = history.record(report)

@@ -64,7 +64,7 @@ pub fn render(report: &Report, style: Style) -> String {
     let palette = Palette::new(style.color);
     let compact = report.databases.len() > MANY && !style.verbose;
     let mut text = String::new();
-    for database in &report.databases {
+    for database in bad_first(report) {
         // A check that does not count is looked for all the same.
         let plain = database.checks.iter().all(|check| check.outcome <= Outcome::Passed);
         head(&mut text, report, database, palette);
@@ -79,6 +79,18 @@ pub fn render(report: &Report, style: Style) -> String {
         advice(&mut text, report, palette);
     }
     text
+}
+
+/// The databases in their order, those that need a look before the others.
+fn bad_first(report: &Report) -> Vec<&DatabaseReport> {
+    let mut databases: Vec<&DatabaseReport> = report.databases.iter().collect();
+    let rank = |database: &&DatabaseReport| match database.outcome() {
+        Outcome::Failed => 0,
+        Outcome::Inconclusive => 1,
+        Outcome::Passed | Outcome::Skipped => 2,
+    };
+    databases.sort_by_key(rank);
+    databases
 }
 
 /// What a tired operator does next, one line for each kind of trouble.
@@ -221,9 +233,9 @@ fn hint(database: &DatabaseReport) -> Option<String> {
     of_checks.or_else(of_error).map(str::to_owned)
 }
 
-/// The first few names.
+/// The first names.
 fn list(names: &[&str]) -> String {
-    const SHOWN: usize = 5;
+    const SHOWN: usize = 20;
     let mut text = names.iter().take(SHOWN).copied().collect::<Vec<_>>().join(", ");
     if names.len() > SHOWN {
         let _infallible = write!(text, " and {} more", names.len() - SHOWN);
@@ -245,21 +257,24 @@ fn head(text: &mut String, report: &Report, database: &DatabaseReport, palette: 
     let Palette { bold, dim, reset, .. } = palette;
     let outcome = database.outcome();
     let (style, mark) = palette.of(outcome);
+    // A path that ends with the name says nothing new.
+    let said = database.path.strip_suffix(&database.name).is_some_and(|it| it.ends_with('/'));
+    let path = if said { "" } else { database.path.as_str() };
+    let gap = if path.is_empty() { "" } else { "  " };
     if let (Outcome::Skipped, Some(reason)) = (outcome, &database.skipped) {
-        let (name, path) = (&database.name, &database.path);
+        let name = &database.name;
         let _infallible = writeln!(
             text,
-            "{style}{mark} {bold}{name}{reset} {style}skipped:{reset} {reason}  {dim}{path}{reset}"
+            "{style}{mark} {bold}{name}{reset} {style}skipped:{reset} {reason}{dim}{gap}{path}{reset}"
         );
         return;
     }
     let _infallible = writeln!(
         text,
-        "{style}{mark} {bold}{}{reset} {style}{}{reset} {dim}in {}  {}{reset}",
+        "{style}{mark} {bold}{}{reset} {style}{}{reset} {dim}in {}{gap}{path}{reset}",
         database.name,
         report.word(outcome),
         duration(database.duration),
-        database.path,
     );
     if let Some(reason) = &database.skipped {
         let _infallible = writeln!(text, "    {reason}");
@@ -394,8 +409,21 @@ mod tests {
         assert!(render(&run, Style { verbose: true, ..Style::default() }).lines().count() > 30);
         assert!(render(&report(&names[..2]), Style::default()).contains("sentinel"));
         run.databases[3].checks.push(check("restore", Outcome::Failed));
+        run.databases[7].error = Some(Error::inconclusive("no answer"));
         let text = render(&run, Style::default());
-        assert!(text.contains("✗ restore") && text.contains("11 verified"), "{text}");
+        assert!(text.contains("✗ restore") && text.contains("10 verified"), "{text}");
+        let heads: Vec<&str> = text
+            .lines()
+            .filter_map(|line| line.split_once(" t"))
+            .map(|(mark, _)| mark)
+            .filter(|mark| !mark.starts_with(' '))
+            .collect();
+        assert_eq!(heads[..3], ["✗", "?", "✓"], "{text}");
+        let last: Vec<&str> = text.lines().filter(|line| line.contains(": t")).collect();
+        assert!(last[0].ends_with(": t3") && last[1].ends_with(": t7"), "{text}");
+        // The path that says the name already is not printed.
+        run.databases[0].path = "/srv/t0".into();
+        assert!(!render(&run, Style::default()).contains("/srv/t0"));
     }
 
     #[test]

@@ -22,6 +22,9 @@ use std::time::Duration;
 use crate::error::Error;
 use crate::exit::Exit;
 
+/// Why a database of the project is left out of a run for all of them.
+pub(crate) const NOT_REPLICATED: &str = "not replicated: no entry of litestream.dbs names it";
+
 /// How a check or a database came out, from good to bad.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Outcome {

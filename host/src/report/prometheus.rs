@@ -1,10 +1,11 @@
 //! Metrics for the textfile collector of Prometheus' node exporter. The file holds
-//! the databases of the last run that wrote it.
+//! the databases of the project that some run with this file was for.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt::Write;
 
-use super::{DatabaseReport, Outcome, Report};
+use super::{DatabaseReport, NOT_REPLICATED, Outcome, Replication, Report, Restore};
+use crate::history::Past;
 
 const LAST_SUCCESS: &str = "lsrun_verify_last_success_timestamp_seconds";
 const OUTCOME: &str = "lsrun_verify_outcome";
@@ -12,7 +13,7 @@ const LIVE_DAMAGED: &str = "lsrun_verify_live_damaged";
 
 /// Name and help of every metric, in the order of the file. All are gauges.
 const METRICS: [(&str, &str); 8] = [
-    (LAST_SUCCESS, "When a backup was last proved good."),
+    (LAST_SUCCESS, "When a backup was last proved good; 0 when it never was."),
     (OUTCOME, "1 for the outcome of the last run, 0 for the others."),
     (
         LIVE_DAMAGED,
@@ -28,31 +29,55 @@ const METRICS: [(&str, &str); 8] = [
 /// The samples of one database: the part behind the metric's name, by metric.
 type Samples = BTreeMap<String, Vec<String>>;
 
-/// The content of the file. `before` is what it held. `last_success` is what the
-/// history knows of a database that was not verified now.
+/// What was known before this run.
+#[derive(Debug, Default)]
+pub(super) struct Known {
+    /// The newest result of each database, by path.
+    pub(super) newest: HashMap<String, Past>,
+    /// When each was last proved good, by path.
+    pub(super) last_success: HashMap<String, jiff::Timestamp>,
+    /// The names of the databases that the project has now; none when that cannot be
+    /// found out.
+    pub(super) names: Option<HashSet<String>>,
+}
+
+/// The content of the file. `before` is what it held.
 ///
-/// A database of this run that was not looked at (skipped, interrupted) keeps what
-/// was there.
-pub(super) fn render(
-    report: &Report,
-    before: &str,
-    last_success: impl Fn(&DatabaseReport) -> Option<jiff::Timestamp>,
-) -> String {
+/// No series is lost: a database of this run that was not examined (skipped,
+/// interrupted) keeps what is known of it, as does one that is not of this run, and a
+/// figure that this run did not measure keeps its last value. A database that was
+/// never proved good has 0 as its last success. Only databases that the project no
+/// longer has, or no longer replicates, go.
+pub(super) fn render(report: &Report, before: &str, known: &Known) -> String {
     let mut before = read(before);
     let mut all: BTreeMap<&str, Vec<String>> = BTreeMap::new();
     for database in &report.databases {
-        let label = format!("alias=\"{}\"", escape(&database.name));
-        let old = before.remove(&label).unwrap_or_default();
-        let looked_at = database.outcome() != Outcome::Skipped && !database.interrupted();
-        let mut new = if looked_at { measured(report, database, &label) } else { old.clone() };
-        if !new.contains_key(LAST_SUCCESS) {
-            let known = last_success(database).map(|time| vec![stamp(&label, time)]);
-            if let Some(samples) = known.or_else(|| old.get(LAST_SUCCESS).cloned()) {
-                new.insert(LAST_SUCCESS.to_owned(), samples);
-            }
+        let label = label(&database.name);
+        let mut samples = before.remove(&label).unwrap_or_default();
+        if database.skipped.as_deref() == Some(NOT_REPLICATED) {
+            continue;
         }
-        for (metric, _) in METRICS {
-            all.entry(metric).or_default().extend(new.remove(metric).unwrap_or_default());
+        let examined = database.outcome() != Outcome::Skipped && !database.interrupted();
+        if examined {
+            samples.extend(measured(report, database, &label));
+        } else if let Some(past) = known.newest.get(&database.path) {
+            samples.extend(remembered(report, past, &label));
+        }
+        if database.outcome() != Outcome::Passed || !examined {
+            if let Some(time) = known.last_success.get(&database.path) {
+                samples.insert(LAST_SUCCESS.to_owned(), vec![stamp(&label, *time)]);
+            }
+            let never = || vec![format!("{{{label}}} 0")];
+            samples.entry(LAST_SUCCESS.to_owned()).or_insert_with(never);
+        }
+        add(&mut all, samples);
+    }
+    let names = known.names.as_ref();
+    let current: Option<HashSet<String>> =
+        names.map(|names| names.iter().map(|name| label(name)).collect());
+    for (label, samples) in before {
+        if current.as_ref().is_none_or(|current| current.contains(&label)) {
+            add(&mut all, samples);
         }
     }
     let mut text = String::new();
@@ -66,13 +91,47 @@ pub(super) fn render(
     text
 }
 
+fn add(all: &mut BTreeMap<&str, Vec<String>>, mut samples: Samples) {
+    for (metric, _) in METRICS {
+        all.entry(metric).or_default().extend(samples.remove(metric).unwrap_or_default());
+    }
+}
+
+fn label(name: &str) -> String {
+    format!("alias=\"{}\"", escape(name))
+}
+
+/// What the history says of the newest run.
+fn remembered(report: &Report, past: &Past, label: &str) -> Samples {
+    let mut database = DatabaseReport::new(past.name.clone(), past.path.clone());
+    database.duration = past.duration;
+    database.replication = past.lag.map(|lag| Replication { method: String::new(), lag });
+    database.restore =
+        past.restore.zip(past.bytes).map(|(duration, bytes)| Restore { duration, bytes });
+    let mut samples = samples(report, &database, past.outcome, past.started, label);
+    if past.outcome != Outcome::Passed {
+        // Whose fault it was is not in the history.
+        samples.remove(LIVE_DAMAGED);
+    }
+    samples
+}
+
 fn measured(report: &Report, database: &DatabaseReport, label: &str) -> Samples {
+    samples(report, database, database.outcome(), report.started, label)
+}
+
+fn samples(
+    report: &Report,
+    database: &DatabaseReport,
+    outcome: Outcome,
+    started: jiff::Timestamp,
+    label: &str,
+) -> Samples {
     let seconds = |seconds: f64| format!("{{{label}}} {seconds}");
-    let outcome = database.outcome();
     let mut samples = Samples::new();
     let mut add = |metric: &str, values: Vec<String>| samples.insert(metric.to_owned(), values);
     if outcome == Outcome::Passed {
-        add(LAST_SUCCESS, vec![stamp(label, report.started)]);
+        add(LAST_SUCCESS, vec![stamp(label, started)]);
     }
     let outcomes = [Outcome::Passed, Outcome::Inconclusive, Outcome::Failed];
     let one = |it: Outcome| {
@@ -81,7 +140,7 @@ fn measured(report: &Report, database: &DatabaseReport, label: &str) -> Samples 
     };
     add(OUTCOME, outcomes.map(one).to_vec());
     add(LIVE_DAMAGED, vec![format!("{{{label}}} {}", u8::from(database.live_is_wrong()))]);
-    add("lsrun_verify_last_run_timestamp_seconds", vec![stamp(label, report.started)]);
+    add("lsrun_verify_last_run_timestamp_seconds", vec![stamp(label, started)]);
     add("lsrun_verify_duration_seconds", vec![seconds(database.duration.as_secs_f64())]);
     if let Some(replication) = &database.replication {
         let lag = vec![seconds(replication.lag.as_secs_f64())];
@@ -138,7 +197,7 @@ mod tests {
 
     #[test]
     fn a_good_run_gives_every_metric() {
-        let text = render(&report(&["default"]), "", |_| None);
+        let text = render(&report(&["default"]), "", &Known::default());
         for line in [
             "# TYPE lsrun_verify_outcome gauge",
             "lsrun_verify_last_success_timestamp_seconds{alias=\"default\"} 0",
@@ -155,12 +214,35 @@ mod tests {
         }
     }
 
+    fn past(path: &str, outcome: Outcome, second: i64) -> Past {
+        Past {
+            name: path.trim_start_matches('/').to_owned(),
+            path: path.to_owned(),
+            started: jiff::Timestamp::from_second(second).unwrap(),
+            outcome,
+            txid: None,
+            method: None,
+            lag: Some(std::time::Duration::from_millis(7)),
+            restore: None,
+            bytes: None,
+            duration: std::time::Duration::from_secs(3),
+            not_passed: Vec::new(),
+        }
+    }
+
+    #[track_caller]
+    fn has(text: &str, lines: &[String]) {
+        for line in lines {
+            assert!(text.lines().any(|it| it == line), "{line}:\n{text}");
+        }
+    }
+
     #[test]
     fn a_damaged_live_database_has_a_series_of_its_own() {
         let mut run = report(&["default"]);
         let damaged = check("integrity_check", Outcome::Failed);
         run.databases[0].checks.push(Check { fault: Fault::Live, ..damaged });
-        let text = render(&run, "", |_| None);
+        let text = render(&run, "", &Known::default());
         for line in [
             "lsrun_verify_live_damaged{alias=\"default\"} 1",
             "lsrun_verify_outcome{alias=\"default\",outcome=\"failed\"} 1",
@@ -170,35 +252,73 @@ mod tests {
         // One that was not looked at is as it was.
         run.databases[0] = DatabaseReport::new("default".into(), "/default".into());
         run.databases[0].skipped = Some("fresh".into());
-        let after = render(&run, &text, |_| None);
+        let after = render(&run, &text, &Known::default());
         assert!(after.contains("lsrun_verify_live_damaged{alias=\"default\"} 1"), "{after}");
     }
 
     #[test]
-    fn a_bad_run_keeps_the_last_success_and_a_skipped_one_keeps_everything() {
+    fn no_series_is_lost() {
         let names = ["odd \"name\"\\{", "skipped", "cut"];
-        let before = render(&report(&names), "", |_| None);
+        let before = render(&report(&names), "", &Known::default());
         let mut run = report(&names);
         run.started += std::time::Duration::from_secs(60);
+        run.databases[0] = DatabaseReport::new(names[0].into(), "/odd".into());
         run.databases[0].checks.push(check("restore", Outcome::Failed));
         run.databases[1] = DatabaseReport::new("skipped".into(), "/skipped".into());
         run.databases[1].skipped = Some("fresh".into());
         run.databases[2].error = Some(crate::stop::Stop::error(crate::stop::Signal::Interrupt));
-        let after = render(&run, &before, |_| None);
+        let after = render(&run, &before, &Known::default());
         let odd = "{alias=\"odd \\\"name\\\"\\\\{\"} ";
-        for line in [
-            format!("{LAST_SUCCESS}{odd}0"),
-            format!("lsrun_verify_last_run_timestamp_seconds{odd}60"),
-            format!("{OUTCOME}{{alias=\"skipped\",outcome=\"verified\"}} 1"),
-            "lsrun_verify_last_run_timestamp_seconds{alias=\"skipped\"} 0".into(),
-            "lsrun_verify_restored_bytes{alias=\"cut\"} 20480".into(),
-        ] {
-            assert!(after.lines().any(|it| it == line), "{line}:\n{after}");
-        }
-        // The history is asked first: the file may be new.
-        let error = Error::inconclusive("no answer");
-        run.databases[0].error = Some(error);
-        let known = render(&run, "", |_| jiff::Timestamp::from_second(7).ok());
-        assert!(known.contains(&format!("{LAST_SUCCESS}{odd}7")), "{known}");
+        has(
+            &after,
+            &[
+                format!("{LAST_SUCCESS}{odd}0"),
+                format!("lsrun_verify_last_run_timestamp_seconds{odd}60"),
+                // Not measured now.
+                format!("lsrun_verify_restore_seconds{odd}0.061"),
+                format!("{OUTCOME}{{alias=\"skipped\",outcome=\"verified\"}} 1"),
+                "lsrun_verify_last_run_timestamp_seconds{alias=\"skipped\"} 0".into(),
+                "lsrun_verify_restored_bytes{alias=\"cut\"} 20480".into(),
+            ],
+        );
+        // A run of one database only; another one has left the project.
+        let names = Some(["odd \"name\"\\{", "skipped", "new"].map(str::to_owned).into());
+        let known = Known { names, ..Known::default() };
+        let one = render(&report(&["new"]), &after, &known);
+        has(&one, &[format!("{OUTCOME}{{alias=\"skipped\",outcome=\"verified\"}} 1")]);
+        has(&one, &[format!("{OUTCOME}{{alias=\"new\",outcome=\"verified\"}} 1")]);
+        assert!(!one.contains("\"cut\""), "{one}");
+    }
+
+    #[test]
+    fn a_new_file_has_what_the_history_knows_and_never_is_zero() {
+        let mut run = report(&["fresh", "failed", "never", "other"]);
+        run.databases[0] = DatabaseReport::new("fresh".into(), "/fresh".into());
+        run.databases[0].skipped = Some("a good result is 1 h old".into());
+        run.databases[1].checks.push(check("restore", Outcome::Failed));
+        run.databases[2].error = Some(Error::inconclusive("no answer"));
+        run.databases[3] = DatabaseReport::new("other".into(), "/other".into());
+        run.databases[3].skipped = Some(NOT_REPLICATED.into());
+        let known = Known {
+            newest: HashMap::from([("/fresh".into(), past("/fresh", Outcome::Passed, 50))]),
+            last_success: HashMap::from([
+                ("/fresh".into(), jiff::Timestamp::from_second(50).unwrap()),
+                ("/failed".into(), jiff::Timestamp::from_second(7).unwrap()),
+            ]),
+            names: None,
+        };
+        let text = render(&run, "", &known);
+        has(
+            &text,
+            &[
+                format!("{OUTCOME}{{alias=\"fresh\",outcome=\"verified\"}} 1"),
+                format!("{LAST_SUCCESS}{{alias=\"fresh\"}} 50"),
+                "lsrun_verify_last_run_timestamp_seconds{alias=\"fresh\"} 50".into(),
+                "lsrun_verify_duration_seconds{alias=\"fresh\"} 3".into(),
+                format!("{LAST_SUCCESS}{{alias=\"failed\"}} 7"),
+                format!("{LAST_SUCCESS}{{alias=\"never\"}} 0"),
+            ],
+        );
+        assert!(!text.contains("alias=\"other\""), "{text}");
     }
 }

@@ -5,9 +5,14 @@ use lsrun_plugin::host::config::Problem;
 use lsrun_plugin::prelude::*;
 
 pub(crate) fn check(json: bool) -> Result<(), Error> {
-    let problems = config::check(crate::REACH);
+    let found = config::check(crate::REACH);
+    let (notes, problems): (Vec<_>, Vec<_>) =
+        found.into_iter().partition(|one| one.severity() == "note");
     let result = verdict(&problems);
-    let text = if json { as_json(&problems, &result) } else { for_people(&problems) };
+    let text = match json {
+        true => as_json(&problems, &notes, &result),
+        false => for_people(&problems, &notes),
+    };
     report::data(text.as_bytes());
     result
 }
@@ -25,10 +30,7 @@ fn verdict(problems: &[Problem]) -> Result<(), Error> {
     Err(error(code, format!("the configuration has {things}")))
 }
 
-fn for_people(problems: &[Problem]) -> String {
-    if problems.is_empty() {
-        return "the configuration is good, and every replica answers\n".into();
-    }
+fn for_people(problems: &[Problem], notes: &[Problem]) -> String {
     let mut text = String::new();
     for problem in problems {
         text.push_str(&problem.severity());
@@ -40,10 +42,27 @@ fn for_people(problems: &[Problem]) -> String {
         }
         text.push('\n');
     }
+    let others = notes.iter().filter(|note| note.code() != "replicas");
+    for note in others {
+        text.push_str(&note.message());
+        text.push('\n');
+    }
+    let errors = problems.iter().filter(|problem| problem.severity() == "error").count();
+    let good = match (errors, problems.len()) {
+        (0, 0) => "the configuration is good",
+        (0, _) => "the configuration is good apart from the warnings",
+        _ => return text,
+    };
+    text.push_str(good);
+    for note in notes.iter().filter(|note| note.code() == "replicas") {
+        text.push_str("; ");
+        text.push_str(&note.message());
+    }
+    text.push('\n');
     text
 }
 
-fn as_json(problems: &[Problem], result: &Result<(), Error>) -> String {
+fn as_json(problems: &[Problem], notes: &[Problem], result: &Result<(), Error>) -> String {
     let outcome = match result {
         Ok(()) => "passed",
         Err(error) if error.code == "unreachable" => "inconclusive",
@@ -66,7 +85,9 @@ fn as_json(problems: &[Problem], result: &Result<(), Error>) -> String {
         }
         text.push('}');
     }
-    text.push_str(if problems.is_empty() { "]\n}\n" } else { "\n  ]\n}\n" });
+    text.push_str(if problems.is_empty() { "],\n" } else { "\n  ],\n" });
+    let notes: Vec<String> = notes.iter().map(|note| quoted(&note.message())).collect();
+    text.push_str(&format!("  \"notes\": [{}]\n}}\n", notes.join(", ")));
     text
 }
 

@@ -1,0 +1,49 @@
+//! Standard output: what is written there, and whether it came through. A reader that
+//! has gone away is silence; anything else is an error that the run ends with.
+
+use std::io::{ErrorKind, Write};
+use std::sync::OnceLock;
+
+use crate::error::Error;
+use crate::exit::Exit;
+
+/// Standard output of a run.
+#[derive(Debug, Default)]
+pub struct Output {
+    failed: OnceLock<Error>,
+}
+
+impl Output {
+    /// Writes everything. After a failure nothing more is written: half a document
+    /// with an end to it looks whole.
+    pub fn write(&self, bytes: &[u8]) {
+        if self.failed.get().is_some() {
+            return;
+        }
+        let mut out = std::io::stdout().lock();
+        let written = out.write_all(bytes).and_then(|()| out.flush());
+        if let Some(error) = Self::unwritable(written) {
+            let _first = self.failed.set(error);
+        }
+    }
+
+    /// The first failure.
+    #[must_use]
+    pub fn failure(&self) -> Option<Error> {
+        self.failed.get().cloned()
+    }
+
+    /// The error (exit 1) of a text that could not be written.
+    #[must_use]
+    pub fn unwritable(written: std::io::Result<()>) -> Option<Error> {
+        let error = written.err().filter(|error| error.kind() != ErrorKind::BrokenPipe)?;
+        let text = match error.kind() {
+            ErrorKind::StorageFull => "No space left on device".to_owned(),
+            _ => error.to_string(),
+        };
+        Some(
+            Error::new(Exit::Unexpected, format!("cannot write the report: {text}"))
+                .hint("what it has is not all; make room and run it again"),
+        )
+    }
+}
