@@ -216,6 +216,19 @@ pub(crate) fn examine(project: &Project, environment: &Environment) -> Examined 
     }
 }
 
+/// The error for a control socket whose path the system does not take: what is asked at
+/// it would wait for an answer that cannot come.
+fn too_long(socket: &Path) -> Option<Error> {
+    /// `sockaddr_un.sun_path` without the zero at its end.
+    const MOST: usize = if cfg!(target_os = "linux") { 107 } else { 103 };
+    let bytes = socket.as_os_str().len();
+    (bytes > MOST).then(|| {
+        Error::project("the path of litestream.socket is too long for a socket")
+            .cause(format!("{} has {bytes} bytes, at most {MOST} are possible", socket.display()))
+            .hint("name a shorter path, such as /run/litestream.sock")
+    })
+}
+
 impl Config {
     /// Builds and checks the configuration of `project`. Needs neither credentials
     /// nor the litestream binary.
@@ -333,6 +346,7 @@ impl Config {
 
     /// What entries must not be to each other or to themselves.
     fn check(&mut self, problems: &mut Vec<Error>, identities: &mut Identities) {
+        problems.extend(self.socket().and_then(|socket| too_long(&socket)));
         let all: Vec<Site> =
             self.entries.iter().map(|listed| self.site(listed, identities)).collect();
         let sites = Sites::of(&all);

@@ -675,4 +675,14 @@ fn many_entries_cost_in_proportion() {
     // A quadratic loader takes minutes for these.
     assert!(start.elapsed() < Duration::from_secs(60), "{:?}", start.elapsed());
     assert!(many <= few + 50, "paths were resolved {many} times for 5000, {few} for 100");
+#[test]
+fn a_socket_whose_path_no_system_takes_is_an_error_at_once() {
+    let of = |name: &str| {
+        Case::new(&format!(
+            "databases: {{a: a.db}}\nlitestream:\n  socket: {{enabled: true, path: /run/{name}}}\n  dbs: [{{path: a, replica: {{path: /q}}}}]\n"
+        ))
+    };
+    let error = of(&"x".repeat(120)).refused();
+    assert_shows(&error, &["litestream.socket is too long", "has 125 bytes", "shorter path"]);
+    assert!(of(&"x".repeat(90)).config().socket().is_some());
 }
