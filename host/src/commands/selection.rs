@@ -44,7 +44,7 @@ pub(super) fn select(
             return Err(Error::usage(format!("lsrun {} needs a database", parsed.name))
                 .hint("name one, or say --all"));
         }
-        let mut databases = context.project.every_database()?;
+        let mut databases = every(context)?;
         if described.records {
             // Named, so that nobody takes them for proved.
             databases.extend(context.project.unlisted().cloned());
@@ -72,6 +72,15 @@ pub(super) fn select(
         targets.retain(|target| shard.has(&key(&context.project, target)));
     }
     Ok(targets)
+}
+
+/// Every database of the project; what was left out is named.
+fn every(context: &Context) -> Result<Vec<Database>> {
+    let found = context.project.found()?;
+    for refused in &found.refused {
+        context.terminal.warning(refused);
+    }
+    Ok(found.databases)
 }
 
 fn named(
@@ -125,9 +134,7 @@ fn matching(context: &Context, word: &str) -> Result<Vec<Database>> {
         parts.into_iter().flatten().filter_map(|part| part.to_str()).any(fits)
             || fits(&database.name())
     };
-    let found: Vec<Database> = context
-        .project
-        .every_database()?
+    let found: Vec<Database> = every(context)?
         .into_iter()
         .filter(|database| {
             database.alias.as_ref().is_some_and(|alias| fits(alias.as_str()))

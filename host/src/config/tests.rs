@@ -675,6 +675,8 @@ fn many_entries_cost_in_proportion() {
     // A quadratic loader takes minutes for these.
     assert!(start.elapsed() < Duration::from_secs(60), "{:?}", start.elapsed());
     assert!(many <= few + 50, "paths were resolved {many} times for 5000, {few} for 100");
+}
+
 #[test]
 fn a_socket_whose_path_no_system_takes_is_an_error_at_once() {
     let of = |name: &str| {

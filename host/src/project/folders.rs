@@ -1,9 +1,17 @@
 //! The databases in the folders of `dir:` entries: found on disk, as Litestream
 //! finds them.
+//!
+//! Such a folder may be written by others, by tenants for instance. So what is in it is
+//! looked at before it is opened, nothing is waited for, and a link does not lead out
+//! of the folder: to somebody else's database.
 
 use std::collections::HashSet;
+use std::fs::{File, Metadata, OpenOptions};
 use std::io::Read;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+
+use rustix::fs::OFlags;
 
 use super::path::Identities;
 use super::{Database, Entry, Project};
@@ -11,23 +19,46 @@ use crate::error::{Error, Result};
 
 /// What every SQLite database begins with.
 const MAGIC: &[u8; 16] = b"SQLite format 3\0";
+/// The size of a database's header; nothing smaller is one.
+const HEADER: u64 = 100;
+
+/// What lies in the folders of a project.
+#[derive(Debug, Default)]
+pub struct Found {
+    /// The databases, also those that are not in a folder of a `dir:` entry.
+    pub databases: Vec<Database>,
+    /// What was left out and might have been meant, a sentence each.
+    pub refused: Vec<String>,
+}
 
 impl Project {
-    /// [`Self::databases`], and behind them what lies in the folders of `dir:`
+    /// [`Self::databases`], and after them what lies in the folders of `dir:`
     /// entries now, by path.
     ///
     /// Fails (exit 20) as that does, and when such a folder cannot be read.
     pub fn every_database(&self) -> Result<Vec<Database>> {
+        Ok(self.found()?.databases)
+    }
+
+    /// The same, with what was left out because it is not a file of such a folder.
+    pub fn found(&self) -> Result<Found> {
         let mut databases = self.databases()?;
+        let mut refused = Vec::new();
         let mut identities = Identities::default();
         let mut known: HashSet<PathBuf> =
             databases.iter().map(|database| identities.of(&database.path)).collect();
         let roll = self.roll();
         for entry in roll.entries.iter().flatten() {
-            let Entry::Directory { index, .. } = entry else { continue };
+            let Entry::Directory { index, path: folder, .. } = entry else { continue };
+            let inside = std::fs::canonicalize(folder).unwrap_or_else(|_gone| folder.clone());
             for path in self.files_of(entry)? {
-                if !is_database(&path) {
-                    continue;
+                match is_database(&path, &inside) {
+                    Ok(true) => {}
+                    Ok(false) => continue,
+                    Err(why) => {
+                        refused.push(format!("{} is left out: {why}", path.display()));
+                        continue;
+                    }
                 }
                 let identity = identities.of(&path);
                 let database = match roll.names.by_file(&identity) {
@@ -42,7 +73,7 @@ impl Project {
                 }
             }
         }
-        Ok(databases)
+        Ok(Found { databases, refused })
     }
 }
 
@@ -88,8 +119,51 @@ fn walk(folder: &Path, recursive: bool, files: &mut Vec<PathBuf>) -> Result<()> 
     Ok(())
 }
 
-fn is_database(path: &Path) -> bool {
+/// Whether a file begins as a database does. The reason why a link, or what is not a
+/// file, is not looked into.
+fn is_database(path: &Path, folder: &Path) -> std::result::Result<bool, String> {
+    let Ok(own) = std::fs::symlink_metadata(path) else { return Ok(false) };
+    let file = if own.is_symlink() {
+        let Ok(file) = std::fs::canonicalize(path) else { return Ok(false) };
+        if !file.starts_with(folder) {
+            return Err(format!("it is a link out of its folder, to {}", file.display()));
+        }
+        file
+    } else {
+        path.to_owned()
+    };
+    let Ok(metadata) = std::fs::symlink_metadata(&file) else { return Ok(false) };
+    if !metadata.is_file() {
+        return Err("it is not a regular file".to_owned());
+    }
+    if metadata.len() < HEADER {
+        return Ok(false);
+    }
+    // Closing it would drop the locks of this process's own connections.
+    Ok(is_open_here(&metadata) || begins_with_magic(&file))
+}
+
+fn begins_with_magic(file: &Path) -> bool {
+    // It may have become a FIFO or a link by now.
+    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
     let mut start = [0; 16];
-    let read = std::fs::File::open(path).and_then(|mut file| file.read_exact(&mut start));
-    read.is_ok() && start == *MAGIC
+    let mut read = || -> std::io::Result<()> {
+        let mut file: File =
+            OpenOptions::new().read(true).custom_flags(flags.bits().cast_signed()).open(file)?;
+        match file.metadata()?.is_file() {
+            true => file.read_exact(&mut start),
+            false => Err(std::io::ErrorKind::InvalidInput.into()),
+        }
+    };
+    read().is_ok() && start == *MAGIC
+}
+
+/// Whether this process has a SQLite connection to the file.
+fn is_open_here(metadata: &Metadata) -> bool {
+    if !crate::sqlite::any_open() {
+        return false;
+    }
+    let open = std::fs::read_dir("/proc/self/fd").into_iter().flatten().flatten();
+    let same = |it: Metadata| (it.dev(), it.ino()) == (metadata.dev(), metadata.ino());
+    open.map(|entry| entry.path()).any(|path| std::fs::metadata(path).is_ok_and(same))
 }

@@ -299,12 +299,15 @@ fn a_folder_is_expanded_to_the_databases_in_it() {
     let tenants = folder.path().join("tenants");
     std::fs::create_dir_all(tenants.join("deep/.b.db-litestream")).unwrap();
     let database = |name: &str| {
-        std::fs::write(tenants.join(name), b"SQLite format 3\0and more").unwrap();
+        let mut content = b"SQLite format 3\0and more".to_vec();
+        content.resize(512, 0);
+        std::fs::write(tenants.join(name), content).unwrap();
     };
     for name in ["b.db", "a.db", "deep/c.db", "a.other", "deep/.b.db-litestream/x.db"] {
         database(name);
     }
-    std::fs::write(tenants.join("text.db"), "hello").unwrap();
+    std::fs::write(tenants.join("text.db"), "hello".repeat(100)).unwrap();
+    std::fs::write(tenants.join("short.db"), b"SQLite format 3\0and more").unwrap();
     let found: Vec<String> =
         folder.load().every_database().unwrap().iter().map(super::Database::name).collect();
     assert_eq!(found, ["main", "tenants/a.db", "tenants/b.db", "tenants/deep/c.db"]);
@@ -365,4 +368,33 @@ fn a_litestream_configuration_is_a_project() {
     std::fs::write(folder.path().join("lsrun.yml"), text).unwrap();
     let error = Project::load(None, folder.path(), &environment).unwrap_err();
     assert_shows(&error, &["dbs is no key of lsrun.yml"]);
+}
+
+#[test]
+fn nothing_in_a_folder_is_waited_for_and_no_link_leads_out_of_it() {
+    let folder = Folder::new("litestream: {dbs: [{dir: tenants, pattern: '*.db'}]}\n");
+    let tenants = folder.path().join("tenants");
+    std::fs::create_dir(&tenants).unwrap();
+    let mut content = b"SQLite format 3\0".to_vec();
+    content.resize(512, 0);
+    std::fs::write(tenants.join("own.db"), &content).unwrap();
+    std::fs::write(folder.path().join("secret.db"), &content).unwrap();
+    std::os::unix::fs::symlink("own.db", tenants.join("also.db")).unwrap();
+    std::os::unix::fs::symlink("../secret.db", tenants.join("out.db")).unwrap();
+    std::os::unix::fs::symlink("nowhere", tenants.join("lost.db")).unwrap();
+    std::os::unix::fs::symlink("loop.db", tenants.join("loop.db")).unwrap();
+    let made = std::process::Command::new("mkfifo").arg(tenants.join("fifo.db")).status();
+    assert!(made.unwrap().success());
+    let _gone = std::os::unix::net::UnixListener::bind(tenants.join("socket.db")).unwrap();
+    let found = folder.load().found().unwrap();
+    let names: Vec<String> = found.databases.iter().map(super::Database::name).collect();
+    // Of two names of one file the first one.
+    assert_eq!(names, [tenants.join("also.db").display().to_string()]);
+    let refused = found.refused.join("\n");
+    for word in
+        ["fifo.db is left out", "socket.db is left out", "out.db is left out: it is a link out"]
+    {
+        assert!(refused.contains(word), "{word}: {refused}");
+    }
+    assert_eq!(found.refused.len(), 3, "{refused}");
 }

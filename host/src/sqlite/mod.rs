@@ -15,8 +15,9 @@ mod worker;
 pub use content::TableContent;
 pub use integrity::{Integrity, Level};
 pub use slots::{MOST_CONNECTIONS, Slots};
+pub(crate) use worker::immutable;
 pub use worker::{
-    Access, Connection, Contents, IntegrityJob, Rows, Running, Statement, Value, settle,
+    Access, Connection, Contents, IntegrityJob, Rows, Running, Statement, Value, any_open, settle,
 };
 
 use crate::error::Error;

@@ -430,6 +430,12 @@ impl Drop for Open {
     }
 }
 
+/// Whether this process has a connection to any database.
+#[must_use]
+pub fn any_open() -> bool {
+    *OPEN.0.lock().unwrap_or_else(PoisonError::into_inner) > 0
+}
+
 /// Waits until every dropped connection is closed, at most for `patience`: a
 /// process that ends before leaves the log and its index beside the database.
 pub fn settle(patience: Duration) {
@@ -506,7 +512,7 @@ fn guard(connection: &mut rusqlite::Connection, access: Access) -> rusqlite::Res
 }
 
 /// The URI of a file that nobody changes.
-fn immutable(path: &Path) -> String {
+pub(crate) fn immutable(path: &Path) -> String {
     use std::fmt::Write;
     use std::os::unix::ffi::OsStrExt;
     let mut uri = String::from("file:");
