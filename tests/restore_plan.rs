@@ -82,19 +82,22 @@ fn what_the_replaced_database_holds_and_the_backup_lacks_is_told() {
     );
     let expected = serde_json::json!([
         "late: 1 row in both, with other values",
-        "new: 0 rows, not in the restored one",
-        "users: 5 rows, 4 in the restored one",
+        "new: 0 rows now, missing in the backup",
+        "users: 5 rows now, 4 rows in the backup",
     ]);
     let before = sandbox.names("");
     let compare = ["restore", "-dry-run", "--compare", "default"];
-    sandbox.lsrun(&compare).expect(0).says(&["something else", "users: 5 rows, 4 in"]);
+    sandbox
+        .lsrun(&compare)
+        .expect(0)
+        .says(&["differs from the backup", "users: 5 rows now, 4 rows in"]);
     let run = sandbox.lsrun(&[&compare[..], &["-json"]].concat()).expect(0);
     assert_eq!(run.json()["replaced_differs"], expected);
     assert_eq!(sandbox.names(""), before);
     // It is told before it is too late, and it is in the report.
     let run = sandbox.lsrun(&["restore", "-force", "--format", "json", "default"]).expect(0);
     assert_eq!(run.json()["databases"][0]["facts"]["replaced_differs"], expected);
-    run.says(&["users: 5 rows, 4 in the restored one"]);
+    run.says(&["users: 5 rows now, 4 rows in the backup"]);
     sandbox.lsrun(&["restore", "-force", "default"]).expect(0).says(&["holds the same"]);
     assert_eq!(sandbox.integer("db.sqlite3", USERS), 4);
 }

@@ -10,9 +10,23 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+/* A name in a folder that is held open, as it is from outside. */
+static const char *shown(const char *name, char *path) {
+    char link[64];
+    int file, end = 0;
+    if (sscanf(name, "/proc/self/fd/%d%n", &file, &end) != 1 || name[end] != '/')
+        return name;
+    snprintf(link, sizeof link, "/proc/self/fd/%d", file);
+    ssize_t length = readlink(link, path, PATH_MAX);
+    if (length <= 0)
+        return name;
+    snprintf(path + length, PATH_MAX, "%s", name + end);
+    return path;
+}
+
 static void note(const char *what, const char *one, const char *other) {
     const char *log = getenv("LSRUN_TEST_CALLS");
-    char line[2 * PATH_MAX + 32];
+    char line[4 * PATH_MAX + 32];
     if (!log)
         return;
     int length = snprintf(line, sizeof line, other ? "%s %s %s\n" : "%s %s\n", what, one, other);
@@ -48,14 +62,16 @@ int fdatasync(int file) {
 
 int rename(const char *from, const char *to) {
     int result = syscall(SYS_renameat2, AT_FDCWD, from, AT_FDCWD, to, 0);
+    char one[2 * PATH_MAX], other[2 * PATH_MAX];
     if (result == 0)
-        note("rename", from, to);
+        note("rename", shown(from, one), shown(to, other));
     return result;
 }
 
 int linkat(int from_folder, const char *from, int to_folder, const char *to, int flags) {
     int result = syscall(SYS_linkat, from_folder, from, to_folder, to, flags);
+    char one[2 * PATH_MAX], other[2 * PATH_MAX];
     if (result == 0)
-        note("link", from, to);
+        note("link", shown(from, one), shown(to, other));
     return result;
 }

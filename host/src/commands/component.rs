@@ -163,6 +163,7 @@ impl Work {
             needs_databases: described.needs_databases,
             records: described.records,
             success: Arc::from(described.success.as_str()),
+            failure: described.failure.as_deref().map(Arc::from),
             done: Arc::default(),
             of: targets.len(),
         };
@@ -239,6 +240,8 @@ struct Prepared {
     records: bool,
     /// The word for a good outcome.
     success: Arc<str>,
+    /// The word for work that could not be done.
+    failure: Option<Arc<str>>,
     /// How many databases are done, of so many.
     done: Arc<AtomicUsize>,
     of: usize,
@@ -353,10 +356,9 @@ async fn one(
     if context.terminal.format == Format::Ndjson {
         context.terminal.json(&ndjson::database_finished(&report, &success));
     }
-    let outcome = report.outcome();
-    let word = if outcome == Outcome::Passed { &*success } else { outcome.word() };
+    let word = report.word(&success).replace('-', " ");
     let text = format!("{word} in {}", human::duration(report.duration));
-    let good = outcome <= Outcome::Passed;
+    let good = report.outcome() <= Outcome::Passed;
     context.terminal.finished(&report.name, &text, good, (done, of));
     (report, data)
 }
@@ -367,7 +369,7 @@ async fn work(
     fresh: Option<String>,
     place: &OnceLock<Arc<Sink>>,
 ) -> (DatabaseReport, Vec<u8>) {
-    let Prepared { context, plugin, hooks, parsed, needs_databases, records, .. } = base;
+    let Prepared { context, plugin, hooks, parsed, needs_databases, records, failure, .. } = base;
     let Place { name, path, .. } = Place::of(&target);
     let sink = Sink::new(Arc::clone(&context), name, path);
     let sink = Arc::clone(place.get_or_init(|| sink));
@@ -415,6 +417,9 @@ async fn work(
         && report.outcome() == Outcome::Inconclusive
     {
         report.error = Some(Stop::error(signal));
+    }
+    if report.error.is_some() && report.target.is_none() {
+        report.undone = failure.as_deref().map(str::to_owned);
     }
     (report, data)
 }

@@ -13,6 +13,7 @@ use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::exit::Exit;
 use crate::history::{History, Past};
+use crate::litestream::moment;
 use crate::report::Outcome;
 use crate::report::human::{bytes, duration};
 use crate::report::json::{milliseconds, time};
@@ -194,7 +195,7 @@ fn runs(history: &History, past: &[Past]) -> Result<String> {
         let mut rows = vec![head.map(str::to_owned)];
         for run in runs {
             rows.push([
-                time(run.started),
+                moment::shown(run.started),
                 format!("{} {}", mark(run.outcome), word(run.outcome)),
                 run.lag.map(duration).unwrap_or_default(),
                 run.restore.map(duration).unwrap_or_default(),

@@ -1,6 +1,7 @@
 //! Litestream: finding its binary, knowing what each version can do, and driving it.
 
 mod archive;
+pub(crate) mod attempts;
 pub mod binary;
 pub mod child;
 pub mod daemon;

@@ -10,6 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::config::{Purpose, Replica};
 use crate::context::Context;
 use crate::error::{Error, Result};
+use crate::litestream::moment::shown;
 use crate::litestream::restore::{Source, redact};
 use crate::litestream::sync::explain;
 use crate::litestream::txid::Txid;
@@ -19,7 +20,7 @@ use crate::litestream::{child, reach};
 const SNAPSHOT: u8 = 9;
 
 /// An LTX file of a replica.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct File {
     /// 0 to 9.
     pub level: u8,
@@ -29,6 +30,8 @@ pub struct File {
     pub max: Txid,
     /// When litestream says that it was made.
     pub created: Timestamp,
+    /// In bytes.
+    pub size: u64,
 }
 
 /// The files of a replica.
@@ -50,7 +53,7 @@ pub struct Point {
     pub time: Timestamp,
 }
 
-/// Transactions of which no file is there.
+/// A stretch in which there is no point: a hole, or transactions that were compacted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Gap {
     /// The last one before it.
@@ -68,8 +71,11 @@ pub struct Gap {
 pub struct Points {
     /// The points.
     pub points: Vec<Point>,
-    /// The gaps.
+    /// Holes: transactions of which no file is there.
     pub gaps: Vec<Gap>,
+    /// Transactions that are there together only: their single files were compacted into
+    /// a later one, as Litestream does it in time.
+    pub compacted: Vec<Gap>,
 }
 
 /// How far litestream's plan comes, and where it stops.
@@ -98,13 +104,46 @@ impl Listing {
         Reach { txid: (end > 0).then_some(Txid(end)), next }
     }
 
+    /// The last transaction that can be restored from the files that are `usable`.
+    #[must_use]
+    pub fn newest(&self, usable: impl Fn(&File) -> bool) -> Option<Txid> {
+        self.reach(&self.sorted(), usable).txid
+    }
+
+    /// When the transaction was written, as far as the files say.
+    #[must_use]
+    pub fn written(&self, txid: Txid) -> Option<Timestamp> {
+        self.files.iter().filter(|file| file.max == txid).map(|file| file.created).min()
+    }
+
+    /// Whether a file of these is not in a later listing as it was.
+    #[must_use]
+    pub fn lost(&self, later: &Self) -> bool {
+        let later: std::collections::HashSet<&File> = later.files.iter().collect();
+        self.files.iter().any(|file| !later.contains(file))
+    }
+
+    /// Whether files of any time connect one transaction with a later one: what lies
+    /// between them was compacted and is not lost. A snapshot connects nothing: it has
+    /// what was there before it, and not how it came about.
+    fn connects(sorted: &[File], after: Txid, before: Txid) -> bool {
+        let mut end = after.0;
+        for file in sorted.iter().filter(|file| file.level != SNAPSHOT) {
+            if file.min.0 > end.saturating_add(1) {
+                break;
+            }
+            end = end.max(file.max.0);
+        }
+        end.saturating_add(1) >= before.0
+    }
+
     fn sorted(&self) -> Vec<File> {
         let mut files = self.files.clone();
         files.sort_unstable_by_key(|file| (file.min, file.max));
         files
     }
 
-    /// Every point, and every gap.
+    /// Every point, and every stretch without one.
     #[must_use]
     pub fn points(&self) -> Points {
         let sorted = self.sorted();
@@ -118,14 +157,17 @@ impl Listing {
             let Some(txid) = reach.txid else { continue };
             if found.points.last().is_none_or(|last| last.txid < txid) {
                 found.points.push(Point { txid, time });
-                if let Some(gap) = found.gaps.last_mut() {
+                for gap in found.gaps.last_mut().into_iter().chain(found.compacted.last_mut()) {
                     gap.until.get_or_insert(time);
                 }
             }
-            if let Some(before) = reach.next
-                && found.gaps.last().is_none_or(|gap| gap.after < txid)
-            {
-                found.gaps.push(Gap { after: txid, before, from: time, until: None });
+            let Some(before) = reach.next else { continue };
+            let into = match Self::connects(&sorted, txid, before) {
+                true => &mut found.compacted,
+                false => &mut found.gaps,
+            };
+            if into.last().is_none_or(|gap| gap.after < txid) {
+                into.push(Gap { after: txid, before, from: time, until: None });
             }
         }
         found
@@ -139,15 +181,27 @@ impl Listing {
         let early = |file: &&File| file.created.saturating_add(self.blur).is_ok_and(|it| it < time);
         let behind = self.files.iter().filter(early).filter(|file| file.max > reached);
         let Some(next) = behind.min_by_key(|file| file.min) else { return Ok(()) };
-        Err(Error::inconclusive(format!("the backup has a gap before {time}"))
+        let hint = format!(
+            "lsrun points shows what can be restored; -txid {reached} restores what is before"
+        );
+        if Self::connects(&self.sorted(), reached, next.min) {
+            return Err(Error::inconclusive(format!(
+                "no single points are kept just before {}",
+                shown(time)
+            ))
+            .code("not-found")
+            .cause(format!(
+                "what was written after TXID {reached} was compacted into files of a later time"
+            ))
+            .hint(hint));
+        }
+        Err(Error::inconclusive(format!("the backup has a gap before {}", shown(time)))
             .code("not-found")
             .cause(format!(
                 "it can be restored to TXID {reached}; the next file begins with TXID {} and was written {}",
-                next.min, next.created
+                next.min, shown(next.created)
             ))
-            .hint(format!(
-                "lsrun points shows what can be restored; -txid {reached} restores what is before the gap"
-            )))
+            .hint(hint))
     }
 }
 
@@ -192,6 +246,7 @@ pub async fn list(context: &Context, source: &Source, patience: Duration) -> Res
             min: file["min_txid"].as_str()?.parse().ok()?,
             max: file["max_txid"].as_str()?.parse().ok()?,
             created: file["timestamp"].as_str()?.parse().ok()?,
+            size: file["size"].as_u64().unwrap_or_default(),
         })
     };
     Ok(Listing {
@@ -211,12 +266,14 @@ fn read(replica: &Path) -> Vec<File> {
         files.extend(entries.flatten().filter_map(|entry| {
             let name = entry.file_name();
             let (min, max) = name.to_str()?.strip_suffix(".ltx")?.split_once('-')?;
-            let modified = entry.metadata().ok()?.modified().ok()?;
+            let metadata = entry.metadata().ok()?;
+            let modified = metadata.modified().ok()?;
             Some(File {
                 level,
                 min: min.parse().ok()?,
                 max: max.parse().ok()?,
                 created: Timestamp::try_from(modified).ok()?,
+                size: metadata.len(),
             })
         }));
     }
@@ -237,6 +294,7 @@ mod tests {
             min: Txid(*min),
             max: Txid(*max),
             created: at(*second),
+            size: 100,
         });
         Listing { files: files.collect(), blur: SignedDuration::ZERO }
     }
@@ -250,6 +308,7 @@ mod tests {
     fn a_chain_gives_a_point_for_each_file() {
         let chain = listing(&[(0, 1, 1, 10), (0, 2, 2, 20), (0, 3, 3, 30)]);
         assert_eq!(points(&chain), [(1, 10), (2, 20), (3, 30)]);
+        assert!(chain.points().compacted.is_empty());
         assert!(chain.points().gaps.is_empty());
     }
 
@@ -271,6 +330,34 @@ mod tests {
         assert!(torn.refuse_gap(at(45), Txid(1)).is_err());
         assert!(torn.refuse_gap(at(30), Txid(1)).is_ok(), "strictly older");
         assert!(torn.refuse_gap(at(60), Txid(4)).is_ok());
+    }
+
+    #[test]
+    fn what_was_compacted_into_a_later_file_is_not_lost() {
+        let edge = listing(&[(9, 1, 4, 10), (0, 8, 8, 30), (0, 9, 9, 40), (1, 5, 7, 50)]);
+        let found = edge.points();
+        assert_eq!(points(&edge), [(4, 10), (9, 50)]);
+        assert!(found.gaps.is_empty(), "{found:?}");
+        assert_eq!(
+            found.compacted,
+            [Gap { after: Txid(4), before: Txid(8), from: at(30), until: Some(at(50)) }]
+        );
+        let error = edge.refuse_gap(at(45), Txid(4)).unwrap_err();
+        assert!(error.message().contains("no single points"), "{error:?}");
+        // The same with the file gone is a hole.
+        let torn = listing(&[(9, 1, 4, 10), (0, 8, 8, 30), (0, 9, 9, 40)]);
+        assert_eq!(torn.points().gaps.len(), 1);
+        assert!(torn.points().compacted.is_empty());
+    }
+
+    #[test]
+    fn a_file_that_went_away_is_seen_and_one_that_came_is_not() {
+        let before = listing(&[(0, 1, 1, 10), (0, 2, 2, 20)]);
+        let more = listing(&[(0, 2, 2, 20), (0, 1, 1, 10), (0, 3, 3, 30)]);
+        assert!(!before.lost(&more) && more.lost(&before));
+        let mut rewritten = before.clone();
+        rewritten.files[0].size += 1;
+        assert!(before.lost(&rewritten));
     }
 
     #[test]

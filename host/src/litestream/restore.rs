@@ -13,9 +13,10 @@ use crate::config::Purpose;
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::history::History;
+use crate::litestream::attempts::settled;
 use crate::litestream::feature::{self, Feature};
 use crate::litestream::ltx::local_txid;
-use crate::litestream::replace::{self, behind_links, settle};
+use crate::litestream::replace::{self, Folder, Rights, locate, settle};
 use crate::litestream::room::Room;
 use crate::litestream::sync::explain;
 use crate::litestream::txid::Txid;
@@ -70,7 +71,7 @@ pub struct Plan {
     pub bytes: Option<u64>,
     /// How long that took the last times.
     pub expected: Option<Duration>,
-    /// What stands at the target.
+    /// The database that exists at the target.
     pub present: Option<Present>,
 }
 
@@ -83,7 +84,7 @@ pub struct Present {
     pub written: Option<jiff::Timestamp>,
     /// The last transaction that litestream has seen of it.
     pub txid: Option<Txid>,
-    /// How many transactions that is behind the plan's.
+    /// How many transactions that is ahead of the plan's.
     pub ahead: Option<u64>,
 }
 
@@ -102,13 +103,36 @@ pub struct Copy {
     pub target: Option<PathBuf>,
     /// As in the request.
     pub even_if_in_use: bool,
+    /// The point that was asked for: a TXID, or a time in RFC 3339; none for the newest.
+    pub requested: Option<String>,
+    /// What it was restored from.
+    from: Origin,
     _place: Place,
+}
+
+/// Where the content of a copy comes from, for what is asked about it later.
+#[derive(Debug)]
+enum Origin {
+    Replica {
+        source: Source,
+        patience: Duration,
+    },
+    /// A file that a restore had kept, last written to at this time.
+    Kept(Option<jiff::Timestamp>),
 }
 
 impl Copy {
     /// One that was not restored by litestream, and took this time.
-    pub(super) fn made(path: PathBuf, request: Request, duration: Duration, place: Place) -> Self {
+    pub(super) fn made(
+        path: PathBuf,
+        request: Request,
+        written: Option<jiff::Timestamp>,
+        duration: Duration,
+        place: Place,
+    ) -> Self {
         Self {
+            requested: None,
+            from: Origin::Kept(written),
             bytes: std::fs::metadata(&path).map_or(0, |metadata| metadata.len()),
             path,
             txid: None,
@@ -116,6 +140,17 @@ impl Copy {
             target: request.target,
             even_if_in_use: request.even_if_in_use,
             _place: place,
+        }
+    }
+
+    /// When its last transaction was written, as far as the backup says.
+    pub async fn written(&self, context: &Context) -> Option<jiff::Timestamp> {
+        match &self.from {
+            Origin::Kept(written) => *written,
+            Origin::Replica { source, patience } => {
+                let files = points::list(context, source, *patience).await.ok()?;
+                files.written(self.txid?)
+            }
         }
     }
 }
@@ -192,6 +227,21 @@ pub async fn plan(context: &Context, request: &Request) -> Result<Plan> {
     })
 }
 
+/// The points before the one that is asked for, newest first, at most `max`.
+pub async fn older(context: &Context, request: &Request, max: u32) -> Result<Vec<points::Point>> {
+    let files = points::list(context, &request.source, request.patience).await?;
+    let mut points = files.points().points;
+    match (request.txid, request.timestamp) {
+        (Some(txid), _) => points.retain(|point| point.txid < txid),
+        (None, Some(time)) => points.retain(|point| point.time < time),
+        (None, None) => {}
+    }
+    // Without a TXID the last one is what was asked for.
+    let asked = usize::from(request.txid.is_none());
+    let max = usize::try_from(max).unwrap_or(usize::MAX);
+    Ok(points.into_iter().rev().skip(asked).take(max).collect())
+}
+
 /// Where a restore would end.
 #[derive(Default)]
 pub(super) struct Point {
@@ -240,7 +290,11 @@ async fn point(context: &Context, request: &Request) -> Result<Point> {
     // litestream checks the output path also when it writes nothing.
     let folder = tempfile::Builder::new().prefix("plan-").tempdir_in(context.scratch()?.path())?;
     let output = folder.path().join("planned.sqlite3");
-    let output = run(context, request, &output, &["-dry-run"]).await?;
+    settled(context, request, || planned(context, request, &output)).await
+}
+
+async fn planned(context: &Context, request: &Request, output: &Path) -> Result<Point> {
+    let output = run(context, request, output, &["-dry-run"]).await?;
     if output.code != Some(0) {
         let error = explain(&output, "plan the restore");
         if error.plugin_code() == "not-found" && request.is_of_03(context) {
@@ -305,19 +359,12 @@ pub async fn restore(
             std::future::pending().await
         }
     };
-    let output = tokio::select! {
-        output = run(&context, &request, &path, &[]) => output?,
+    let attempt = || fetched(&context, &request, &path);
+    let (txid, duration) = tokio::select! {
+        done = settled(&context, &request, attempt) => done?,
         never = watch => match never {},
         never = flush(&partial) => match never {},
     };
-    let duration = started.elapsed();
-    let what = match &request.source {
-        Source::Database(database) => format!("restore the backup of {}", database.name()),
-        Source::Url(url) => format!("restore {}", redact(url)),
-    };
-    if output.code != Some(0) {
-        return Err(explain(&output, &what));
-    }
     let bytes = std::fs::metadata(&path)
         .map_err(|error| {
             Error::inconclusive("litestream said that it had restored, and there is no database")
@@ -325,9 +372,6 @@ pub async fn restore(
                 .cause(error)
         })?
         .len();
-    let json = output.json().unwrap_or_default();
-    let txid = json["txid"].as_str().and_then(|txid| txid.parse().ok());
-    refuse_gap(&context, &request, txid).await?;
     Ok(Copy {
         path,
         txid,
@@ -335,8 +379,39 @@ pub async fn restore(
         duration,
         target: request.target,
         even_if_in_use: request.even_if_in_use,
+        requested: match (request.txid, request.timestamp) {
+            (Some(txid), _) => Some(txid.to_string()),
+            (None, time) => time.map(|time| time.to_string()),
+        },
+        from: Origin::Replica { source: request.source, patience: request.patience },
         _place: place,
     })
+}
+
+/// One attempt to restore; what an earlier one has left is removed. Gives the last
+/// transaction, and the time litestream took.
+async fn fetched(
+    context: &Context,
+    request: &Request,
+    path: &Path,
+) -> Result<(Option<Txid>, Duration)> {
+    for left in [path, &partial(path)] {
+        let _mostly_missing = std::fs::remove_file(left);
+    }
+    let started = Instant::now();
+    let output = run(context, request, path, &[]).await?;
+    let duration = started.elapsed();
+    if output.code != Some(0) {
+        let what = match &request.source {
+            Source::Database(database) => format!("restore the backup of {}", database.name()),
+            Source::Url(url) => format!("restore {}", redact(url)),
+        };
+        return Err(explain(&output, &what));
+    }
+    let json = output.json().unwrap_or_default();
+    let txid = json["txid"].as_str().and_then(|txid| txid.parse().ok());
+    refuse_gap(context, request, txid).await?;
+    Ok((txid, duration))
 }
 
 /// Writes a growing file to disk while it grows. litestream syncs the whole of it at
@@ -380,24 +455,25 @@ async fn refuse_gap(context: &Context, request: &Request, reached: Option<Txid>)
 
 /// Gives a copy a second life in the temporary folder, readable by this user.
 pub fn keep(copy: &Copy) -> Result<PathBuf> {
-    let kept = tempfile::Builder::new()
-        .prefix("kept-by-lsrun-")
-        .suffix(".sqlite3")
-        .tempfile()
-        .and_then(|file| Ok(file.keep()?.1))?;
-    // A second name costs nothing; another file system needs a second file.
-    let link = std::fs::remove_file(&kept).and_then(|()| std::fs::hard_link(&copy.path, &kept));
-    let done = link.or_else(|_apart| std::fs::copy(&copy.path, &kept).map(|_bytes| ()));
-    done.and_then(|()| {
-        use std::os::unix::fs::PermissionsExt;
-        std::fs::set_permissions(&kept, std::fs::Permissions::from_mode(0o600))
+    let mut names = tempfile::Builder::new();
+    names.prefix("kept-by-lsrun-").suffix(".sqlite3");
+    let keep = || -> std::io::Result<PathBuf> {
+        let mut from = std::fs::File::open(&copy.path)?;
+        from.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
+        // A second name costs nothing; another file system needs a second file. Neither is
+        // made under a name that somebody else has taken.
+        match names.make(|name| std::fs::hard_link(&copy.path, name)) {
+            Ok(link) => Ok(link.into_temp_path().keep()?),
+            Err(_apart) => {
+                let (mut file, path) = names.tempfile()?.keep()?;
+                std::io::copy(&mut from, &mut file)?;
+                Ok(path)
+            }
+        }
+    };
+    keep().map_err(|error| {
+        Error::inconclusive("cannot keep the copy in the temporary folder").code("io").cause(error)
     })
-    .map_err(|error| {
-        Error::inconclusive(format!("cannot keep the copy as {}", kept.display()))
-            .code("io")
-            .cause(error)
-    })?;
-    Ok(kept)
 }
 
 async fn run(
@@ -498,21 +574,11 @@ fn expected_bytes(request: &Request) -> Option<u64> {
 /// Where the copy goes: a folder beside its target, else a temporary one.
 fn home(context: &Context, request: &Request) -> Result<(Home, PathBuf)> {
     if let Some(target) = &request.target {
-        // The copy has to be on the file system of the file behind a link.
-        let target = &behind_links(target);
-        let folder = target.parent().unwrap_or_else(|| Path::new("/"));
-        // As litestream does.
-        let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder);
-        made.map_err(|error| {
-            Error::inconclusive(format!("cannot make the folder {}", folder.display()))
-                .code("io")
-                .cause(error)
-        })?;
-        let scratch = Scratch::beside(target)?;
+        let scratch = beside(target)?;
         if scratch.swept() > 0 {
-            let target = target.display();
             context.terminal.note(&format!(
-                "an earlier restore of {target} broke off before it was done; its copy was removed"
+                "an earlier restore of {} broke off before it was done; its copy was removed",
+                target.display()
             ));
         }
         let folder = scratch.path().to_owned();
@@ -521,6 +587,41 @@ fn home(context: &Context, request: &Request) -> Result<(Home, PathBuf)> {
     let folder = tempfile::Builder::new().prefix("copy-").tempdir_in(context.scratch()?.path())?;
     let path = folder.path().to_owned();
     Ok((Home::Temporary(folder), path))
+}
+
+/// A private folder for a copy that is to replace `target`: on the file system of the
+/// file behind a link, or in the temporary folder where others could exchange it.
+fn beside(target: &Path) -> Result<Scratch> {
+    let target = &locate(target)?;
+    let io = |what: &str, path: &Path, error: &dyn std::fmt::Display| {
+        Error::inconclusive(format!("cannot {what} {}", path.display())).code("io").cause(error)
+    };
+    let folder = target.parent().unwrap_or_else(|| Path::new("/"));
+    make(folder).map_err(|error| io("make the folder", folder, &error))?;
+    let held = Folder::of(target).map_err(|error| io("open the folder of", target, &error))?;
+    if held.keeps_ours() {
+        return Scratch::beside(target);
+    }
+    // The same folder for every restore of this target, so that the next one finds what
+    // a killed one has left.
+    let name = target.file_name().unwrap_or_default().to_string_lossy();
+    let key = blake3::hash(target.as_os_str().as_encoded_bytes()).to_hex();
+    Scratch::within(&std::env::temp_dir(), &format!(".{name}.{}.lsrun-", &key[..16]))
+}
+
+/// Makes a folder and those above it that are missing, with the rights for the first
+/// of them that is there.
+fn make(folder: &Path) -> Result<()> {
+    if folder.is_dir() {
+        return Ok(());
+    }
+    let make = || std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder);
+    let missing = folder.ancestors().take_while(|it| std::fs::symlink_metadata(it).is_err());
+    let rights = match missing.last() {
+        Some(first) => Rights::in_folder(&Folder::of(first)?, first, None)?,
+        None => Rights::Own,
+    };
+    Ok(rights.run(make)??)
 }
 
 /// The write-ahead log of a database.

@@ -28,6 +28,9 @@ pub struct RestorePlan {
     pub plan: restore::Plan,
 }
 
+/// `types.restore-point`.
+pub struct RestorePoint(pub crate::litestream::points::Point);
+
 /// `types.present-database`.
 pub struct PresentDatabase(pub restore::Present);
 

@@ -52,6 +52,9 @@ pub struct Command {
     /// The word for a good outcome, such as `verified`.
     #[serde(default = "done")]
     pub success: String,
+    /// The word for work that could not be done, such as `not-restored`, with a hyphen
+    /// for a space; that of the outcome without.
+    pub failure: Option<String>,
     /// Its report is a proof: it goes into the history, and results can be written
     /// and sent (`--junit`, `--prometheus`, `--ping`, …).
     #[serde(default)]

@@ -176,6 +176,11 @@ impl Sink {
         report.restore = Some(Restore { duration, bytes });
     }
 
+    /// Records the file that was written.
+    pub(super) fn written(&self, target: String) {
+        self.report().target = Some(bounded(target));
+    }
+
     /// Records a fact of `plugin`; a key that is there gets the new value. Fails when
     /// they are more than a plugin may record.
     pub(super) fn fact(

@@ -58,7 +58,7 @@ fn escape(text: &str) -> String {
 /// Markdown: one table for all databases, the reasons below it.
 pub(super) fn summary(report: &Report) -> String {
     let report = &report.shown();
-    let mut text = format!("### lsrun {}: {}\n\n", report.command, report.word(report.outcome()));
+    let mut text = format!("### lsrun {}: {}\n\n", report.command, report.word());
     text.push_str("| database | outcome | lag | restore | size | TXID | took |\n");
     text.push_str("|---|---|---|---|---|---|---|\n");
     let mut below = String::new();
@@ -100,7 +100,7 @@ pub(super) fn summary(report: &Report) -> String {
 
 /// The word, and whose fault it is where that is not the backup's.
 fn outcome_of(report: &Report, database: &DatabaseReport) -> String {
-    let word = report.word(database.outcome());
+    let word = report.word_of(database);
     match database.fault() {
         Some(Fault::Live) => format!("{word} (the live database itself)"),
         _ => word.to_owned(),

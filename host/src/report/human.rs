@@ -256,10 +256,23 @@ fn quoted(name: &str) -> String {
 fn head(text: &mut String, report: &Report, database: &DatabaseReport, palette: Palette) {
     let Palette { bold, dim, reset, .. } = palette;
     let outcome = database.outcome();
+    if let (Some(undone), Some(error)) = (&database.undone, &database.error) {
+        let (style, mark) = palette.of(Outcome::Failed);
+        let word = undone.replace('-', " ");
+        let _infallible = writeln!(
+            text,
+            "{style}{mark} {bold}{}{reset} {style}{word}:{reset} {}  {dim}{}{reset}",
+            database.name,
+            error.message(),
+            database.path,
+        );
+        return;
+    }
     let (style, mark) = palette.of(outcome);
     // A path that ends with the name says nothing new.
-    let said = database.path.strip_suffix(&database.name).is_some_and(|it| it.ends_with('/'));
-    let path = if said { "" } else { database.path.as_str() };
+    let path = database.target.as_ref().unwrap_or(&database.path);
+    let said = path.strip_suffix(&database.name).is_some_and(|it| it.ends_with('/'));
+    let path = if said { "" } else { path.as_str() };
     let gap = if path.is_empty() { "" } else { "  " };
     if let (Outcome::Skipped, Some(reason)) = (outcome, &database.skipped) {
         let name = &database.name;
@@ -273,7 +286,7 @@ fn head(text: &mut String, report: &Report, database: &DatabaseReport, palette: 
         text,
         "{style}{mark} {bold}{}{reset} {style}{}{reset} {dim}in {}{gap}{path}{reset}",
         database.name,
-        report.word(outcome),
+        report.word_of(database),
         duration(database.duration),
     );
     if let Some(reason) = &database.skipped {
@@ -307,7 +320,10 @@ fn body(text: &mut String, database: &DatabaseReport, palette: Palette) {
         let _infallible = writeln!(text, "    {dim}{}{reset}", facts.join(" · "));
     }
     if let Some(error) = &database.error {
-        let _infallible = writeln!(text, "    {}error:{reset} {}", palette.bad, error.message());
+        if database.undone.is_none() {
+            let bad = palette.bad;
+            let _infallible = writeln!(text, "    {bad}error:{reset} {}", error.message());
+        }
         for cause in error.causes() {
             let _infallible = writeln!(text, "      {cause}");
         }
@@ -342,10 +358,14 @@ fn of_check(text: &mut String, check: &Check, width: usize, palette: Palette) {
 fn summary(text: &mut String, report: &Report, palette: Palette) {
     let mut parts = Vec::new();
     for outcome in [Outcome::Passed, Outcome::Inconclusive, Outcome::Failed, Outcome::Skipped] {
-        let count = report.count(outcome);
-        if count > 0 {
-            let (style, _) = palette.of(outcome);
-            parts.push(format!("{style}{count} {}{}", report.word(outcome), palette.reset));
+        let (style, _) = palette.of(outcome);
+        let of_it = || report.databases.iter().filter(|it| it.outcome() == outcome);
+        let words: std::collections::BTreeSet<&str> =
+            of_it().map(|database| report.word_of(database)).collect();
+        for word in words {
+            let count = of_it().filter(|it| report.word_of(it) == word).count();
+            let word = word.replace('-', " ");
+            parts.push(format!("{style}{count} {word}{}", palette.reset));
         }
     }
     let _infallible = writeln!(

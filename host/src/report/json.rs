@@ -20,6 +20,9 @@ struct JsonReport<'a> {
 pub(super) struct JsonDatabase<'a> {
     alias: &'a str,
     path: &'a str,
+    /// The file that was written.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    target: Option<&'a str>,
     outcome: &'a str,
     duration_ms: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -92,11 +95,11 @@ pub fn render(report: &Report) -> String {
         command: &report.command,
         started_at: time(report.started),
         duration_ms: milliseconds(report.duration),
-        outcome: report.word(report.outcome()),
+        outcome: report.word(),
         databases: report
             .databases
             .iter()
-            .map(|database| of_database(database, report.word(database.outcome())))
+            .map(|database| of_database(database, report.word_of(database)))
             .collect(),
     };
     // Maps with string keys and plain values always serialise.
@@ -108,6 +111,7 @@ pub(super) fn of_database<'a>(database: &'a DatabaseReport, outcome: &'a str) ->
     JsonDatabase {
         alias: &database.name,
         path: &database.path,
+        target: database.target.as_deref(),
         outcome,
         duration_ms: milliseconds(database.duration),
         fault: database.fault().map(Fault::word),

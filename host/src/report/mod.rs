@@ -106,6 +106,10 @@ pub struct DatabaseReport {
     pub name: String,
     /// The absolute path.
     pub path: String,
+    /// The file that was written, where one was.
+    pub target: Option<String>,
+    /// The command's word for work that could not be done, where it has one and it is so.
+    pub undone: Option<String>,
     /// The restored transaction, 16 hexadecimal digits.
     pub txid: Option<String>,
     /// Set when something was replicated.
@@ -133,6 +137,8 @@ impl DatabaseReport {
         Self {
             name,
             path,
+            target: None,
+            undone: None,
             txid: None,
             replication: None,
             restore: None,
@@ -155,6 +161,16 @@ impl DatabaseReport {
             (Some(_), _) => checks.max(Outcome::Inconclusive),
             (None, Some(_)) if checks == Outcome::Passed => Outcome::Skipped,
             _ => checks,
+        }
+    }
+
+    /// The word for how it came out; `success` is that of a good outcome.
+    #[must_use]
+    pub fn word<'a>(&'a self, success: &'a str) -> &'a str {
+        match (&self.undone, self.outcome()) {
+            (Some(undone), _) => undone,
+            (None, Outcome::Passed) => success,
+            (None, outcome) => outcome.word(),
         }
     }
 
@@ -235,10 +251,19 @@ impl Report {
         self.databases.iter().filter(|database| database.outcome() == outcome).count()
     }
 
-    /// The word of an outcome for a whole database.
+    /// The word for how a database came out.
     #[must_use]
-    pub fn word(&self, outcome: Outcome) -> &str {
-        if outcome == Outcome::Passed { &self.success } else { outcome.word() }
+    pub fn word_of<'a>(&'a self, database: &'a DatabaseReport) -> &'a str {
+        database.word(&self.success)
+    }
+
+    /// The word for the whole run: that of the worst database.
+    #[must_use]
+    pub fn word(&self) -> &str {
+        let worst = self.outcome();
+        let of_it = || self.databases.iter().filter(|it| it.outcome() == worst);
+        let undone = of_it().find(|it| it.undone.is_some());
+        undone.or_else(|| of_it().next()).map_or(worst.word(), |it| self.word_of(it))
     }
 }
 

@@ -80,9 +80,7 @@ pub fn check_finished(alias: &str, path: &str, check: &Check) -> String {
 /// A database is done; `success` is the word for a good outcome.
 #[must_use]
 pub fn database_finished(database: &DatabaseReport, success: &str) -> String {
-    let outcome = database.outcome();
-    let word = if outcome == Outcome::Passed { success } else { outcome.word() };
-    line(Event::DatabaseFinished { database: of_database(database, word) })
+    line(Event::DatabaseFinished { database: of_database(database, database.word(success)) })
 }
 
 /// What the command itself wrote.
@@ -98,7 +96,7 @@ pub fn run_finished(report: &Report, exit: crate::exit::Exit) -> String {
         command: &report.command,
         started_at: time(report.started),
         duration_ms: milliseconds(report.duration),
-        outcome: report.word(report.outcome()),
+        outcome: report.word(),
         exit_code: exit.code(),
         good: report.count(Outcome::Passed),
         inconclusive: report.count(Outcome::Inconclusive),

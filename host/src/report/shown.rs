@@ -21,7 +21,9 @@ impl Report {
 impl DatabaseReport {
     fn shown(&self) -> Self {
         let mut shown = self.clone();
-        for name in [&mut shown.name, &mut shown.path].into_iter().chain(&mut shown.txid) {
+        let more = [&mut shown.txid, &mut shown.target, &mut shown.undone];
+        let names = [&mut shown.name, &mut shown.path].into_iter();
+        for name in names.chain(more.into_iter().flatten()) {
             *name = line(name).into_owned();
         }
         if let Some(replication) = &mut shown.replication {

@@ -1,5 +1,5 @@
-//! What the database that is about to be replaced holds and the restored copy does
-//! not, table by table: read on both while the copy is checked.
+//! What the current database holds and the backup does not, table by table: read on
+//! both while the copy is checked.
 
 use lsrun_plugin::host::sqlite::{Connection, ContentJob, TableContent};
 use lsrun_plugin::prelude::*;
@@ -43,11 +43,15 @@ impl Comparison {
                 difference(table, restored.iter().find(|other| other.table() == name))
             })
             .collect();
-        let only = restored
-            .iter()
-            .map(TableContent::table)
-            .filter(|name| !present.iter().any(|table| table.table() == *name));
-        lines.extend(only.map(|name| format!("{name}: only in the restored one")));
+        let missing = restored.iter().filter(|it| {
+            let name = it.table();
+            !present.iter().any(|table| table.table() == name)
+        });
+        lines.extend(
+            missing.map(|table| {
+                format!("{}: missing now, {} in the backup", table.table(), rows(table))
+            }),
+        );
         if lines.len() > SHOWN {
             let more = lines.len() - SHOWN;
             lines.truncate(SHOWN);
@@ -58,14 +62,27 @@ impl Comparison {
 }
 
 fn difference(present: &TableContent, restored: Option<&TableContent>) -> Option<String> {
-    let (name, rows) = (present.table(), words::count(present.rows(), "row"));
+    let (name, now) = (present.table(), rows(present));
     let Some(restored) = restored else {
-        return Some(format!("{name}: {rows}, not in the restored one"));
+        return Some(format!("{name}: {now} now, missing in the backup"));
     };
-    let of_restored = restored.rows();
-    if present.rows() != of_restored {
-        return Some(format!("{name}: {rows}, {of_restored} in the restored one"));
+    if present.rows() != restored.rows() {
+        return Some(format!("{name}: {now} now, {} in the backup", rows(restored)));
     }
     (present.digest() != restored.digest())
-        .then(|| format!("{name}: {rows} in both, with other values"))
+        .then(|| format!("{name}: {now} in both, with other values"))
+}
+
+/// `1 row`, `60,799 rows`.
+fn rows(table: &TableContent) -> String {
+    let rows = table.rows();
+    let digits = rows.to_string();
+    let mut grouped = String::with_capacity(digits.len() + digits.len() / 3);
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at) % 3 == 0 {
+            grouped.push(',');
+        }
+        grouped.push(digit);
+    }
+    format!("{grouped} {}", if rows == 1 { "row" } else { "rows" })
 }

@@ -2,7 +2,9 @@
 //! then lets the host put it in place. Litestream's `-force` is never used.
 
 mod lacks;
+mod older;
 mod plan;
+mod skip;
 
 use lsrun_plugin::host::litestream::RestoreRequest;
 use lsrun_plugin::host::report::Check;
@@ -26,7 +28,7 @@ fn run(invocation: &Invocation) -> Result<(), Error> {
         return undo(invocation, database, &request);
     }
     if invocation.flag("if-db-not-exists") && request.target_exists() {
-        report::skipped("the database exists already");
+        report::skipped("the database exists");
         return Ok(());
     }
     report::progress("asking what the backup holds");
@@ -41,21 +43,19 @@ fn run(invocation: &Invocation) -> Result<(), Error> {
     if invocation.flag("dry-run") {
         return show(invocation, database, &request, &plan);
     }
-    if request.target_exists() && !invocation.flag("force") {
-        let mut error = error("exists", format!("{} exists already", target(&plan)));
-        error.hint = Some(
-            "restore to another file with -o, or replace it with -force (the old one is kept)"
-                .into(),
-        );
-        return Err(error);
-    }
+    request.check_target(invocation.flag("force"))?;
+    let skip = skip::of(invocation, database)?;
     announce(&plan);
     hooks::pre_restore(&plan)?;
     report::progress("restoring");
-    let copy = request.start()?.wait()?;
+    let restored = request.start()?.wait();
+    let copy = restored.map_err(|error| older::suggest(invocation, &request, error))?;
     report::progress(&format!("checking the copy, {}", words::bytes(copy.bytes())));
     let comparison = replaced(database, &plan).map(|own| Comparison::start(own, &copy));
-    integrity(database, &copy, one(invocation, "integrity-check").as_deref().unwrap_or("full"))?;
+    let level = one(invocation, "integrity-check").unwrap_or_else(|| "full".into());
+    let level = if skip.has(skip::INTEGRITY) { "none" } else { level.as_str() };
+    integrity(database, &copy, level)
+        .map_err(|error| older::suggest(invocation, &request, error))?;
     if let Some(comparison) = comparison {
         let lines = comparison.and_then(Comparison::finish);
         report::log("info", tell(&lines).trim_end());
@@ -63,10 +63,15 @@ fn run(invocation: &Invocation) -> Result<(), Error> {
             report::fact("replaced_differs", &json::list(&lines));
         }
     }
-    if let Some(database) = database
-        && hooks::check(database, &copy)? != "passed"
-    {
-        return Err(failed("a check did not agree: nothing was replaced"));
+    // A file that takes nobody's place harms nobody: what a check says of it is reported.
+    // The database's own path is a place, also when nothing is there.
+    let elsewhere = database.is_none_or(|own| own.path() != target(&plan));
+    let apart = elsewhere && !request.target_exists();
+    if !skip.checks(database, &copy)? && !apart {
+        let mut error = failed("a check did not agree: nothing was replaced");
+        error.hint =
+            Some("restore to another file with -o, or leave the check out with --skip ID".into());
+        return Err(error);
     }
     hooks::post_restore(&plan, &copy)?;
     let duration = copy.duration_ms();
@@ -110,6 +115,7 @@ fn undo(
     if invocation.flag("dry-run") {
         return show(invocation, database, request, &plan);
     }
+    request.check_target(true)?;
     announce(&plan);
     hooks::pre_restore(&plan)?;
     let copy = request.start()?.wait()?;
@@ -173,17 +179,17 @@ fn replaced<'a>(database: Option<&'a Database>, plan: &RestorePlan) -> Option<&'
     database.filter(|own| plan.present().is_some() && own.path() == target(plan))
 }
 
-/// What is lost with the database that is replaced, with line ends.
+/// What is lost with the current database, with line ends.
 fn tell(lines: &Result<Vec<String>, Error>) -> String {
     match lines {
         Ok(lines) if lines.is_empty() => {
-            "the database that is replaced holds the same as the restored one\n".to_owned()
+            "the current database holds the same as the backup\n".to_owned()
         }
         Ok(lines) => format!(
-            "the database that is replaced holds something else than the restored one:\n  {}\n",
+            "the current database differs from the backup (now → after the restore):\n  {}\n",
             lines.join("\n  ")
         ),
-        Err(error) => format!("the database that is replaced cannot be read: {}\n", error.message),
+        Err(error) => format!("the current database cannot be read: {}\n", error.message),
     }
 }
 

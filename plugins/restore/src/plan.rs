@@ -10,7 +10,7 @@ pub(crate) fn for_people(plan: &RestorePlan) -> String {
     let mut lines = vec![("from", plan.source())];
     let point: Vec<String> = [
         plan.txid().map(|txid| format!("TXID {txid}")),
-        plan.timestamp().map(|time| format!("written {time}")),
+        plan.timestamp().map(|time| format!("written {}", report::local_time(&time))),
         plan.age_ms().map(|age| format!("{} ago", duration(age))),
     ]
     .into_iter()
@@ -20,7 +20,7 @@ pub(crate) fn for_people(plan: &RestorePlan) -> String {
         lines.push(("point", point.join(", ")));
     }
     let cost: Vec<String> = [
-        plan.bytes().map(bytes),
+        plan.bytes().map(|size| format!("{} to fetch", bytes(size))),
         plan.expected_ms().map(|time| format!("takes about {}", duration(time))),
     ]
     .into_iter()
@@ -42,7 +42,7 @@ pub(crate) fn for_people(plan: &RestorePlan) -> String {
 fn of_present(present: &PresentDatabase, age: Option<u64>) -> String {
     let mut text = bytes(present.bytes());
     if let Some(time) = present.written() {
-        text.push_str(&format!(", last written {time}"));
+        text.push_str(&format!(", last written {}", report::local_time(&time)));
     }
     // Times of a replica may lack their fraction of a second.
     if let (Some(age), Some(own)) = (age, present.age_ms())

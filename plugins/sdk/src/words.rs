@@ -13,14 +13,18 @@ pub fn duration(milliseconds: u64) -> String {
     }
 }
 
-/// `886 bytes`, `28 KiB`, `117 MiB`, `12 GiB`; rounded down.
+/// `886 bytes`, `28 KiB`, `5.9 MiB`, `117 MiB`, `12 GiB`; rounded down.
 #[must_use]
 pub fn bytes(bytes: u64) -> String {
-    match bytes {
-        0..10_240 => format!("{bytes} bytes"),
-        10_240..10_485_760 => format!("{} KiB", bytes >> 10),
-        10_485_760..10_737_418_240 => format!("{} MiB", bytes >> 20),
-        _ => format!("{} GiB", bytes >> 30),
+    let (unit, name) = match bytes {
+        0..10_240 => return format!("{bytes} bytes"),
+        10_240..1_048_576 => (1 << 10, "KiB"),
+        1_048_576..1_073_741_824 => (1 << 20, "MiB"),
+        _ => (1_u64 << 30, "GiB"),
+    };
+    match (bytes / unit, bytes % unit * 10 / unit) {
+        (whole @ ..10, tenths) => format!("{whole}.{tenths} {name}"),
+        (whole, _) => format!("{whole} {name}"),
     }
 }
 

@@ -229,14 +229,7 @@ pub(crate) fn restore(
         || matches!(point, Some(Point::Latest));
     let wrong =
         |error: &Error| error.code == "litestream" || (error.code == "not-found" && some_point);
-    let mut restored = restored_copy(database, point);
-    if restored.as_ref().is_err_and(wrong) {
-        // A daemon adds, compacts and removes files while litestream lists and reads them.
-        // What is really wrong is so a second time.
-        report::progress("restoring again");
-        restored = restored_copy(database, point);
-    }
-    let copy = match restored {
+    let copy = match restored_copy(database, point) {
         Ok(copy) => copy,
         Err(error) if wrong(&error) => {
             check.failed(&told(&error));

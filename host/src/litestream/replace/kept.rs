@@ -3,7 +3,6 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::litestream::daemon::identity;
 use crate::suffix::with_suffix;
 
 /// What SQLite keeps beside a database.
@@ -41,13 +40,14 @@ pub(super) fn all(target: &Path) -> Vec<PathBuf> {
 }
 
 /// Removes all kept databases but the newest ones, and says which; the newest is
-/// never removed.
-pub(super) fn retain(target: &Path, keep: u32) -> Vec<String> {
+/// never removed. `shown` is the target as people know it.
+pub(super) fn retain(target: &Path, shown: &Path, keep: u32) -> Vec<String> {
     let kept = all(target);
     let keep = usize::try_from(keep).unwrap_or(usize::MAX).max(1);
     let mut notes = Vec::new();
     for old in kept.iter().take(kept.len().saturating_sub(keep)) {
         if std::fs::remove_file(old).is_ok() {
+            let old = as_shown(old, shown);
             notes.push(format!("removed {} (restore.keep: {keep})", old.display()));
         }
         for suffix in SIDECARS {
@@ -57,8 +57,9 @@ pub(super) fn retain(target: &Path, keep: u32) -> Vec<String> {
     notes
 }
 
-/// Undoes what a restore that was killed has begun, and says so.
-pub(super) fn tidy(target: &Path) -> Vec<String> {
+/// Undoes what a restore that was killed has begun, and says so. `shown` is the target
+/// as people know it.
+pub(super) fn tidy(target: &Path, shown: &Path) -> Vec<String> {
     let mut notes = Vec::new();
     let inode = identity(target);
     for path in all(target) {
@@ -70,7 +71,7 @@ pub(super) fn tidy(target: &Path) -> Vec<String> {
         if std::fs::remove_file(&path).is_ok() {
             notes.push(format!(
                 "an earlier restore broke off before it replaced the database; removed {}",
-                path.display()
+                as_shown(&path, shown).display()
             ));
         }
     }
@@ -78,11 +79,22 @@ pub(super) fn tidy(target: &Path) -> Vec<String> {
         if std::fs::remove_file(&path).is_ok() {
             notes.push(format!(
                 "an earlier restore broke off while it kept the database; removed {}",
-                path.display()
+                as_shown(&path, shown).display()
             ));
         }
     }
     notes
+}
+
+/// A file of the target's folder as people know it.
+fn as_shown(path: &Path, target: &Path) -> PathBuf {
+    target.with_file_name(path.file_name().unwrap_or_default())
+}
+
+/// The device and inode of what has a name itself, not of what a link leads to.
+fn identity(path: &Path) -> Option<(u64, u64)> {
+    use std::os::unix::fs::MetadataExt;
+    std::fs::symlink_metadata(path).ok().map(|it| (it.dev(), it.ino()))
 }
 
 /// The files beside the target that have its name, [`KEPT`], and a fitting rest.
@@ -109,7 +121,8 @@ fn beside(target: &Path, fits: impl Fn(&str) -> bool) -> Vec<PathBuf> {
 pub(super) fn move_sidecars(from: &Path, to: &Path) -> std::io::Result<()> {
     for suffix in SIDECARS {
         let (from, to) = (with_suffix(from, suffix), with_suffix(to, suffix));
-        if from.exists() && !to.exists() {
+        let is_there = |path: &Path| std::fs::symlink_metadata(path).is_ok();
+        if is_there(&from) && !is_there(&to) {
             std::fs::rename(from, to)?;
         }
     }
@@ -128,10 +141,10 @@ mod tests {
         let kept = name(&target);
         std::fs::hard_link(&target, &kept).unwrap();
         std::fs::write(with_suffix(&kept, "-wal"), "log").unwrap();
-        assert_eq!(tidy(&target).len(), 1);
+        assert_eq!(tidy(&target, &target).len(), 1);
         assert_eq!(std::fs::read(with_suffix(&target, "-wal")).unwrap(), b"log");
         assert!(!kept.exists() && !with_suffix(&kept, "-wal").exists());
-        assert!(tidy(&target).is_empty());
+        assert!(tidy(&target, &target).is_empty());
     }
 
     #[test]
@@ -143,7 +156,7 @@ mod tests {
         let newest = name(&target);
         assert_eq!(newest, with_suffix(&target, ".before-restore-20990101T000001.000Z"));
         std::fs::write(&newest, "newest").unwrap();
-        assert_eq!(retain(&target, 1).len(), 1);
+        assert_eq!(retain(&target, &target, 1).len(), 1);
         assert_eq!(all(&target), [newest]);
     }
 
@@ -153,10 +166,10 @@ mod tests {
         let target = folder.path().join("db.sqlite3");
         let kept = name(&target);
         std::fs::write(&kept, "old").unwrap();
-        assert!(tidy(&target).is_empty(), "there is no database");
+        assert!(tidy(&target, &target).is_empty(), "there is no database");
         std::fs::write(&target, "new").unwrap();
         std::fs::write(part(&kept), "half").unwrap();
-        assert_eq!(tidy(&target).len(), 1);
+        assert_eq!(tidy(&target, &target).len(), 1);
         assert_eq!(all(&target), [kept]);
     }
 }

@@ -8,7 +8,10 @@
 //! reset`) it fails for good. What is written through SQLite stays in the log for it.
 
 mod daemon;
+mod folder;
 mod kept;
+mod links;
+mod rights;
 mod swap;
 
 use std::path::{Path, PathBuf};
@@ -18,14 +21,19 @@ use std::time::Instant;
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::exit::Exit;
-use crate::litestream::daemon::identity;
+use crate::litestream::daemon::{self as litestream, identity};
 use crate::litestream::restore::{Copy, Place, Point, Request};
+use crate::litestream::runtime;
 use crate::litestream::txid::Txid;
 use crate::stop::Stop;
 use crate::suffix::with_suffix;
 use swap::{Swap, Swapped};
 
 pub(super) use daemon::settle;
+pub(super) use folder::Folder;
+pub use folder::refuse_special;
+pub(super) use links::locate;
+pub(super) use rights::Rights;
 
 /// What was done.
 #[derive(Debug, Clone)]
@@ -49,11 +57,9 @@ pub async fn replace(context: Arc<Context>, copy: Copy, force: bool) -> Result<R
     let Some(given) = copy.target.clone() else {
         return Err(Error::usage("the copy was restored without a target").code("invalid"));
     };
-    let target = behind_links(&given);
-    if target.is_dir() {
-        return Err(Error::usage(format!("{} is a folder", target.display()))
-            .hint("name the file that is to be written"));
-    }
+    // The file behind a link is replaced, not the link.
+    let target = locate(&given)?;
+    refuse_special(&target)?;
     let stands = std::fs::metadata(&target).is_ok_and(|metadata| metadata.len() > 0);
     if stands && !force {
         return Err(exists(&target));
@@ -120,6 +126,30 @@ pub async fn replace(context: Arc<Context>, copy: Copy, force: bool) -> Result<R
     Ok(Replaced { path: target, kept, txid, bytes })
 }
 
+/// Fails as [`replace`] would, as far as that can be known without touching anything:
+/// what is there and may not be replaced, or is in use. Blocks for half a second before
+/// it fails.
+pub async fn check_target(context: &Context, request: &Request, force: bool) -> Result<()> {
+    let Some(given) = &request.target else { return Ok(()) };
+    refuse_special(given)?;
+    if !request.target_exists() {
+        return Ok(());
+    }
+    let target = locate(given)?;
+    if !force {
+        return Err(exists(&target));
+    }
+    if let Some(pid) = litestream::running(&target).first()
+        && runtime::controls(context).next().is_none()
+    {
+        return Err(busy(&target, format!("a litestream daemon (process {pid}) replicates it")));
+    }
+    let even_if_in_use = request.even_if_in_use;
+    tokio::task::spawn_blocking(move || swap::refuse_in_use(&target, even_if_in_use, true))
+        .await
+        .map_err(broke_off)?
+}
+
 fn broke_off(error: tokio::task::JoinError) -> Error {
     Error::new(Exit::Unexpected, "the swap broke off").cause(error)
 }
@@ -128,6 +158,8 @@ fn broke_off(error: tokio::task::JoinError) -> Error {
 pub(super) struct Kept {
     /// Where it lies.
     pub(super) path: PathBuf,
+    /// What it is brought back to.
+    target: PathBuf,
 }
 
 /// The newest one of the request's target.
@@ -135,7 +167,7 @@ pub(super) fn newest_kept(request: &Request) -> Result<Kept> {
     let Some(given) = &request.target else {
         return Err(Error::usage("a kept database is brought back to a target").code("invalid"));
     };
-    let target = behind_links(given);
+    let target = locate(given)?;
     // A second name of the database itself is what a killed restore has left.
     let own = identity(&target);
     let mut all = kept::all(&target);
@@ -157,7 +189,7 @@ pub(super) fn newest_kept(request: &Request) -> Result<Kept> {
             .hint("copy both to another place and try sqlite3's .recover there"));
         }
     }
-    Ok(Kept { path })
+    Ok(Kept { path, target })
 }
 
 impl Kept {
@@ -175,28 +207,50 @@ impl Kept {
     /// A copy of it, staged for [`replace`].
     pub(super) fn copy_to(self, path: PathBuf, request: Request, place: Place) -> Result<Copy> {
         let started = Instant::now();
-        std::fs::copy(&self.path, &path).map_err(|error| io("copy", &self.path, &error))?;
-        Ok(Copy::made(path, request, started.elapsed(), place))
+        let from = self.open()?;
+        folder::create(&path)
+            .and_then(|mut to| std::io::copy(&mut &from, &mut to))
+            .map_err(|error| io("copy", &self.path, &error))?;
+        let written = from.metadata().and_then(|it| it.modified()).ok();
+        let written = written.and_then(|time| time.try_into().ok());
+        Ok(Copy::made(path, request, written, started.elapsed(), place))
+    }
+
+    /// Opens it with the rights of the one whose database it is: who can put a file of
+    /// root's under its name must not get to read it.
+    fn open(&self) -> Result<std::fs::File> {
+        use std::os::unix::fs::MetadataExt;
+        let failed = |error: std::io::Error| io("open", &self.path, &error);
+        let folder = Folder::of(&self.path).map_err(failed)?;
+        let held = |path: &Path| folder.at(&folder::name_of(path));
+        let target = folder::Pinned::at(&held(&self.target), &self.target)?;
+        let rights = Rights::in_folder(&folder, &self.target, target.as_ref())?;
+        let path = held(&self.path);
+        let file = rights.run(|| folder::open_regular(&path)).map_err(failed)?.map_err(failed)?;
+        let kept = file.metadata().map_err(failed)?;
+        // A restore gives what it keeps the owner and the mode of what it replaces.
+        let alike = match &target {
+            Some(target) => {
+                let of = |it: &std::fs::Metadata| (it.uid(), it.mode() & 0o777);
+                of(&kept) == of(&target.metadata)
+            }
+            None => kept.uid() == folder.owner().0,
+        };
+        match alike || folder.is_own() {
+            true => Ok(file),
+            false => Err(Error::inconclusive(format!(
+                "{} was not kept by a restore as it is now",
+                self.path.display()
+            ))
+            .code("io")
+            .cause("its owner or its mode is not that of the database, and others can rename files in its folder")
+            .hint("look at the file; copy it to the database's path yourself, if it is what you want")),
+        }
     }
 }
 
-/// The file behind a symbolic link is replaced, not the link; also one that is
-/// missing, where the link leads nowhere.
-#[must_use]
-pub fn behind_links(path: &Path) -> PathBuf {
-    if let Ok(file) = std::fs::canonicalize(path) {
-        return file;
-    }
-    let mut file = path.to_owned();
-    // As many as Linux follows.
-    for _ in 0..40 {
-        let Ok(to) = std::fs::read_link(&file) else { break };
-        file = file.parent().unwrap_or_else(|| Path::new("/")).join(to);
-    }
-    match (file.parent().map(std::fs::canonicalize), file.file_name()) {
-        (Some(Ok(folder)), Some(name)) => folder.join(name),
-        _ => file,
-    }
+fn folder_of(file: &Path) -> &Path {
+    file.parent().unwrap_or_else(|| Path::new("/"))
 }
 
 fn io(what: &str, target: &Path, error: &dyn std::fmt::Display) -> Error {
@@ -218,7 +272,7 @@ fn remembered(target: &Path) -> Error {
 
 /// The refusal to replace a database without `-force`.
 fn exists(target: &Path) -> Error {
-    Error::new(Exit::Inconclusive, format!("{} exists already", target.display()))
+    Error::new(Exit::Inconclusive, format!("{} exists", target.display()))
         .code("exists")
-        .hint("restore to another file with -o, or replace it with -force (the old one is kept)")
+        .hint("use -o FILE, or -force (the old one is kept)")
 }

@@ -6,11 +6,14 @@
 //! process that has the old file open opens log and index by name, which would be
 //! those of the new database, and writes old pages into it. Such a process need not
 //! be visible: it may be another user's, or in a container. Through SQLite it waits
-//! for the lock and finds the new content behind it; owner, mode and links stay as
-//! well. Only what is no database, and a name that is free, is taken by renaming.
+//! for the lock and finds the new content after it; owner, mode and links stay as
+//! well. Only what is not a database, and a name that is free, is taken by renaming.
+//!
+//! The folder may belong to somebody else, who can put anything under any name at any
+//! moment: see [`super::folder`] and [`super::rights`].
 
 use std::fs::{File, Metadata};
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -18,8 +21,9 @@ use rusqlite::backup::{Backup, StepResult};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
-use super::kept;
-use super::{busy, exists, io};
+use super::folder::{self, Folder, Pinned};
+use super::rights::Rights;
+use super::{busy, exists, io, kept};
 use crate::error::{Error, Result};
 use crate::litestream::daemon::{self, Holder};
 use crate::suffix::with_suffix;
@@ -32,7 +36,17 @@ pub(super) struct Swapped {
     pub(super) notes: Vec<String>,
     pub(super) warnings: Vec<String>,
     /// Keeps the write-ahead log as it is until the daemon has read it.
-    pub(super) guard: Option<Connection>,
+    pub(super) guard: Option<Guard>,
+}
+
+/// A connection that is closed with the rights that it was opened with.
+pub(super) struct Guard(Option<Connection>, Rights);
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        let connection = self.0.take();
+        let _closed = self.1.run(move || drop(connection));
+    }
 }
 
 /// What is to be done.
@@ -47,98 +61,211 @@ pub(super) struct Swap {
     pub(super) keep: Option<u32>,
 }
 
+/// What a swap works on.
+struct Work<'a> {
+    swap: &'a Swap,
+    folder: &'a Folder,
+    /// The target in the held folder.
+    target: PathBuf,
+    /// What has its name.
+    old: Option<&'a Pinned>,
+    rights: Rights,
+}
+
+/// The restored copy, opened while it is out of everybody's reach.
+struct Source<'a> {
+    path: &'a Path,
+    file: File,
+    connection: Connection,
+}
+
 impl Swap {
     /// Does it. Blocks.
     pub(super) fn run(&self, copy: &Path) -> Result<Swapped> {
         let target = &self.target;
+        let folder =
+            Folder::of(target).map_err(|error| io("open the folder of", target, &error))?;
+        let held = folder.at(&folder::name_of(target));
         // Two restores at once take turns. Gone with the process.
-        let folder = File::open(folder_of(target))
-            .map_err(|error| io("open the folder of", target, &error))?;
-        let _where_supported = folder.lock();
-        let mut swapped = Swapped { notes: kept::tidy(target), ..Swapped::default() };
-        let old = std::fs::metadata(target).ok().filter(|metadata| metadata.len() > 0);
-        let Some(old) = old else {
-            owned_like_its_folder(copy, target);
-            self.by_rename(copy, &kept::name(target), &mut swapped)?;
-            return Ok(swapped);
-        };
+        take_turns(folder.file(), target)?;
+        let before = Pinned::at(&held, target)?;
+        let rights = Rights::in_folder(&folder, target, before.as_ref())?;
+        let cannot = |error: std::io::Error| io("take the rights of the user of", target, &error);
+        let notes = rights.run(|| kept::tidy(&held, target)).map_err(cannot)?;
+        drop(before);
+        let old = Pinned::at(&held, target)?;
+        // An empty file is nothing, as it is for litestream.
+        let replaces = old.as_ref().is_some_and(|old| old.metadata.len() > 0);
         // It may have come while this one waited.
-        if !self.force {
+        if replaces && !self.force {
             return Err(exists(target));
         }
-        refuse_in_use(target, self.even_if_in_use, self.replicated)?;
-        let kept = kept::name(target);
+        if replaces {
+            refuse_in_use(target, self.even_if_in_use, self.replicated)?;
+        }
+        let unreadable = |error: &dyn std::fmt::Display| io("open the copy for", target, error);
+        let source = Source {
+            path: copy,
+            file: folder::open_regular(copy).map_err(|error| unreadable(&error))?,
+            connection: open_copy(copy).map_err(|error| unreadable(&error))?,
+        };
+        let work = Work { swap: self, folder: &folder, target: held, old: old.as_ref(), rights };
+        let mut swapped = Swapped { notes, ..Swapped::default() };
+        let done = rights.run(move || {
+            work.run(source, replaces, &mut swapped)?;
+            Ok(swapped)
+        });
+        done.map_err(cannot)?
+    }
+}
+
+impl Work<'_> {
+    fn run(&self, source: Source<'_>, replaces: bool, swapped: &mut Swapped) -> Result<()> {
+        let aside = kept::name(&self.target);
+        let old = match self.old {
+            Some(old) if replaces => old,
+            _ => return self.by_rename(&source, None, &aside, swapped),
+        };
         point(1);
-        match readable(copy).and_then(|()| self.exclusively()) {
-            Ok(live) => self.through_sqlite(live, copy, &old, &kept, &mut swapped)?,
-            // Nobody can use what is no database; SQLite cannot write what is none either,
-            // such as a broken one that is brought back.
-            Err(error) if is_no_database(&error) && !self.replicated => {
-                self.instead_of(copy, &old, &kept, &mut swapped)?;
+        match readable(&source.connection).and_then(|()| self.exclusively(old)) {
+            Ok(live) => self.through_sqlite(live, source.connection, old, &aside, swapped)?,
+            // Nobody can use what is not a database; SQLite cannot write it either, such
+            // as a broken one that is brought back.
+            Err(Failed::Sqlite(error)) if is_no_database(&error) && !self.swap.replicated => {
+                self.instead_of(&source, old, &aside, swapped)?;
             }
-            Err(error) => return Err(self.cannot(&error)),
+            Err(Failed::Sqlite(error)) => return Err(self.cannot(&error)),
+            Err(Failed::Exchanged) => return Err(self.exchanged()),
         }
-        if let Some(keep) = self.keep {
-            swapped.notes.extend(kept::retain(target, keep));
+        if let Some(keep) = self.swap.keep {
+            swapped.notes.extend(kept::retain(&self.target, &self.swap.target, keep));
         }
-        swapped.kept = Some(kept);
-        Ok(swapped)
+        swapped.kept = Some(self.folder.shown(&aside));
+        Ok(())
+    }
+
+    /// Somebody puts other files under the names of the folder.
+    fn exchanged(&self) -> Error {
+        busy(&self.swap.target, "another user exchanges the files of its folder".to_owned())
     }
 
     /// Nothing was replaced.
     fn cannot(&self, error: &rusqlite::Error) -> Error {
+        let target = &self.swap.target;
         match error.sqlite_error_code() {
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
-                busy(&self.target, error.to_string())
+                busy(target, error.to_string())
             }
-            Some(ErrorCode::ReadOnly) if self.replicated => io("replace", &self.target, error)
+            Some(ErrorCode::ReadOnly) if self.swap.replicated => io("replace", target, error)
                 .hint("pages of another size: stop the daemon, restore, and start it again"),
-            _ => io("replace", &self.target, error),
+            _ => io("replace", target, error),
         }
     }
 
-    /// The copy takes a name that is free.
-    fn by_rename(&self, copy: &Path, aside: &Path, swapped: &mut Swapped) -> Result<()> {
-        let target = &self.target;
+    /// The copy takes the name: one that is free, or that of what is not a database.
+    fn by_rename(
+        &self,
+        source: &Source<'_>,
+        old: Option<&Pinned>,
+        aside: &Path,
+        swapped: &mut Swapped,
+    ) -> Result<()> {
+        let (target, shown) = (&self.target, &self.swap.target);
         point(2);
         // Left by a database that is gone, they would be replayed into the new one.
         kept::move_sidecars(target, aside)
-            .map_err(|error| io("move a sidecar aside for", target, &error))?;
+            .map_err(|error| io("move a sidecar aside for", shown, &error))?;
         point(3);
-        File::open(copy)
-            .and_then(|file| file.sync_all())
-            .and_then(|()| sync_folder(target))
-            .map_err(|error| io("sync the copy for", target, &error))?;
+        let part = kept::part(aside);
+        let ready = self.stage(source, &part, old, swapped);
+        let ready = ready.and_then(|ready| {
+            self.folder.file().sync_all()?;
+            Ok(ready)
+        });
         point(4);
-        std::fs::rename(copy, target).map_err(|error| io("replace", target, &error))?;
+        let renamed =
+            ready.map_err(|error| io("write the copy for", shown, &error)).and_then(|ready| {
+                std::fs::rename(ready, target).map_err(|error| io("replace", shown, &error))
+            });
+        if let Err(error) = renamed {
+            let _mostly_missing = std::fs::remove_file(&part);
+            return Err(error);
+        }
         point(5);
-        if let Err(error) = sync_folder(target) {
-            let error = io("sync the folder of", target, &error);
+        if let Err(error) = self.folder.file().sync_all() {
+            let error = io("sync the folder of", shown, &error);
             swapped.warnings.push(format!("it is replaced, and {}", error.one_line()));
         }
         point(6);
         Ok(())
     }
 
-    /// The copy takes the name of what is no database, and has another one by then.
+    /// The copy with its owner and mode, on the disk and under a name from which it can
+    /// be renamed: its own, or that of a part beside the target.
+    fn stage(
+        &self,
+        source: &Source<'_>,
+        part: &Path,
+        old: Option<&Pinned>,
+        swapped: &mut Swapped,
+    ) -> std::io::Result<PathBuf> {
+        let own =
+            self.rights == Rights::Own && source.file.metadata()?.dev() == self.folder.device();
+        let (file, path) = if own {
+            (source.file.try_clone()?, source.path.to_owned())
+        } else {
+            let mut file = folder::create(part)?;
+            std::io::copy(&mut &source.file, &mut file)?;
+            (file, part.to_owned())
+        };
+        match old {
+            Some(old) => {
+                let shown = &self.swap.target;
+                swapped.warnings.extend(like(&file, shown, &old.metadata)?);
+            }
+            None => {
+                self.owned_like_its_folder(&file);
+                file.set_permissions(std::fs::Permissions::from_mode(0o600))?;
+            }
+        }
+        file.sync_all()?;
+        Ok(path)
+    }
+
+    /// A database that root restores to a new path gets the owner of its folder, as
+    /// SQLite does it with the log: the application has to write to it.
+    fn owned_like_its_folder(&self, file: &File) {
+        if rustix::process::geteuid().is_root() {
+            let (user, group) = self.folder.owner();
+            let _stays = fchown(file, Some(user), Some(group));
+        }
+    }
+
+    /// The copy takes the name of what is not a database, which gets another one first.
     fn instead_of(
         &self,
-        copy: &Path,
-        old: &Metadata,
-        kept: &Path,
+        source: &Source<'_>,
+        old: &Pinned,
+        aside: &Path,
         swapped: &mut Swapped,
     ) -> Result<()> {
-        let target = &self.target;
-        swapped.warnings.extend(like(copy, old).map_err(|error| io("write", target, &error))?);
-        let aside = std::fs::hard_link(target, kept)
+        let (target, shown) = (&self.target, &self.swap.target);
+        let kept = std::fs::hard_link(target, aside)
             .or_else(|_no_links| {
-                std::fs::copy(target, kept).and_then(|_bytes| File::open(kept)?.sync_all())
+                let mut from = folder::open_regular(target)?;
+                let mut file = folder::create(aside)?;
+                std::io::copy(&mut from, &mut file)?;
+                like(&file, shown, &from.metadata()?)?;
+                file.sync_all()
             })
-            .map_err(|error| io("keep the old one of", target, &error));
-        let done = aside.and_then(|()| self.by_rename(copy, kept, swapped));
+            .map_err(|error| io("keep the old one of", shown, &error));
+        let done = kept.and_then(|()| match old.is_at(target) {
+            true => self.by_rename(source, Some(old), aside, swapped),
+            false => Err(self.exchanged()),
+        });
         if done.is_err() {
             // It is as it was.
-            let _either = (kept::move_sidecars(kept, target), std::fs::remove_file(kept));
+            let _either = (kept::move_sidecars(aside, target), std::fs::remove_file(aside));
         }
         done
     }
@@ -148,38 +275,39 @@ impl Swap {
     fn through_sqlite(
         &self,
         mut live: Connection,
-        copy: &Path,
-        old: &Metadata,
-        kept: &Path,
+        source: Connection,
+        old: &Pinned,
+        aside: &Path,
         swapped: &mut Swapped,
     ) -> Result<()> {
-        let target = &self.target;
-        let part = kept::part(kept);
+        let shown = &self.swap.target;
+        let part = kept::part(aside);
         point(2);
-        let copied = copy_aside(&live, &part).map_err(|error| self.cannot(&error));
+        let copied = self.copy_aside(&live, &part);
         point(3);
-        let named = copied.and_then(|()| {
+        let named = copied.and_then(|file| {
             let keep = || -> std::io::Result<Option<String>> {
-                let warning = like(&part, old)?;
-                File::open(&part)?.sync_all()?;
-                std::fs::rename(&part, kept)?;
-                sync_folder(target)?;
+                let warning = like(&file, &self.folder.shown(aside), &old.metadata)?;
+                file.sync_all()?;
+                std::fs::rename(&part, aside)?;
+                self.folder.file().sync_all()?;
                 Ok(warning)
             };
-            keep().map_err(|error| io("keep the old one of", target, &error))
+            keep().map_err(|error| io("keep the old one of", shown, &error))
         });
         point(4);
         let written = named.and_then(|warning| {
             swapped.warnings.extend(warning);
-            self.write(&mut live, copy).map_err(|error| self.cannot(&error))
+            self.write(&mut live, &source).map_err(|error| self.cannot(&error))
         });
+        drop(source);
         if let Err(error) = written {
             // Nothing was replaced, so nothing is kept.
-            let _either = (std::fs::remove_file(&part), std::fs::remove_file(kept));
+            let _either = (std::fs::remove_file(&part), std::fs::remove_file(aside));
             return Err(error);
         }
         point(5);
-        if self.replicated {
+        if self.swap.replicated {
             // Others may read and write again. The lock goes with the end of a read, and
             // the next reader keeps the log from being taken from the start.
             let shared = live.pragma_update(None, "locking_mode", "NORMAL").and_then(|()| {
@@ -187,7 +315,7 @@ impl Swap {
                 live.execute_batch("BEGIN; SELECT count(*) FROM sqlite_schema")
             });
             match shared {
-                Ok(()) => swapped.guard = Some(live),
+                Ok(()) => swapped.guard = Some(Guard(Some(live), self.rights)),
                 Err(error) => swapped.warnings.push(format!("it is replaced, and {error}")),
             }
         } else {
@@ -196,39 +324,101 @@ impl Swap {
             let _folded = live.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_row| Ok(()));
             // Where there is one, the commit has emptied it, and has not removed it because
             // the lock is kept.
-            let _mostly_missing = std::fs::remove_file(with_suffix(target, "-journal"));
+            let _mostly_missing = std::fs::remove_file(with_suffix(&self.target, "-journal"));
         }
         point(6);
         Ok(())
     }
 
-    fn write(&self, live: &mut Connection, copy: &Path) -> rusqlite::Result<()> {
-        let source = open(copy)?;
+    fn write(&self, live: &mut Connection, source: &Connection) -> rusqlite::Result<()> {
         let size = |of: &Connection| of.pragma_query_value(None, "page_size", |row| row.get(0));
-        let (new, old): (i64, i64) = (size(&source)?, size(live)?);
-        if new != old && !self.replicated {
+        let (new, old): (i64, i64) = (size(source)?, size(live)?);
+        if new != old && !self.swap.replicated {
             // SQLite writes pages of another size into a log by no means.
             live.query_row("PRAGMA journal_mode = delete", [], |_row| Ok(()))?;
         }
-        all_pages(&source, live)
+        all_pages(source, live)
     }
 
-    /// A connection that nobody else has beside it.
-    fn exclusively(&self) -> rusqlite::Result<Connection> {
-        let live = open(&self.target)?;
-        if self.replicated {
-            // What is checkpointed now, the daemon never sees.
-            live.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+    /// A connection that nobody else has beside it, to the very file that `old` is.
+    fn exclusively(&self, old: &Pinned) -> std::result::Result<Connection, Failed> {
+        /// A connection of a check that ends at the same moment can hide one that begins.
+        const ATTEMPTS: u32 = 20;
+        let path = self.folder.shown(&self.target);
+        for _ in 0..ATTEMPTS {
+            let before = old.opened();
+            let live = open(&path)?;
+            if before.is_some() && old.opened() <= before || !old.is_at(&self.target) {
+                drop(live);
+                std::thread::sleep(Duration::from_millis(10));
+                continue;
+            }
+            if self.swap.replicated {
+                // What is checkpointed now, the daemon never sees.
+                live.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+            }
+            // Before it is exclusive: so it can be shared again, and what a crashed
+            // application has left in a journal is rolled back and the journal removed.
+            live.query_row("SELECT count(*) FROM sqlite_schema", [], |_row| Ok(()))?;
+            live.pragma_update(None, "locking_mode", "EXCLUSIVE")?;
+            live.execute_batch("BEGIN EXCLUSIVE; COMMIT")?;
+            live.pragma_update(None, "wal_autocheckpoint", 0)?;
+            live.pragma_update(None, "synchronous", "FULL")?;
+            return Ok(live);
         }
-        // Before it is exclusive: so it can be shared again, and what a crashed
-        // application has left in a journal is rolled back and the journal removed.
-        live.query_row("SELECT count(*) FROM sqlite_schema", [], |_row| Ok(()))?;
-        live.pragma_update(None, "locking_mode", "EXCLUSIVE")?;
-        live.execute_batch("BEGIN EXCLUSIVE; COMMIT")?;
-        live.pragma_update(None, "wal_autocheckpoint", 0)?;
-        live.pragma_update(None, "synchronous", "FULL")?;
-        Ok(live)
+        Err(Failed::Exchanged)
     }
+
+    /// Writes what `live` holds to a new file that only this user can read, whose
+    /// syncing is the caller's.
+    fn copy_aside(&self, live: &Connection, part: &Path) -> Result<File> {
+        let shown = &self.swap.target;
+        let keep = |error: &std::io::Error| io("keep the old one of", shown, error);
+        let file = folder::create(part).map_err(|error| keep(&error))?;
+        let copy = || -> rusqlite::Result<()> {
+            let mut aside = open(&self.folder.shown(part))?;
+            // A file that is not whole is removed, by the next restore if not by this one.
+            aside.pragma_update(None, "synchronous", "OFF")?;
+            aside.query_row("PRAGMA journal_mode = off", [], |_row| Ok(()))?;
+            all_pages(live, &mut aside)?;
+            aside.close().map_err(|(_connection, error)| error)
+        };
+        copy().map_err(|error| self.cannot(&error))?;
+        let own = file.metadata().map_err(|error| keep(&error))?;
+        let named = std::fs::symlink_metadata(part);
+        match named.is_ok_and(|it| folder::same(&it, &own)) && own.len() > 0 {
+            true => Ok(file),
+            false => Err(self.exchanged()),
+        }
+    }
+}
+
+/// Why SQLite could not take the database.
+enum Failed {
+    Sqlite(rusqlite::Error),
+    Exchanged,
+}
+
+impl From<rusqlite::Error> for Failed {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Sqlite(error)
+    }
+}
+
+/// Waits for another restore in the same folder. Where locks are not supported there
+/// is nothing to wait for.
+fn take_turns(folder: &File, target: &Path) -> Result<()> {
+    /// The longest swap is that of a large database.
+    const PATIENCE: Duration = Duration::from_secs(600);
+    let until = Instant::now() + PATIENCE;
+    while let Err(std::fs::TryLockError::WouldBlock) = folder.try_lock() {
+        if Instant::now() > until {
+            let holder = "another restore holds the lock of its folder".to_owned();
+            return Err(busy(target, holder).hint("run it again when the other one has ended"));
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    Ok(())
 }
 
 /// Between fork and exec a process has what its parent had open, for a moment.
@@ -272,23 +462,22 @@ fn open(database: &Path) -> rusqlite::Result<Connection> {
     Connection::open_with_flags(database, flags)
 }
 
-/// Fails for what is no database at all.
-fn readable(copy: &Path) -> rusqlite::Result<()> {
-    match open(copy)?.query_row("SELECT count(*) FROM sqlite_schema", [], |_row| Ok(())) {
-        // Its pages can be copied.
-        Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseCorrupt) => Ok(()),
-        other => other,
-    }
+/// Opens the copy, which nobody changes: SQLite looks for no log beside it, and needs
+/// nothing of its folder any more, which others cannot enter.
+fn open_copy(copy: &Path) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY
+        | OpenFlags::SQLITE_OPEN_NO_MUTEX
+        | OpenFlags::SQLITE_OPEN_URI;
+    Connection::open_with_flags(crate::sqlite::immutable(copy), flags)
 }
 
-/// Writes what `live` holds to a new file, whose syncing is the caller's.
-fn copy_aside(live: &Connection, part: &Path) -> rusqlite::Result<()> {
-    let mut aside = Connection::open(part)?;
-    // A file that is not whole is removed, by the next restore if not by this one.
-    aside.pragma_update(None, "synchronous", "OFF")?;
-    aside.query_row("PRAGMA journal_mode = off", [], |_row| Ok(()))?;
-    all_pages(live, &mut aside)?;
-    aside.close().map_err(|(_connection, error)| error)
+/// Fails for what is not a database at all.
+fn readable(copy: &Connection) -> std::result::Result<(), Failed> {
+    match copy.query_row("SELECT count(*) FROM sqlite_schema", [], |_row| Ok(())) {
+        // Its pages can be copied.
+        Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseCorrupt) => Ok(()),
+        other => Ok(other?),
+    }
 }
 
 fn all_pages(from: &Connection, to: &mut Connection) -> rusqlite::Result<()> {
@@ -307,42 +496,23 @@ fn is_no_database(error: &rusqlite::Error) -> bool {
 }
 
 /// Gives a file the mode and the owner of another one, and says where it may not.
-fn like(file: &Path, other: &Metadata) -> std::io::Result<Option<String>> {
-    use std::os::unix::fs::chown;
+fn like(file: &File, shown: &Path, other: &Metadata) -> std::io::Result<Option<String>> {
     // The owner first: a change of it clears the set-id bits.
-    let owned = chown(file, Some(other.uid()), Some(other.gid()))
-        .or_else(|_not_root| chown(file, None, Some(other.gid())));
-    std::fs::set_permissions(file, std::fs::Permissions::from_mode(other.mode() & 0o7777))?;
-    let own = std::fs::metadata(file)?;
+    let owned = fchown(file, Some(other.uid()), Some(other.gid()))
+        .or_else(|_not_root| fchown(file, None, Some(other.gid())));
+    file.set_permissions(std::fs::Permissions::from_mode(other.mode() & 0o7777))?;
+    let own = file.metadata()?;
     let same = owned.is_ok() && (own.uid(), own.gid()) == (other.uid(), other.gid());
     Ok((!same).then(|| {
         format!(
             "{} belongs to {}:{}, not to {}:{} as before",
-            file.display(),
+            shown.display(),
             own.uid(),
             own.gid(),
             other.uid(),
             other.gid()
         )
     }))
-}
-
-/// A database that root restores where none stood belongs to whom its folder
-/// belongs to, as SQLite does it with the log: the application has to write to it.
-fn owned_like_its_folder(copy: &Path, target: &Path) {
-    if rustix::process::geteuid().is_root()
-        && let Ok(folder) = std::fs::metadata(folder_of(target))
-    {
-        let _stays = std::os::unix::fs::chown(copy, Some(folder.uid()), Some(folder.gid()));
-    }
-}
-
-fn folder_of(file: &Path) -> &Path {
-    file.parent().unwrap_or_else(|| Path::new("/"))
-}
-
-fn sync_folder(file: &Path) -> std::io::Result<()> {
-    File::open(folder_of(file))?.sync_all()
 }
 
 /// Where a test says so: ends the process as if it had been killed, or makes the

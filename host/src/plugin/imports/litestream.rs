@@ -17,8 +17,8 @@ use crate::plugin::bindings::litestream::{
 };
 use crate::plugin::failure::Failure;
 use crate::plugin::handles::{
-    Database, Job, Process, Replaced, RestoreJob, RestorePlan, RestoreRequest, RestoredCopy,
-    SyncJob, SyncRequest, SyncResult,
+    Database, Job, Process, Replaced, RestoreJob, RestorePlan, RestorePoint, RestoreRequest,
+    RestoredCopy, SyncJob, SyncRequest, SyncResult,
 };
 use crate::plugin::limits;
 use crate::plugin::process;
@@ -76,6 +76,7 @@ impl Host for State {
         });
         let broke_off = |error| Error::new(Exit::Unexpected, "the swap broke off").cause(error);
         let replaced = swap.await.map_err(broke_off)??;
+        self.call.sink.written(replaced.path.display().to_string());
         Ok(self.table.push(Replaced(replaced))?)
     }
 
@@ -294,6 +295,7 @@ impl HostRestoreRequest for State {
             return Err(Error::usage("the target has no name").into());
         }
         let target = self.call.context.cwd.join(path);
+        replace::refuse_special(&target)?;
         let grants = &self.call.plugin.grants;
         let request = &mut self.table.get_mut(&handle)?.0;
         match &request.source {
@@ -326,6 +328,32 @@ impl HostRestoreRequest for State {
 
     async fn target_exists(&mut self, handle: Resource<RestoreRequest>) -> wasmtime::Result<bool> {
         Ok(self.table.get(&handle)?.0.target_exists())
+    }
+
+    async fn check_target(
+        &mut self,
+        handle: Resource<RestoreRequest>,
+        force: bool,
+    ) -> Result<(), Failure> {
+        let request = self.table.get(&handle)?.0.clone();
+        let context = Arc::clone(&self.call.context);
+        Ok(replace::check_target(&context, &request, force).await?)
+    }
+
+    async fn older_points(
+        &mut self,
+        handle: Resource<RestoreRequest>,
+        max: u32,
+    ) -> Result<Vec<Resource<RestorePoint>>, Failure> {
+        let request = self.table.get(&handle)?.0.clone();
+        self.may_restore(&request)?;
+        let context = Arc::clone(&self.call.context);
+        let points = restore::older(&context, &request, max).await?;
+        let mut handles = Vec::with_capacity(points.len());
+        for point in points {
+            handles.push(self.table.push(RestorePoint(point))?);
+        }
+        Ok(handles)
     }
 
     async fn plan(

@@ -62,6 +62,10 @@ impl Host for State {
         Ok(())
     }
 
+    async fn local_time(&mut self, rfc3339: String) -> wasmtime::Result<String> {
+        Ok(rfc3339.parse().map_or(rfc3339, crate::litestream::moment::shown))
+    }
+
     async fn cancelled(&mut self) -> wasmtime::Result<bool> {
         Ok(self.call.context.stop.signal().is_some())
     }

@@ -5,11 +5,11 @@ use wasmtime::component::Resource;
 use crate::litestream::restore::Source;
 use crate::plugin::bindings::types::{
     Error, Host, HostDatabase, HostInvocation, HostPresentDatabase, HostReplaced, HostRestorePlan,
-    HostRestoredCopy,
+    HostRestorePoint, HostRestoredCopy,
 };
 use crate::plugin::failure::{Failure, to_guest};
 use crate::plugin::handles::{
-    Database, Invocation, PresentDatabase, Replaced, RestorePlan, RestoredCopy,
+    Database, Invocation, PresentDatabase, Replaced, RestorePlan, RestorePoint, RestoredCopy,
 };
 use crate::plugin::store::State;
 
@@ -70,7 +70,44 @@ impl HostRestoredCopy for State {
         Ok(super::milliseconds(self.table.get(&handle)?.0.duration))
     }
 
+    async fn purpose(&mut self, handle: Resource<RestoredCopy>) -> wasmtime::Result<String> {
+        // What is to be put in place has a place.
+        let target = &self.table.get(&handle)?.0.target;
+        Ok(if target.is_some() { "restore" } else { "verify" }.to_owned())
+    }
+
+    async fn written(
+        &mut self,
+        handle: Resource<RestoredCopy>,
+    ) -> wasmtime::Result<Option<String>> {
+        let copy = std::sync::Arc::clone(&self.table.get(&handle)?.0);
+        let written = copy.written(&self.call.context).await;
+        Ok(written.map(crate::report::json::time))
+    }
+
+    async fn requested_point(
+        &mut self,
+        handle: Resource<RestoredCopy>,
+    ) -> wasmtime::Result<Option<String>> {
+        Ok(self.table.get(&handle)?.0.requested.clone())
+    }
+
     async fn drop(&mut self, handle: Resource<RestoredCopy>) -> wasmtime::Result<()> {
+        self.table.delete(handle)?;
+        Ok(())
+    }
+}
+
+impl HostRestorePoint for State {
+    async fn txid(&mut self, handle: Resource<RestorePoint>) -> wasmtime::Result<String> {
+        Ok(self.table.get(&handle)?.0.txid.to_string())
+    }
+
+    async fn written(&mut self, handle: Resource<RestorePoint>) -> wasmtime::Result<String> {
+        Ok(crate::report::json::time(self.table.get(&handle)?.0.time))
+    }
+
+    async fn drop(&mut self, handle: Resource<RestorePoint>) -> wasmtime::Result<()> {
         self.table.delete(handle)?;
         Ok(())
     }
