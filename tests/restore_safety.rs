@@ -1,7 +1,7 @@
 //! `lsrun restore` where it could do harm: targets that are not files, folders whose
 //! owner exchanges names, and what a new file gives to whom.
 
-use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, chown, symlink};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -128,10 +128,16 @@ fn state(file: &Path) -> (Vec<u8>, u32, u32, u32) {
 /// Fails when a file in the folder holds the secret and is not root's alone.
 fn assert_not_disclosed(folder: &Path) {
     for entry in std::fs::read_dir(folder).unwrap().flatten() {
-        let Ok(metadata) = std::fs::symlink_metadata(entry.path()) else { continue };
+        // Names are exchanged here as well: what was opened is what is read.
+        let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
+        let mut options = std::fs::OpenOptions::new();
+        let opened = options.read(true).custom_flags(flags.bits().cast_signed()).open(entry.path());
+        let Ok(mut file) = opened else { continue };
+        let metadata = file.metadata().unwrap();
         let readable = !is_root() || metadata.uid() != 0 || metadata.mode() & 0o044 != 0;
         if metadata.is_file() && readable {
-            let content = std::fs::read(entry.path()).unwrap_or_default();
+            let mut content = Vec::new();
+            std::io::Read::read_to_end(&mut file, &mut content).unwrap();
             let found = content.windows(SECRET.len()).any(|it| it == SECRET.as_bytes());
             assert!(!found, "{} discloses it", entry.path().display());
         }
