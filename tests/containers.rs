@@ -18,12 +18,15 @@ fn unshare() -> Command {
 }
 
 /// lsrun in a container of its own.
+///
+/// The project is named: without root the folders above belong to nobody there.
 fn elsewhere(sandbox: &Sandbox, arguments: &[&str]) -> Run {
-    wrap::run(unshare(), &sandbox.command(arguments))
+    wrap::run(unshare(), sandbox.command(arguments).env("LSRUN_PROJECT", sandbox.path("")))
 }
 
 fn spawn_elsewhere(sandbox: &Sandbox, arguments: &[&str]) -> Child {
-    let mut command = wrap::behind(unshare(), &sandbox.command(arguments));
+    let mut lsrun = sandbox.command(arguments);
+    let mut command = wrap::behind(unshare(), lsrun.env("LSRUN_PROJECT", sandbox.path("")));
     let run = sandbox.path("run");
     std::fs::create_dir_all(&run).unwrap();
     let log = std::fs::File::create(sandbox.path("elsewhere.log")).unwrap();

@@ -19,15 +19,9 @@ fn with_little_room(sandbox: &Sandbox, arguments: &[&str]) -> Run {
 
 #[test]
 fn a_report_that_does_not_fit_fails_the_run() {
-    let sandbox = Sandbox::empty();
-    let mut text = String::from("databases:\n");
-    for index in 0..100 {
-        text.push_str(&format!("  db{index}: data/db{index}.sqlite3\n"));
-    }
-    sandbox.write("lsrun.yml", &text);
-    // Compiled once, so that the run itself writes nothing else.
-    sandbox.lsrun(&["config"]).expect(0);
-    for arguments in [&["config"][..], &["--help"], &["config", "--format", "json"]] {
+    let sandbox = Sandbox::new();
+    // Without a guest: the engine keeps a guest's memory in a file as well.
+    for arguments in [&["--help"][..], &["help", "restore"]] {
         let run = with_little_room(&sandbox, arguments).expect(1);
         assert!(run.stderr.contains("cannot write the report: "), "{}", run.stderr);
         assert!(run.stderr.contains("hint:"), "{}", run.stderr);

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use crate::config::Purpose;
 use crate::context::Context;
 use crate::error::{Error, Result};
+use crate::exit::Exit;
 use crate::litestream::child::{self, Limit, Output};
 use crate::litestream::daemon::{self, Presence, ReadLock};
 use crate::litestream::ltx::local_txid;
@@ -311,11 +312,13 @@ const LOCAL: [&str; 7] = [
 /// is. The messages are those of litestream 0.5.17.
 #[must_use]
 pub fn explain(output: &Output, what: &str) -> Error {
-    let error = output.failure(what);
+    let failed = output.failure(what);
     let said = format!("{}\n{}", output.stderr, output.stdout);
     let any = |needles: &[&str]| needles.iter().any(|needle| said.contains(needle));
     // A signal, such as that of a system that is out of memory: whatever litestream
     // said before says nothing about the backup.
+    // What was said says nothing about the backup: exit 11, with a code that says why.
+    let error = failed.clone().with_exit(Exit::Inconclusive);
     if output.code.is_none() {
         return error
             .code("inconclusive")
@@ -346,7 +349,7 @@ pub fn explain(output: &Output, what: &str) -> Error {
     if any(&["SQLITE_BUSY", "database is locked"]) {
         return error.code("busy").hint("another process holds the database locked");
     }
-    error
+    failed
 }
 
 #[cfg(test)]

@@ -296,14 +296,14 @@ impl Control {
                 return Err(ControlError::Stopped);
             }
             let says = |words: &[&str]| words.iter().any(|word| reason.contains(word));
-            let code = if says(&["deadline exceeded"]) {
-                "timeout"
+            let (exit, code) = if says(&["deadline exceeded"]) {
+                (Exit::Inconclusive, "timeout")
             } else if says(&["database is locked", "SQLITE_BUSY"]) {
-                "busy"
+                (Exit::Inconclusive, "busy")
             } else {
-                "litestream"
+                (Exit::Litestream, "litestream")
             };
-            return Err(Error::inconclusive("the litestream daemon cannot replicate")
+            return Err(Error::new(exit, "the litestream daemon cannot replicate")
                 .code(code)
                 .cause(reason)
                 .hint(LOOK_AT_ITS_LOG)

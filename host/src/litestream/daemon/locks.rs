@@ -32,6 +32,15 @@ pub(super) enum Owner {
     Hidden,
 }
 
+/// Who reads a database for more than half of the time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Readers {
+    /// Somebody, the processes that are visible among them.
+    pub(super) any: bool,
+    /// Somebody who cannot be seen from here.
+    pub(super) hidden: bool,
+}
+
 /// The `-shm` file of a database.
 #[derive(Debug)]
 pub(super) struct Shm(Kept);
@@ -49,21 +58,22 @@ impl Shm {
         self.owner(OPEN)
     }
 
-    /// Somebody else who has held a read mark without a break for `patience`. Blocks;
-    /// returns at once where nobody reads.
-    pub(super) fn constant_reader(&self, patience: Duration) -> Option<Owner> {
+    /// Whether somebody reads all the time, as litestream does: for `time` it is looked
+    /// how often somebody else holds a read mark. Blocks.
+    ///
+    /// Litestream lets go of its mark for a moment at each checkpoint and may take another
+    /// one then; so what counts is not one mark, and not every look.
+    pub(super) fn readers(&self, time: Duration) -> Readers {
         const LOOK: Duration = Duration::from_millis(5);
-        let until = Instant::now() + patience;
-        let mut held: Vec<u64> = READ_MARKS.collect();
+        let until = Instant::now() + time;
+        let (mut looks, mut hidden, mut any) = (0_u32, 0_u32, 0_u32);
         loop {
-            let mut owner = None;
-            held.retain(|byte| {
-                let found = self.owner(*byte);
-                owner = found.or(owner);
-                found.is_some()
-            });
-            if held.is_empty() || Instant::now() > until {
-                return owner;
+            let owners: Vec<Owner> = READ_MARKS.filter_map(|byte| self.owner(byte)).collect();
+            looks += 1;
+            any += u32::from(!owners.is_empty());
+            hidden += u32::from(owners.contains(&Owner::Hidden));
+            if Instant::now() > until {
+                return Readers { any: any * 2 > looks, hidden: hidden * 2 > looks };
             }
             std::thread::sleep(LOOK);
         }
@@ -132,6 +142,6 @@ mod tests {
             .unwrap();
         let shm = Shm::open(&database).unwrap();
         assert_eq!(shm.somebody(), None);
-        assert_eq!(shm.constant_reader(Duration::ZERO), None);
+        assert_eq!(shm.readers(Duration::ZERO), Readers { any: false, hidden: false });
     }
 }

@@ -10,7 +10,7 @@ use std::time::Instant;
 use super::holders;
 use super::locks::{self, Owner, Shm};
 
-/// How long a reader has to read without a break before it may be a litestream.
+/// How long is looked whether somebody reads all the time.
 const READER: Duration = Duration::from_millis(700);
 
 /// Whether a litestream replicates a database.
@@ -37,17 +37,22 @@ pub(crate) fn presence(database: &Path) -> Presence {
         Some(Owner::Hidden) => Presence::Unknown,
         Some(Owner::Visible(_)) if all_named(database) && sees_everybody() => Presence::Nobody,
         // A lock tells one of its owners; behind the one that is seen may be another.
-        Some(Owner::Visible(_)) => match shm.constant_reader(READER) {
-            None => Presence::Nobody,
-            Some(_reader) => Presence::Unknown,
+        Some(Owner::Visible(_)) => match shm.readers(READER).any {
+            true => Presence::Unknown,
+            false => Presence::Nobody,
         },
     }
 }
 
 /// Whether a process that cannot be seen from here reads `database` all the time, as
-/// litestream does. Blocks for 0.7 s where one reads.
+/// litestream does. Blocks for 0.7 s where somebody has it open who may be one.
 pub(crate) fn replicates_unseen(database: &Path) -> bool {
-    Shm::open(database).is_some_and(|shm| shm.constant_reader(READER) == Some(Owner::Hidden))
+    let Some(shm) = Shm::open(database) else { return false };
+    match shm.somebody() {
+        None => false,
+        Some(Owner::Visible(_)) if sees_everybody() => false,
+        Some(_one_of_them) => shm.readers(READER).hidden,
+    }
 }
 
 /// Whether the names of all visible processes that have the database open are known.
