@@ -326,7 +326,7 @@ fn a_daemon_that_cannot_be_stopped_goes_on() {
     sandbox.sql("db.sqlite3", "INSERT INTO users (name) VALUES ('late')");
     std::fs::rename(sandbox.path("replica"), sandbox.path("away")).unwrap();
     sandbox.write("replica", "no folder");
-    sandbox.lsrun(&["restore", "--undo", "default"]).expect(11).says(&["cannot replicate"]);
+    sandbox.lsrun(&["restore", "--undo", "default"]).expect(22).says(&["cannot replicate"]);
     let state = sandbox.lsrun(&["list", "-json"]).expect(0).json();
     assert_eq!(state["databases"][0]["status"], "replicating", "{state}");
     assert_eq!(sandbox.integer("db.sqlite3", USERS), 4);

@@ -423,10 +423,10 @@ fn is_given_up(asked_first: bool, words: &[&str]) {
 
 #[test]
 fn a_daemon_whose_storage_never_answers_is_given_up() {
-    is_given_up(true, &["the litestream daemon cannot replicate", "deadline exceeded"]);
+    // It is given no deadline of its own, which would cost it its read lock.
+    is_given_up(true, &["the litestream daemon does not answer in time"]);
 }
 
-/// It does not even say that its time is over.
 #[test]
 fn a_daemon_that_waits_for_its_storage_is_given_up() {
     is_given_up(false, &["the litestream daemon does not answer in time"]);

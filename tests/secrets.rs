@@ -114,7 +114,7 @@ fn project(server: &str, more: &str) -> String {
     replica: {{url: 's3://b/q?endpoint=127.0.0.1:9&access-key-id=x&secret-access-key=canaryQueryNine9'}}
 verify:
   timeout: 5s
-  ping: {server}/$PING_ID_/${{PING_ID}}
+  ping: {server}/ping/${{PING_ID}}
   webhook: {server}/hook?key=canaryHookTen9
 plugins:
   settings:

@@ -263,7 +263,7 @@ fn functions_and_collations_of_the_application_are_no_damage() {
     sandbox
         .lsrun(&["restore", "-o", "more.sqlite3", "default"])
         .expect(10)
-        .says(&["the backup is damaged", "lsrun points default lists older points"]);
+        .says(&["the backup is damaged", "lsrun points default lists all of them"]);
     sandbox.lsrun(&["points", "default"]).expect(0);
 }
 
