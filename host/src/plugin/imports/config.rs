@@ -57,11 +57,14 @@ impl HostProblem for State {
     }
 
     async fn message(&mut self, handle: Resource<Problem>) -> wasmtime::Result<String> {
-        Ok(self.table.get(&handle)?.0.message.clone())
+        let message = &self.table.get(&handle)?.0.message;
+        // `config` prints what it is given exactly.
+        Ok(self.call.context.terminal.redactor().apply(message).into_owned())
     }
 
     async fn hint(&mut self, handle: Resource<Problem>) -> wasmtime::Result<Option<String>> {
-        Ok(self.table.get(&handle)?.0.hint.clone())
+        let hint = self.table.get(&handle)?.0.hint.as_deref();
+        Ok(hint.map(|hint| self.call.context.terminal.redactor().apply(hint).into_owned()))
     }
 
     async fn drop(&mut self, handle: Resource<Problem>) -> wasmtime::Result<()> {
