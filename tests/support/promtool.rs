@@ -18,7 +18,10 @@ fn binary() -> &'static Path {
         if !binary.exists() {
             // Other tests may do the same at the same time.
             let own = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
-            let script = "apt-get download prometheus >&2 && dpkg -x prometheus_*.deb whole";
+            // A new machine has no lists of packages yet, and another test may be making them.
+            let script = "{ apt-get download prometheus || {
+                for _ in 1 2 3 4 5 6 7 8 9 10; do apt-get update && break; sleep 3; done
+                apt-get download prometheus; }; } >&2 && dpkg -x prometheus_*.deb whole";
             let run = Command::new("sh").args(["-c", script]).current_dir(own.path()).output();
             let said = match &run {
                 Ok(run) => String::from_utf8_lossy(&run.stderr).into_owned(),
