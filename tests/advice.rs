@@ -1,52 +1,21 @@
 //! What lsrun advises, carried out: it leads to the state that it promises.
 
-use std::path::PathBuf;
-use std::process::{Child, Stdio};
+use rustix::process::Signal;
 
-use rustix::process::{Pid, Signal, kill_process};
+use crate::support::replicate::{Replicate, lsrun, until_it_answers};
+use crate::support::{PROJECT, Sandbox};
 
-use crate::support::{PROJECT, Run, Sandbox, wait_until};
-
-fn runtime(sandbox: &Sandbox) -> PathBuf {
-    let folder = sandbox.path("run");
-    std::fs::create_dir_all(&folder).unwrap();
-    folder
-}
-
-fn lsrun(sandbox: &Sandbox, arguments: &[&str]) -> Run {
-    sandbox.command(arguments).env("XDG_RUNTIME_DIR", runtime(sandbox)).output().unwrap().into()
-}
-
-/// `lsrun replicate`, until it is ended.
-struct Daemon(Child);
-
-impl Daemon {
-    fn start(sandbox: &Sandbox) -> Self {
-        let mut command = sandbox.command(&["replicate"]);
-        command.env("XDG_RUNTIME_DIR", runtime(sandbox));
-        let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-        let daemon = Self(child);
-        wait_until("it answers", || lsrun(sandbox, &["list"]).code == 0);
-        daemon
-    }
-
-    fn end(mut self) {
-        kill_process(Pid::from_child(&self.0), Signal::TERM).unwrap();
-        self.0.wait().unwrap();
-    }
-}
-
-impl Drop for Daemon {
-    fn drop(&mut self) {
-        let _gone = self.0.kill();
-        let _reaped = self.0.wait();
-    }
+/// `lsrun replicate`, which answers.
+fn daemon(sandbox: &Sandbox) -> Replicate {
+    let daemon = Replicate::start(sandbox, &[]);
+    until_it_answers(sandbox);
+    daemon
 }
 
 #[test]
 fn a_daemon_that_was_stopped_for_a_database_is_restarted() {
     let sandbox = Sandbox::new();
-    let daemon = Daemon::start(&sandbox);
+    let running = daemon(&sandbox);
     lsrun(&sandbox, &["verify"]).expect(0);
     lsrun(&sandbox, &["stop", "default"]).expect(0);
     sandbox.sql(
@@ -54,22 +23,22 @@ fn a_daemon_that_was_stopped_for_a_database_is_restarted() {
         "INSERT INTO users (name) VALUES ('unseen'); PRAGMA wal_checkpoint(TRUNCATE);",
     );
     lsrun(&sandbox, &["verify"]).expect(11).says(&["restart the daemon"]);
-    daemon.end();
-    let daemon = Daemon::start(&sandbox);
+    running.end(Signal::TERM);
+    let running = daemon(&sandbox);
     lsrun(&sandbox, &["verify"]).expect(0);
-    daemon.end();
+    running.end(Signal::TERM);
 }
 
 #[test]
 fn start_is_enough_where_nothing_was_written() {
     let sandbox = Sandbox::new();
-    let daemon = Daemon::start(&sandbox);
+    let running = daemon(&sandbox);
     lsrun(&sandbox, &["verify"]).expect(0);
     lsrun(&sandbox, &["stop", "default"]).expect(0);
     lsrun(&sandbox, &["verify"]).expect(11).says(&["lsrun start default is enough only if"]);
     lsrun(&sandbox, &["start", "default"]).expect(0);
     lsrun(&sandbox, &["verify"]).expect(0);
-    daemon.end();
+    running.end(Signal::TERM);
 }
 
 #[test]
@@ -79,10 +48,10 @@ fn where_no_daemon_answers_both_ways_replicate() {
     lsrun(&sandbox, &["sync", "default"]).expect(22).says(&advice);
     lsrun(&sandbox, &["replicate", "-once"]).expect(0);
     lsrun(&sandbox, &["verify"]).expect(0);
-    let daemon = Daemon::start(&sandbox);
+    let running = daemon(&sandbox);
     lsrun(&sandbox, &["sync", "-wait", "default"]).expect(0);
     lsrun(&sandbox, &["verify"]).expect(0);
-    daemon.end();
+    running.end(Signal::TERM);
 }
 
 #[test]
@@ -97,9 +66,9 @@ fn what_did_not_reach_the_replica_at_the_end_reaches_it_at_the_next_start() {
     run.says(&["the databases have them; they are replicated when litestream runs again"]);
     std::fs::remove_file(sandbox.path("replica")).unwrap();
     std::fs::rename(sandbox.path("away"), sandbox.path("replica")).unwrap();
-    let daemon = Daemon::start(&sandbox);
+    let running = daemon(&sandbox);
     lsrun(&sandbox, &["verify"]).expect(0);
-    daemon.end();
+    running.end(Signal::TERM);
     lsrun(&sandbox, &["restore", "-o", "copy.sqlite3", "default"]).expect(0);
     let late = "SELECT count(*) FROM users WHERE name = 'late'";
     assert_eq!(sandbox.integer("copy.sqlite3", late), 1);

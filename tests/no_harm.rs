@@ -3,8 +3,8 @@
 
 use std::io::{Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Stdio};
+use std::path::Path;
+use std::process::Stdio;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -12,20 +12,11 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::support::daemon::Daemon;
 use crate::support::load::{self, Writers};
-use crate::support::{PROJECT, Run, Sandbox, litestream, wait_until};
+use crate::support::replicate::{Replicate, lsrun, runtime, until_it_answers};
+use crate::support::{PROJECT, Sandbox, litestream, wait_until};
 
 /// How long each load runs.
 const LOAD: Duration = Duration::from_secs(20);
-
-fn runtime(sandbox: &Sandbox) -> PathBuf {
-    let folder = sandbox.path("run");
-    std::fs::create_dir_all(&folder).unwrap();
-    folder
-}
-
-fn lsrun(sandbox: &Sandbox, arguments: &[&str]) -> Run {
-    sandbox.command(arguments).env("XDG_RUNTIME_DIR", runtime(sandbox)).output().unwrap().into()
-}
 
 /// A project whose database is written to.
 fn busy() -> Sandbox {
@@ -33,36 +24,6 @@ fn busy() -> Sandbox {
     sandbox.write("lsrun.yml", PROJECT);
     load::create(&sandbox.path("db.sqlite3"));
     sandbox
-}
-
-/// `lsrun replicate`, which answers.
-struct Replicate(Child);
-
-impl Replicate {
-    fn start(sandbox: &Sandbox, arguments: &[&str]) -> Self {
-        let log = std::fs::File::create(sandbox.path("replicate.log")).unwrap();
-        let mut command = sandbox.command(&["replicate"]);
-        command.args(arguments).env("XDG_RUNTIME_DIR", runtime(sandbox));
-        command.stdout(log.try_clone().unwrap()).stderr(log);
-        Self(command.spawn().unwrap())
-    }
-
-    fn end(mut self, signal: Signal) {
-        let _gone = kill_process(Pid::from_child(&self.0), signal);
-        let child = &mut self.0;
-        wait_until("lsrun replicate ends", || child.try_wait().unwrap().is_some());
-    }
-}
-
-impl Drop for Replicate {
-    fn drop(&mut self) {
-        let _gone = self.0.kill();
-        let _reaped = self.0.wait();
-    }
-}
-
-fn until_it_answers(sandbox: &Sandbox) {
-    wait_until("the daemon answers", || lsrun(sandbox, &["sync", "default"]).code == 0);
 }
 
 /// The backup, as litestream restores it, is the live database.

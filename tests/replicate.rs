@@ -7,6 +7,7 @@ use std::process::{Child, Stdio};
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 
 use crate::gaps::{behind_a_gap, has_all};
+use crate::support::replicate::{lsrun, runtime};
 use crate::support::{PROJECT, Run, Sandbox, litestream, wait_until};
 
 /// A running `lsrun replicate`. Dropped, it is killed.
@@ -44,16 +45,6 @@ impl Drop for Replicate {
         let _gone = self.child.kill();
         let _reaped = self.child.wait();
     }
-}
-
-fn runtime(sandbox: &Sandbox) -> std::path::PathBuf {
-    let folder = sandbox.path("run");
-    std::fs::create_dir_all(&folder).unwrap();
-    folder
-}
-
-fn lsrun(sandbox: &Sandbox, arguments: &[&str]) -> Run {
-    sandbox.command(arguments).env("XDG_RUNTIME_DIR", runtime(sandbox)).output().unwrap().into()
 }
 
 fn socket_is_there(sandbox: &Sandbox) {

@@ -4,6 +4,7 @@ pub(crate) mod daemon;
 pub(crate) mod load;
 pub(crate) mod promtool;
 pub(crate) mod puppet;
+pub(crate) mod replicate;
 pub(crate) mod s3;
 pub(crate) mod wrap;
 
