@@ -38,6 +38,7 @@ mod s3;
 mod secrets;
 mod sentinel;
 mod signals;
+mod snapshots;
 mod sql_limits;
 mod support;
 mod terminal;
