@@ -87,9 +87,7 @@ fn deploys_beside_a_busy_writer_lose_nothing() {
             std::thread::sleep(Duration::from_millis(700));
             std::fs::remove_file(sandbox.path("up")).unwrap();
             daemon.end(signal);
-            wait_until("litestream has gone", || {
-                lsrun::litestream::daemon::running(&database).is_empty()
-            });
+            wait_until("litestream has gone", || lsrun::testing::running(&database).is_empty());
         }
         let daemon = Replicate::start(&sandbox, &[]);
         until_it_answers(&sandbox);

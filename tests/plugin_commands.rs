@@ -24,6 +24,9 @@ fn global_options_may_stand_behind_it() {
         Run::from(output).expect(0).says(&["default looked"]);
     }
     sandbox.lsrun(&["look", "--help"]).expect(0).says(&["--deadline", "--format"]);
+    sandbox.lsrun(&["look", "--version"]).expect(2);
+    sandbox.write("plugins/look.yml", &format!("version: 1.2.3\n{COMMAND}"));
+    sandbox.lsrun(&["look", "--version"]).expect(0).says(&["look 1.2.3"]);
     sandbox.lsrun(&["look", "--nope"]).expect(2).says(&["--nope"]);
     sandbox.lsrun(&["lok"]).expect(2).says(&["did you mean look?"]);
 }

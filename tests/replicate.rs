@@ -190,7 +190,7 @@ fn a_killed_lsrun_leaves_neither_litestream_nor_application() {
     let application = Pid::from_raw(pid).unwrap();
     wait_until("the application has gone", || test_kill_process(application).is_err());
     let database = sandbox.path("db.sqlite3");
-    wait_until("litestream has gone", || lsrun::litestream::daemon::running(&database).is_empty());
+    wait_until("litestream has gone", || lsrun::testing::running(&database).is_empty());
     // What it left is swept or found dead by the next run.
     lsrun(&sandbox, &["verify"]).expect(0);
     sandbox.assert_clean();

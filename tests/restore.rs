@@ -133,7 +133,7 @@ fn a_database_that_a_daemon_replicates_is_not_replaced() {
     let sandbox = backed_up();
     let _daemon = Daemon::start(&sandbox, "");
     wait_until("the daemon has the database open", || {
-        !lsrun::litestream::daemon::running(&sandbox.path("db.sqlite3")).is_empty()
+        !lsrun::testing::running(&sandbox.path("db.sqlite3")).is_empty()
     });
     sandbox.lsrun(&["restore", "-force", "default"]).expect(11).says(&["litestream daemon"]);
     assert_eq!(sandbox.integer("db.sqlite3", USERS), 4);

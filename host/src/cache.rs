@@ -16,7 +16,7 @@ use crate::trust::{self, Distrust};
 /// folder (`XDG_CACHE_HOME`, `~/.cache`).
 ///
 /// Fails when there is neither the variable nor a home folder.
-pub fn root(environment: &Environment) -> Result<PathBuf> {
+pub(crate) fn root(environment: &Environment) -> Result<PathBuf> {
     if let Some(folder) = environment.get("LSRUN_CACHE_DIR") {
         return std::path::absolute(folder).map_err(|error| {
             Error::new(Exit::Usage, "LSRUN_CACHE_DIR is not a path").cause(error)
@@ -31,7 +31,7 @@ pub fn root(environment: &Environment) -> Result<PathBuf> {
 
 /// Creates `folder` with mode 0700 when it is missing and refuses one that other
 /// users own or may write, or whose parents they may: code is loaded from it.
-pub fn ensure_private(folder: &Path) -> Result<()> {
+pub(crate) fn ensure_private(folder: &Path) -> Result<()> {
     trust::private_folder(folder).map_err(|distrust| refused(folder, &distrust))
 }
 
@@ -53,7 +53,7 @@ fn refused(folder: &Path, distrust: &Distrust) -> Error {
 
 /// Writes `bytes` to `target` so that readers see the old file or the whole new
 /// one: a temporary file in the same folder, `mode`, synced, renamed.
-pub fn write_atomically(target: &Path, bytes: &[u8], mode: u32) -> std::io::Result<()> {
+pub(crate) fn write_atomically(target: &Path, bytes: &[u8], mode: u32) -> std::io::Result<()> {
     let folder = target.parent().unwrap_or_else(|| Path::new("."));
     let mut file = tempfile::Builder::new().prefix(".new-").tempfile_in(folder)?;
     file.write_all(bytes)?;

@@ -21,7 +21,7 @@ pub(crate) const POINTS: &str = "Show the points in time that a backup can be re
 #[derive(Debug, Parser)]
 #[command(name = "lsrun", version, disable_help_subcommand = true, arg_required_else_help = true)]
 #[command(override_usage = "lsrun [OPTIONS] COMMAND [ARGUMENTS]")]
-pub struct Cli {
+pub(crate) struct Cli {
     #[command(flatten)]
     pub global: Global,
     /// The command and everything behind it.
@@ -36,7 +36,7 @@ pub struct Cli {
 
 /// The options that every command knows.
 #[derive(Debug, Clone, Default, clap::Args)]
-pub struct Global {
+pub(crate) struct Global {
     /// The project: a folder with an lsrun.yml, such a file, or a Litestream
     /// configuration [env: LSRUN_PROJECT]
     #[arg(short = 'C', long, value_name = "PATH")]
@@ -55,7 +55,7 @@ pub struct Global {
 impl Global {
     /// These, where they are given, else those of `before`.
     #[must_use]
-    pub fn or(self, before: &Self) -> Self {
+    pub(crate) fn or(self, before: &Self) -> Self {
         Self {
             project: self.project.or_else(|| before.project.clone()),
             format: self.format.or(before.format),
@@ -67,7 +67,7 @@ impl Global {
 
 /// The command line with the list of commands in its help.
 #[must_use]
-pub fn command() -> clap::Command {
+pub(crate) fn command() -> clap::Command {
     let mut help = String::from("Commands:\n");
     for builtin in BUILTIN {
         let about = builtin.manifest().map(|manifest| manifest.about).unwrap_or_default();
@@ -86,14 +86,14 @@ pub fn command() -> clap::Command {
 
 /// Whether lsrun has a command of this name without any plugin.
 #[must_use]
-pub fn is_own(name: &str) -> bool {
+pub(crate) fn is_own(name: &str) -> bool {
     matches!(name, "help" | "history" | "plugin" | "points") || Verb::named(name).is_some()
 }
 
 /// The error for a command that is most likely a mistyped one; none for a word
 /// that is like no command, which a newer litestream may have.
 #[must_use]
-pub fn mistyped(name: &str, plugins: &[String]) -> Option<Error> {
+pub(crate) fn mistyped(name: &str, plugins: &[String]) -> Option<Error> {
     let known = BUILTIN.iter().map(|builtin| builtin.name).chain(["history", "points"]);
     let known = known.chain(VERBS.iter().map(|verb| verb.name));
     let near = nearest(name, known.chain(plugins.iter().map(String::as_str)))?;
@@ -102,7 +102,7 @@ pub fn mistyped(name: &str, plugins: &[String]) -> Option<Error> {
 
 /// What a word of a command line is read as: Litestream's single-dash options
 /// (`-if-replica-exists`) are taken like those with two.
-pub fn two_dashes(arguments: Vec<OsString>, long: &[impl AsRef<str>]) -> Vec<OsString> {
+pub(crate) fn two_dashes(arguments: Vec<OsString>, long: &[impl AsRef<str>]) -> Vec<OsString> {
     let mut verbatim = false;
     arguments
         .into_iter()
@@ -124,7 +124,7 @@ pub fn two_dashes(arguments: Vec<OsString>, long: &[impl AsRef<str>]) -> Vec<OsS
 /// The command with Litestream's `-config` as another name of `--project`, unless it
 /// has an option of that name.
 #[must_use]
-pub fn with_config(command: clap::Command) -> clap::Command {
+pub(crate) fn with_config(command: clap::Command) -> clap::Command {
     if command.get_arguments().any(|argument| argument.get_long() == Some("config")) {
         return command;
     }
@@ -133,7 +133,7 @@ pub fn with_config(command: clap::Command) -> clap::Command {
 
 /// Every long option of a command, for [`two_dashes`].
 #[must_use]
-pub fn long_options(command: &clap::Command) -> Vec<String> {
+pub(crate) fn long_options(command: &clap::Command) -> Vec<String> {
     let names = command.get_arguments().flat_map(|argument| {
         let others = argument.get_all_aliases().unwrap_or_default();
         argument.get_long().into_iter().chain(others).map(str::to_owned).collect::<Vec<_>>()
@@ -142,7 +142,7 @@ pub fn long_options(command: &clap::Command) -> Vec<String> {
 }
 
 /// A duration on the command line: `30s`, `5m`, `1h`.
-pub fn duration(text: &str) -> Result<std::time::Duration> {
+pub(crate) fn duration(text: &str) -> Result<std::time::Duration> {
     crate::project::parse_duration(text).ok_or_else(|| {
         Error::usage(format!("{text} is no duration")).hint("write it like 30s, 5m or 1h")
     })

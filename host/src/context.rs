@@ -16,7 +16,7 @@ use crate::stop::Stop;
 use crate::terminal::Terminal;
 
 /// One run of lsrun.
-pub struct Context {
+pub(crate) struct Context {
     /// The project file.
     pub project: Project,
     /// The environment it started with.
@@ -35,7 +35,7 @@ pub struct Context {
 impl Context {
     /// Nothing is rendered, downloaded or created yet.
     #[must_use]
-    pub fn new(
+    pub(crate) fn new(
         project: Project,
         environment: Environment,
         cwd: PathBuf,
@@ -57,14 +57,14 @@ impl Context {
     /// The same run with every `$` of the configuration taken literally
     /// (`-no-expand-env`).
     #[must_use]
-    pub fn without_expansion(mut self) -> Self {
+    pub(crate) fn without_expansion(mut self) -> Self {
         self.project = self.project.without_expansion();
         self.config = OnceLock::new();
         self
     }
 
     /// The Litestream configuration, checked. Its warnings are printed once.
-    pub fn config(&self) -> Result<&Config> {
+    pub(crate) fn config(&self) -> Result<&Config> {
         self.config
             .get_or_init(|| {
                 let config = Config::of(&self.project, &self.environment)?;
@@ -78,12 +78,12 @@ impl Context {
     }
 
     /// The private folder of this run.
-    pub fn scratch(&self) -> Result<&Scratch> {
+    pub(crate) fn scratch(&self) -> Result<&Scratch> {
         self.scratch.get_or_init(Scratch::temporary).as_ref().map_err(Clone::clone)
     }
 
     /// The litestream binary, downloaded where there is none.
-    pub async fn binary(&self) -> Result<&Binary> {
+    pub(crate) async fn binary(&self) -> Result<&Binary> {
         self.binary
             .get_or_init(|| async {
                 let (bin_path, version) = self.project.litestream_wanted();

@@ -9,7 +9,7 @@ use crate::project::Database;
 
 /// Runs the script into a new file and gives it its name, unless the database is
 /// there. Nothing is ever changed in an existing one.
-pub fn if_missing(context: &Context, database: &Database) -> Result<()> {
+pub(crate) fn if_missing(context: &Context, database: &Database) -> Result<()> {
     let Some(script) = &database.create_from else { return Ok(()) };
     if database.path.exists() {
         return Ok(());

@@ -9,7 +9,7 @@ use std::fmt::Display;
 use crate::exit::Exit;
 
 /// `Result` with lsrun's own error.
-pub type Result<T, E = Error> = std::result::Result<T, E>;
+pub(crate) type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// An expected failure. Messages are lower-case fragments without a full stop.
 #[derive(Debug, Clone, thiserror::Error)]

@@ -46,13 +46,13 @@ PRAGMA user_version = 1;
 
 /// The history of one project.
 #[derive(Debug)]
-pub struct History {
+pub(crate) struct History {
     path: PathBuf,
 }
 
 /// One database in one run.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Past {
+pub(crate) struct Past {
     /// The alias, or the path of a database without one.
     pub name: String,
     /// The absolute path.
@@ -82,7 +82,7 @@ impl History {
     /// `XDG_STATE_HOME` or `~/.local/state`. Nothing is created yet.
     ///
     /// Fails when there is no such folder at all.
-    pub fn of(project: &Project, environment: &Environment) -> Result<Self> {
+    pub(crate) fn of(project: &Project, environment: &Environment) -> Result<Self> {
         let folder = if let Some(folder) = environment.get("LSRUN_STATE_DIR") {
             std::path::absolute(folder)?
         } else if let Some(base) = environment.get("XDG_STATE_HOME").map(Path::new)
@@ -107,13 +107,13 @@ impl History {
 
     /// Where it lies.
     #[must_use]
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
     /// Adds the databases of a run about which something was found out: not those
     /// that were skipped, and not those that were interrupted.
-    pub fn record(&self, report: &Report) -> Result<()> {
+    pub(crate) fn record(&self, report: &Report) -> Result<()> {
         let worth = |it: &&DatabaseReport| it.outcome() != Outcome::Skipped && !it.interrupted();
         let databases: Vec<&DatabaseReport> = report.databases.iter().filter(worth).collect();
         if databases.is_empty() {
@@ -125,7 +125,11 @@ impl History {
     }
 
     /// When the database at `path` was last proved good by `command`.
-    pub fn last_success(&self, command: &str, path: &str) -> Result<Option<jiff::Timestamp>> {
+    pub(crate) fn last_success(
+        &self,
+        command: &str,
+        path: &str,
+    ) -> Result<Option<jiff::Timestamp>> {
         let Some(connection) = self.open()? else { return Ok(None) };
         connection
             .query_row(
@@ -140,7 +144,7 @@ impl History {
     }
 
     /// The last run of `command` that proved a backup of the database at `path` good.
-    pub fn last_good(&self, command: &str, path: &str) -> Result<Option<LastGood>> {
+    pub(crate) fn last_good(&self, command: &str, path: &str) -> Result<Option<LastGood>> {
         let Some(connection) = self.open()? else { return Ok(None) };
         let found = connection
             .query_row(
@@ -158,7 +162,7 @@ impl History {
     }
 
     /// The newest result of each database by `command`, by path.
-    pub fn newest(&self, command: &str) -> Result<HashMap<String, Past>> {
+    pub(crate) fn newest(&self, command: &str) -> Result<HashMap<String, Past>> {
         let Some(connection) = self.open()? else { return Ok(HashMap::new()) };
         let newest = || -> rusqlite::Result<HashMap<String, Past>> {
             let mut select = connection.prepare(&format!(
@@ -172,7 +176,7 @@ impl History {
     }
 
     /// When each database was last proved good by `command`, by path.
-    pub fn last_successes(&self, command: &str) -> Result<HashMap<String, jiff::Timestamp>> {
+    pub(crate) fn last_successes(&self, command: &str) -> Result<HashMap<String, jiff::Timestamp>> {
         let Some(connection) = self.open()? else { return Ok(HashMap::new()) };
         let last = || -> rusqlite::Result<HashMap<String, jiff::Timestamp>> {
             let mut select = connection.prepare(
@@ -188,7 +192,7 @@ impl History {
 
     /// How long the restore of the database at `path` took on average, the last five
     /// times that it was good.
-    pub fn restore_time(&self, path: &str) -> Result<Option<Duration>> {
+    pub(crate) fn restore_time(&self, path: &str) -> Result<Option<Duration>> {
         let Some(connection) = self.open()? else { return Ok(None) };
         connection
             .query_row(
@@ -203,7 +207,7 @@ impl History {
     }
 
     /// What is known, newest first, at most `limit` for each database.
-    pub fn past(&self, limit: u32) -> Result<Vec<Past>> {
+    pub(crate) fn past(&self, limit: u32) -> Result<Vec<Past>> {
         let Some(connection) = self.open()? else { return Ok(Vec::new()) };
         past(&connection, limit).map_err(|error| self.failed("cannot be read", &error.into()))
     }

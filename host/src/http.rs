@@ -10,7 +10,7 @@ const MOST_REDIRECTS: usize = 5;
 
 /// How often and how long a message is tried.
 #[derive(Debug, Clone, Copy)]
-pub struct Patience {
+pub(crate) struct Patience {
     /// One attempt, from the connection to the answer.
     pub timeout: Duration,
     /// After the first one.
@@ -25,14 +25,14 @@ impl Default for Patience {
 
 impl Patience {
     /// For somebody who is waiting for the process to end.
-    pub const SHORT: Self = Self { timeout: Duration::from_secs(3), retries: 0 };
+    pub(crate) const SHORT: Self = Self { timeout: Duration::from_secs(3), retries: 0 };
 }
 
 /// Posts `body` and waits for an answer that says that it came.
 ///
 /// Fails with one line for people. An answer that another attempt would not change
 /// (4xx) is not asked for again.
-pub async fn post(
+pub(crate) async fn post(
     url: &Url,
     content_type: &'static str,
     body: &str,

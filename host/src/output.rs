@@ -9,14 +9,14 @@ use crate::exit::Exit;
 
 /// Standard output of a run.
 #[derive(Debug, Default)]
-pub struct Output {
+pub(crate) struct Output {
     failed: OnceLock<Error>,
 }
 
 impl Output {
     /// Writes everything. After a failure nothing more is written: half a document
     /// with an end to it looks whole.
-    pub fn write(&self, bytes: &[u8]) {
+    pub(crate) fn write(&self, bytes: &[u8]) {
         if self.failed.get().is_some() {
             return;
         }
@@ -29,13 +29,13 @@ impl Output {
 
     /// The first failure.
     #[must_use]
-    pub fn failure(&self) -> Option<Error> {
+    pub(crate) fn failure(&self) -> Option<Error> {
         self.failed.get().cloned()
     }
 
     /// The error (exit 1) of a text that could not be written.
     #[must_use]
-    pub fn unwritable(written: std::io::Result<()>) -> Option<Error> {
+    pub(crate) fn unwritable(written: std::io::Result<()>) -> Option<Error> {
         let error = written.err().filter(|error| error.kind() != ErrorKind::BrokenPipe)?;
         let text = match error.kind() {
             ErrorKind::StorageFull => "No space left on device".to_owned(),

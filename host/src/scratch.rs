@@ -7,7 +7,7 @@
 
 use std::ffi::OsStr;
 use std::fs::File;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
@@ -23,7 +23,7 @@ const NOTE: &str = ".note";
 
 /// A private folder, removed when dropped.
 #[derive(Debug)]
-pub struct Scratch {
+pub(crate) struct Scratch {
     path: PathBuf,
     swept: Swept,
     _lock: File,
@@ -39,20 +39,20 @@ struct Swept {
 impl Scratch {
     /// Creates a folder in the system's temporary folder, after removing what
     /// dead processes left there.
-    pub fn temporary() -> Result<Self> {
+    pub(crate) fn temporary() -> Result<Self> {
         Self::within(&std::env::temp_dir(), PREFIX)
     }
 
     /// Creates a folder beside `target`, on the same file system, so that a file
     /// in it can be renamed to `target`. What dead processes left is removed.
-    pub fn beside(target: &Path) -> Result<Self> {
+    pub(crate) fn beside(target: &Path) -> Result<Self> {
         let folder = target.parent().unwrap_or_else(|| Path::new("/"));
         let name = target.file_name().and_then(OsStr::to_str).unwrap_or("database");
         Self::within(folder, &format!(".{name}.{PREFIX}"))
     }
 
     /// Creates a folder in `parent`.
-    pub fn within(parent: &Path, prefix: &str) -> Result<Self> {
+    pub(crate) fn within(parent: &Path, prefix: &str) -> Result<Self> {
         let failed = |error: std::io::Error| {
             Error::new(
                 Exit::Inconclusive,
@@ -81,41 +81,30 @@ impl Scratch {
 
     /// The folder.
     #[must_use]
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
     /// How many folders of dead processes were removed when it was created.
     #[must_use]
-    pub fn swept(&self) -> usize {
+    pub(crate) fn swept(&self) -> usize {
         self.swept.folders
     }
 
     /// What their processes had [left](Self::leave) for the one that finds it.
     #[must_use]
-    pub fn found(&self) -> &[String] {
+    pub(crate) fn found(&self) -> &[String] {
         &self.swept.notes
     }
 
     /// Leaves a note in a scratch folder for whoever sweeps it when this process is
     /// killed, or drops it meanwhile; an empty one takes it back. A line for each
     /// matter. It survives the process, not the machine.
-    pub fn leave(folder: &Path, note: &str) {
+    pub(crate) fn leave(folder: &Path, note: &str) {
         let file = folder.join(NOTE);
         // Without it the next run only knows less.
         let _ignored =
             if note.is_empty() { std::fs::remove_file(file) } else { std::fs::write(file, note) };
-    }
-
-    /// A new folder of mode 0700 in it.
-    pub fn folder(&self, name: &str) -> Result<PathBuf> {
-        let path = self.path.join(name);
-        std::fs::DirBuilder::new().mode(0o700).create(&path).map_err(|error| {
-            Error::new(Exit::Inconclusive, format!("cannot create {}", path.display()))
-                .code("io")
-                .cause(error)
-        })?;
-        Ok(path)
     }
 }
 

@@ -33,27 +33,27 @@ fn filtered(text: &str, kept: impl Fn(char) -> bool) -> Cow<'_, str> {
 
 /// A name, on one line: what is hidden is written as in Rust (`\n`, `\u{1b}`).
 #[must_use]
-pub fn line(text: &str) -> Cow<'_, str> {
+pub(crate) fn line(text: &str) -> Cow<'_, str> {
     filtered(text, |_| false)
 }
 
 /// A message of several lines; only line ends and tabs are kept as they are.
 #[must_use]
-pub fn lines(text: &str) -> Cow<'_, str> {
+pub(crate) fn lines(text: &str) -> Cow<'_, str> {
     filtered(text, |letter| matches!(letter, '\n' | '\t'))
 }
 
 /// [`lines`], each after the first one indented, so that none looks like one of
 /// lsrun's own.
 #[must_use]
-pub fn indented(text: &str) -> Cow<'_, str> {
+pub(crate) fn indented(text: &str) -> Cow<'_, str> {
     let shown = lines(text);
     if shown.contains('\n') { Cow::Owned(shown.replace('\n', "\n  ")) } else { shown }
 }
 
 /// [`lines`] of lsrun's own text with its colours (`\x1b[1m`).
 #[must_use]
-pub fn coloured(text: &str) -> Cow<'_, str> {
+pub(crate) fn coloured(text: &str) -> Cow<'_, str> {
     if !text.contains('\u{1b}') {
         return lines(text);
     }
@@ -84,7 +84,7 @@ fn colour(text: &str) -> Option<usize> {
 
 /// What a guest says, kept to a length that a person reads.
 #[must_use]
-pub fn bounded(text: impl AsRef<str>) -> String {
+pub(crate) fn bounded(text: impl AsRef<str>) -> String {
     const LIMIT: usize = 4000;
     let shown = lines(text.as_ref());
     match shown.char_indices().nth(LIMIT) {
@@ -96,7 +96,7 @@ pub fn bounded(text: impl AsRef<str>) -> String {
 /// Text for the log of a pipeline, in which a line can be a command to its runner:
 /// `::stop-commands::` and `##[…]` of GitHub, `##vso[…]` of Azure, `##teamcity[…]`.
 #[must_use]
-pub fn without_commands(text: &str) -> Cow<'_, str> {
+pub(crate) fn without_commands(text: &str) -> Cow<'_, str> {
     if !text.contains("::") && !text.contains("##") {
         return Cow::Borrowed(text);
     }

@@ -12,7 +12,7 @@ use crate::exit::Exit;
 
 /// What stops the run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Signal {
+pub(crate) enum Signal {
     /// SIGINT.
     Interrupt,
     /// SIGTERM.
@@ -26,7 +26,7 @@ pub enum Signal {
 impl Signal {
     /// The number to forward to children.
     #[must_use]
-    pub fn number(self) -> i32 {
+    pub(crate) fn number(self) -> i32 {
         match self {
             Self::HangUp => 1,
             Self::Interrupt => 2,
@@ -36,7 +36,7 @@ impl Signal {
 
     /// The code the process ends with.
     #[must_use]
-    pub fn exit(self) -> Exit {
+    pub(crate) fn exit(self) -> Exit {
         match self {
             Self::Interrupt => Exit::Interrupted,
             Self::Terminate | Self::HangUp => Exit::Terminated,
@@ -50,7 +50,7 @@ const GRACE: Duration = Duration::from_secs(40);
 
 /// Whether and by what the run is being stopped. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct Stop {
+pub(crate) struct Stop {
     sender: Arc<watch::Sender<Option<Signal>>>,
     /// How many hang-ups came since somebody takes them.
     hang_ups: Arc<watch::Sender<u64>>,
@@ -61,7 +61,7 @@ pub struct Stop {
 /// Work that has to come to its end, such as a database that is being put in place
 /// while its daemon is stopped.
 #[derive(Debug)]
-pub struct Hold(Arc<watch::Sender<usize>>);
+pub(crate) struct Hold(Arc<watch::Sender<usize>>);
 
 impl Drop for Hold {
     fn drop(&mut self) {
@@ -91,7 +91,7 @@ fn hang_ups_are_ignored() -> bool {
 impl Stop {
     /// Listens for signals from now on; needs a running tokio runtime. A second
     /// signal sends `again`, for those who do not want to wait.
-    pub fn listen(&self, again: tokio::sync::mpsc::Sender<Signal>) -> Result<()> {
+    pub(crate) fn listen(&self, again: tokio::sync::mpsc::Sender<Signal>) -> Result<()> {
         for (kind, what) in [
             (SignalKind::interrupt(), Signal::Interrupt),
             (SignalKind::terminate(), Signal::Terminate),
@@ -119,7 +119,7 @@ impl Stop {
     }
 
     /// Asks everything to stop.
-    pub fn request(&self, signal: Signal) {
+    pub(crate) fn request(&self, signal: Signal) {
         self.sender.send_if_modified(|now| {
             let first = now.is_none();
             if first {
@@ -132,17 +132,17 @@ impl Stop {
     /// From now on a hang-up stops nothing: it changes what this receives, for as long
     /// as it lives.
     #[must_use]
-    pub fn take_hang_ups(&self) -> watch::Receiver<u64> {
+    pub(crate) fn take_hang_ups(&self) -> watch::Receiver<u64> {
         self.hang_ups.subscribe()
     }
 
     /// What runs now may take longer to end than the rest.
-    pub fn allow(&self, grace: Duration) {
+    pub(crate) fn allow(&self, grace: Duration) {
         *self.grace.lock().unwrap_or_else(PoisonError::into_inner) = grace;
     }
 
     /// Returns when the run was stopped and has used up its time to end.
-    pub async fn overdue(&self) -> Signal {
+    pub(crate) async fn overdue(&self) -> Signal {
         let signal = self.stopped().await;
         let grace = *self.grace.lock().unwrap_or_else(PoisonError::into_inner);
         tokio::time::sleep(grace).await;
@@ -151,14 +151,14 @@ impl Stop {
 
     /// Until it is dropped, who gives up waiting for work waits for this as well.
     #[must_use]
-    pub fn hold(&self) -> Hold {
+    pub(crate) fn hold(&self) -> Hold {
         self.holds.send_modify(|count| *count += 1);
         Hold(Arc::clone(&self.holds))
     }
 
     /// Returns when the run has been stopped for `grace`, and nothing is held that has
     /// to come to its end.
-    pub async fn stopped_for(&self, grace: Duration) -> Signal {
+    pub(crate) async fn stopped_for(&self, grace: Duration) -> Signal {
         let signal = self.stopped().await;
         tokio::time::sleep(grace).await;
         let mut holds = self.holds.subscribe();
@@ -168,12 +168,12 @@ impl Stop {
 
     /// What stopped the run, if anything did.
     #[must_use]
-    pub fn signal(&self) -> Option<Signal> {
+    pub(crate) fn signal(&self) -> Option<Signal> {
         *self.sender.borrow()
     }
 
     /// Returns when the run is being stopped.
-    pub async fn stopped(&self) -> Signal {
+    pub(crate) async fn stopped(&self) -> Signal {
         let mut receiver = self.sender.subscribe();
         loop {
             let now = *receiver.borrow_and_update();
@@ -189,7 +189,7 @@ impl Stop {
 
     /// The error of whoever was stopped.
     #[must_use]
-    pub fn error(signal: Signal) -> Error {
+    pub(crate) fn error(signal: Signal) -> Error {
         let word = match signal {
             Signal::Interrupt => "interrupted",
             Signal::Terminate | Signal::HangUp => "terminated",

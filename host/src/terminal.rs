@@ -18,7 +18,7 @@ use crate::shown;
 
 /// How results are rendered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
-pub enum Format {
+pub(crate) enum Format {
     /// For people.
     #[default]
     Human,
@@ -30,7 +30,7 @@ pub enum Format {
 
 /// When colours are used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
-pub enum Color {
+pub(crate) enum Color {
     /// On a terminal, unless `NO_COLOR` is set.
     #[default]
     Auto,
@@ -41,7 +41,7 @@ pub enum Color {
 }
 
 /// Where everything is printed.
-pub struct Terminal {
+pub(crate) struct Terminal {
     /// How results are rendered.
     pub format: Format,
     quiet: bool,
@@ -116,7 +116,7 @@ impl Bars {
 impl Terminal {
     /// Asks the streams what they are.
     #[must_use]
-    pub fn new(format: Format, quiet: bool, color: Color, no_color: bool) -> Self {
+    pub(crate) fn new(format: Format, quiet: bool, color: Color, no_color: bool) -> Self {
         let colored = |terminal: bool| match color {
             Color::Always => true,
             Color::Never => false,
@@ -142,7 +142,7 @@ impl Terminal {
     /// The same one, which knows the secrets of this environment and whether a
     /// pipeline listens.
     #[must_use]
-    pub fn within(mut self, environment: &Environment) -> Self {
+    pub(crate) fn within(mut self, environment: &Environment) -> Self {
         self.redactor = environment.redactor().clone();
         let listeners = ["GITHUB_ACTIONS", "TF_BUILD", "TEAMCITY_VERSION"];
         self.pipeline = listeners.iter().any(|name| environment.get(name).is_some());
@@ -151,31 +151,31 @@ impl Terminal {
 
     /// The secrets that are not printed.
     #[must_use]
-    pub fn redactor(&self) -> &Redactor {
+    pub(crate) fn redactor(&self) -> &Redactor {
         &self.redactor
     }
 
     /// The same with an [`Output`] that others have as well.
     #[must_use]
-    pub fn onto(mut self, output: Arc<Output>) -> Self {
+    pub(crate) fn onto(mut self, output: Arc<Output>) -> Self {
         self.output = output;
         self
     }
 
     /// Whether stdout takes colours.
     #[must_use]
-    pub fn color(&self) -> bool {
+    pub(crate) fn color(&self) -> bool {
         self.color_out
     }
 
     /// Writes a document to stdout, without secrets. A reader that has gone away ends
     /// nothing.
-    pub fn data(&self, bytes: &[u8]) {
+    pub(crate) fn data(&self, bytes: &[u8]) {
         self.exact(&self.redactor.apply_to_bytes(bytes));
     }
 
     /// Writes JSON to stdout, without secrets.
-    pub fn json(&self, json: &str) {
+    pub(crate) fn json(&self, json: &str) {
         let json = self.redactor.apply(json);
         match self.pipeline && json.contains("##") {
             // `##[…]` is a command wherever it is in a line; two `#` are in texts only.
@@ -185,13 +185,13 @@ impl Terminal {
     }
 
     /// Writes text for people to stdout.
-    pub fn text(&self, text: &str) {
+    pub(crate) fn text(&self, text: &str) {
         self.exact(self.filtered(text).as_bytes());
     }
 
     /// Writes exactly these bytes to stdout: what has been asked for with its secrets.
     /// What cannot be written is an error at the end of the run (see [`Output`]).
-    pub fn exact(&self, bytes: &[u8]) {
+    pub(crate) fn exact(&self, bytes: &[u8]) {
         let print = || self.output.write(bytes);
         match &self.bars {
             Some(bars) => bars.all.suspend(print),
@@ -200,14 +200,14 @@ impl Terminal {
     }
 
     /// A line for people; not with `--quiet`.
-    pub fn note(&self, text: &str) {
+    pub(crate) fn note(&self, text: &str) {
         if !self.quiet {
             self.line(&shown::indented(text));
         }
     }
 
     /// A note that holds for the whole run, however often it comes up.
-    pub fn note_once(&self, text: &str) {
+    pub(crate) fn note_once(&self, text: &str) {
         let mut noted = self.noted.lock().unwrap_or_else(PoisonError::into_inner);
         if noted.insert(text.to_owned()) {
             drop(noted);
@@ -216,13 +216,13 @@ impl Terminal {
     }
 
     /// Something that works and should be looked at; also with `--quiet`.
-    pub fn warning(&self, text: &str) {
+    pub(crate) fn warning(&self, text: &str) {
         let (on, off) = if self.color_err { ("\x1b[33m", "\x1b[0m") } else { ("", "") };
         self.line(&format!("{on}warning:{off} {}", shown::indented(text)));
     }
 
     /// What went wrong, its causes, what to do.
-    pub fn error(&self, error: &Error) {
+    pub(crate) fn error(&self, error: &Error) {
         let (red, off) = if self.color_err { ("\x1b[31m", "\x1b[0m") } else { ("", "") };
         let mut text = format!("{red}error:{off} {}", shown::indented(error.message()));
         for cause in error.causes() {
@@ -237,7 +237,7 @@ impl Terminal {
     }
 
     /// What is being done now: a spinner on a terminal, else a line per change.
-    pub fn state(&self, text: &str) {
+    pub(crate) fn state(&self, text: &str) {
         if self.quiet {
             return;
         }
@@ -249,7 +249,7 @@ impl Terminal {
 
     /// What is being done for one of several databases: a line of its own on a
     /// terminal. Without one, a line per change, when it is the only database.
-    pub fn stage(&self, name: &str, text: &str) {
+    pub(crate) fn stage(&self, name: &str, text: &str) {
         if self.quiet {
             return;
         }
@@ -262,18 +262,18 @@ impl Terminal {
 
     /// How many databases the run is for. Without a terminal the stages of one are
     /// printed; of several, only that they are done.
-    pub fn expect(&self, databases: usize) {
+    pub(crate) fn expect(&self, databases: usize) {
         self.expected.store(databases, Ordering::Relaxed);
     }
 
     /// Whether somebody watches the [`Terminal::moving`] figures.
     #[must_use]
-    pub fn is_watched(&self) -> bool {
+    pub(crate) fn is_watched(&self) -> bool {
         self.bars.is_some()
     }
 
     /// A stage whose figures change all the time: on a terminal only.
-    pub fn moving(&self, name: &str, text: &str) {
+    pub(crate) fn moving(&self, name: &str, text: &str) {
         if let Some(bars) = &self.bars {
             let text = if name.is_empty() { text.to_owned() } else { format!("{name}: {text}") };
             bars.show(name, self.bar(&text));
@@ -283,7 +283,7 @@ impl Terminal {
     /// One of several databases is done. Its line on a terminal goes, and the last
     /// one says how far everything is. Without a terminal `text` is printed; of many
     /// databases only for one that is not `good`, and from time to time the count.
-    pub fn finished(&self, name: &str, text: &str, good: bool, (done, of): (usize, usize)) {
+    pub(crate) fn finished(&self, name: &str, text: &str, good: bool, (done, of): (usize, usize)) {
         /// With more databases than these, they have no line each.
         const MANY: usize = 20;
         if self.quiet {
@@ -317,7 +317,7 @@ impl Terminal {
     }
 
     /// How much of a download is there.
-    pub fn transfer(&self, done: u64, total: Option<u64>) {
+    pub(crate) fn transfer(&self, done: u64, total: Option<u64>) {
         use crate::report::human::bytes;
         let Some(bars) = &self.bars else { return };
         let text = match total {
@@ -328,22 +328,14 @@ impl Terminal {
     }
 
     /// Takes the progress away.
-    pub fn clear(&self) {
+    pub(crate) fn clear(&self) {
         if let Some(bars) = &self.bars {
             bars.clear();
         }
     }
 
-    /// Lines that belong on stdout and have to stand on stderr, because stdout holds
-    /// a document. Also with `--quiet`.
-    pub fn beside(&self, text: &str) {
-        if !text.is_empty() {
-            self.line(text.trim_end_matches('\n'));
-        }
-    }
-
     /// Commands to the pipeline that runs lsrun: on stdout, or beside a document.
-    pub fn commands(&self, text: &str) {
+    pub(crate) fn commands(&self, text: &str) {
         let text = self.redactor.apply(text);
         match self.format {
             Format::Human => self.exact(text.as_bytes()),

@@ -21,8 +21,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use lsrun::environment::Environment;
-use lsrun::litestream::binary::{self, Progress, Wanted};
+use lsrun::testing::{Environment, Progress, Wanted, find};
 
 /// Turns of each comparison, after one that is not counted.
 const TURNS: usize = 21;
@@ -79,7 +78,7 @@ impl Bench {
             .chain([("LSRUN_CACHE_DIR".into(), cache.to_string_lossy().into_owned())])
             .collect::<Environment>();
         let runtime = tokio::runtime::Runtime::new().unwrap();
-        let found = runtime.block_on(binary::find(&Wanted::default(), &environment, &Silent));
+        let found = runtime.block_on(find(&Wanted::default(), &environment, &Silent));
         let folder = tempfile::tempdir().unwrap();
         let bench = Self { folder, cache, litestream: found.unwrap().path };
         let connection = rusqlite::Connection::open(bench.path("db.sqlite3")).unwrap();

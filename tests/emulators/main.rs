@@ -118,7 +118,7 @@ litestream:
     if cfg!(target_os = "linux") {
         let database = sandbox.path("db.sqlite3");
         let _daemon = Daemon::with(sandbox, &config, variables, || {
-            !lsrun::litestream::daemon::running(&database).is_empty()
+            !lsrun::testing::running(&database).is_empty()
         });
         let json = run(&["verify", "--format", "json"]).expect(0).json();
         assert_eq!(method(&json), "polling");

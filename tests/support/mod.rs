@@ -13,8 +13,7 @@ use std::process::{Command, Output, Stdio};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-use lsrun::environment::Environment;
-use lsrun::litestream::binary::{self, Progress, Wanted};
+use lsrun::testing::{Environment, Progress, Wanted, find};
 
 /// One database with some content and a file replica.
 pub(crate) const PROJECT: &str = "
@@ -51,7 +50,7 @@ pub(crate) fn litestream() -> &'static Path {
                 })
                 .collect();
         let runtime = tokio::runtime::Runtime::new().unwrap();
-        let found = runtime.block_on(binary::find(&Wanted::default(), &environment, &Silent));
+        let found = runtime.block_on(find(&Wanted::default(), &environment, &Silent));
         found.expect("litestream can be fetched").path
     })
 }

@@ -6,6 +6,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::error::ErrorKind;
 use clap::{Arg, ArgAction, FromArgMatches};
 
 use super::selection::Shard;
@@ -21,7 +22,7 @@ pub(super) struct Parsed {
     pub name: String,
     /// Global options behind the command.
     pub global: Global,
-    /// The help, when it was asked for.
+    /// The help or the version, when it was asked for.
     pub help: Option<String>,
     /// The positional words: aliases, paths, URLs.
     pub selected: Vec<String>,
@@ -64,7 +65,7 @@ pub(super) fn is_url(word: &str) -> bool {
 /// Reads the words behind a command.
 pub(super) fn parse(name: &str, manifest: &Manifest, words: &[OsString]) -> Result<Parsed> {
     let described = manifest.command.clone().unwrap_or_default();
-    let clap = command(name, &manifest.about, &described);
+    let clap = command(name, manifest, &described);
     let long = cli::long_options(&clap);
     let flags: Vec<&str> =
         described.arguments.iter().filter(|it| it.flag).map(|it| it.name.as_str()).collect();
@@ -87,7 +88,9 @@ pub(super) fn parse(name: &str, manifest: &Manifest, words: &[OsString]) -> Resu
     };
     let matches = match clap.try_get_matches_from(words) {
         Ok(matches) => matches,
-        Err(error) if error.kind() == clap::error::ErrorKind::DisplayHelp => {
+        Err(error)
+            if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) =>
+        {
             parsed.help = Some(error.render().to_string());
             return Ok(parsed);
         }
@@ -181,11 +184,14 @@ pub(super) fn go_booleans(words: Vec<OsString>, flags: &[&str]) -> Vec<OsString>
         .collect()
 }
 
-fn command(name: &str, about: &str, described: &Command) -> clap::Command {
+fn command(name: &str, manifest: &Manifest, described: &Command) -> clap::Command {
+    // A plugin may have a `--version` of its own.
+    let taken = described.arguments.iter().any(|argument| argument.name == "version");
     let mut command = clap::Command::new(name.to_owned())
         .bin_name(format!("lsrun {name}"))
         .no_binary_name(true)
-        .disable_version_flag(true);
+        .version(manifest.version.clone())
+        .disable_version_flag(taken || manifest.version.is_empty());
     if described.per_database {
         let url = if described.takes_urls { " or a replica URL" } else { "" };
         command = command
@@ -260,7 +266,7 @@ fn command(name: &str, about: &str, described: &Command) -> clap::Command {
         command = command.after_help(format!("Examples:\n  {examples}"));
     }
     // The options bring a text of their own, which is not what the command is for.
-    cli::with_config(<Global as clap::Args>::augment_args(command)).about(about.to_owned())
+    cli::with_config(<Global as clap::Args>::augment_args(command)).about(manifest.about.clone())
 }
 
 /// The options of a command that records.

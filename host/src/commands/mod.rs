@@ -27,7 +27,7 @@ use crate::stop::Stop;
 use crate::terminal::Terminal;
 
 /// What a run starts with.
-pub struct Start {
+pub(crate) struct Start {
     /// The options before the command.
     pub global: Global,
     /// Behind the command.
@@ -44,7 +44,7 @@ pub struct Start {
 
 /// Runs the command and gives the code that the process ends with. Errors have
 /// been printed.
-pub async fn run(name: &str, start: Start) -> u8 {
+pub(crate) async fn run(name: &str, start: Start) -> u8 {
     for argument in &start.arguments {
         start.environment.redactor().learn_urls(&argument.to_string_lossy());
     }

@@ -28,7 +28,7 @@ use self::keys::{ENTRY, TOP, TYPES, remove_daemons};
 use self::printed::Printer;
 use self::read::{Reader, go_duration};
 use self::render::Variables;
-pub use self::secrets::Secret;
+pub(crate) use self::secrets::Secret;
 use self::sites::{Site, Sites};
 use self::tree::{Map, Node, Role, Text};
 use crate::environment::Environment;
@@ -59,7 +59,7 @@ const DEFAULT_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The checked configuration.
 #[derive(Debug, Clone)]
-pub struct Config {
+pub(crate) struct Config {
     /// What the user should know, one line each.
     pub warnings: Vec<String>,
     /// The keys at the top, without `dbs`.
@@ -83,7 +83,7 @@ struct Listed {
 
 /// What a child process is started for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Purpose {
+pub(crate) enum Purpose {
     /// `replicate` as a daemon, with everything the user configured.
     Replicate {
         /// Where the control socket is put when the user configured none.
@@ -103,7 +103,7 @@ pub enum Purpose {
 
 /// A configuration for a child process.
 #[derive(Debug, Clone)]
-pub struct ChildConfig {
+pub(crate) struct ChildConfig {
     /// The content of its file. It holds no secret.
     pub yaml: String,
     /// What must be in its environment for the file to mean what it should.
@@ -114,7 +114,7 @@ pub struct ChildConfig {
 
 /// Where the backup of a database goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Replica {
+pub(crate) struct Replica {
     /// `file`, `s3`, `gs`, `abs`, `sftp`, `webdav`, `nats`, `oss`.
     pub kind: String,
     /// One line without secrets: `file /srv/replica`, `s3 bucket/path`.
@@ -128,7 +128,7 @@ pub struct Replica {
 impl Replica {
     /// What a replica URL alone says, as Litestream reads it.
     #[must_use]
-    pub fn of_url(url: &str, environment: &Environment) -> Self {
+    pub(crate) fn of_url(url: &str, environment: &Environment) -> Self {
         let keys = Map(vec![("url".into(), Node::Text(Text::literal(url, Role::Plain)))]);
         let (top, root, text) = (Map::default(), Path::new("/"), Text::as_written);
         View { replica: &keys, top: &top, root, environment, text: &text }.described()
@@ -137,7 +137,7 @@ impl Replica {
 
 /// How bad a [`Problem`] is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Severity {
+pub(crate) enum Severity {
     /// lsrun refuses to go on.
     Error,
     /// It works, perhaps not as meant.
@@ -148,7 +148,7 @@ pub enum Severity {
 
 /// One finding of `config --check`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Problem {
+pub(crate) struct Problem {
     /// How bad it is.
     pub severity: Severity,
     /// The code under which plugins see it (`types.wit`).
@@ -235,7 +235,7 @@ impl Config {
     ///
     /// Fails (exit 20) with everything that would lose data or that Litestream
     /// would refuse.
-    pub fn of(project: &Project, environment: &Environment) -> Result<Self> {
+    pub(crate) fn of(project: &Project, environment: &Environment) -> Result<Self> {
         let (config, problems) = Self::build(project, environment);
         gather(problems, |count| {
             format!("{count} things are wrong with the Litestream configuration")
@@ -429,14 +429,14 @@ impl Config {
     /// they mean the same there. Without `reveal`, secrets that stand in the project
     /// file are shown as `***`.
     #[must_use]
-    pub fn to_yaml(&self, reveal: bool) -> String {
+    pub(crate) fn to_yaml(&self, reveal: bool) -> String {
         let printer = self.printer(reveal);
         render::yaml(&self.document(), &mut |text| printer.yaml(text))
     }
 
     /// The same as [`Self::to_yaml`], as JSON.
     #[must_use]
-    pub fn to_json(&self, reveal: bool) -> String {
+    pub(crate) fn to_json(&self, reveal: bool) -> String {
         render::json(&self.document(), &self.printer(reveal))
     }
 
@@ -458,7 +458,11 @@ impl Config {
     ///
     /// Fails (exit 20) when the database is not replicated by this project, or with
     /// every variable that is needed and set nowhere.
-    pub fn for_child(&self, purpose: &Purpose, environment: &Environment) -> Result<ChildConfig> {
+    pub(crate) fn for_child(
+        &self,
+        purpose: &Purpose,
+        environment: &Environment,
+    ) -> Result<ChildConfig> {
         self.compose(purpose, environment).or_else(|errors| {
             gather(errors, |count| {
                 format!("{count} things are missing for the Litestream configuration")
@@ -601,7 +605,7 @@ impl Config {
     /// Where the backup of `database` goes.
     ///
     /// Fails (exit 20) when no entry replicates it.
-    pub fn replica(&self, database: &Database) -> Result<Replica> {
+    pub(crate) fn replica(&self, database: &Database) -> Result<Replica> {
         let keys = self.keys_of(&database.path, database.alias.as_ref().map(|it| it.as_str()))?;
         let Some(replica) = replicas_of(&keys).into_iter().next() else {
             return Err(not_replicated(&database.name()));
@@ -632,7 +636,7 @@ impl Config {
 
     /// The control socket of a daemon, when the user configured one.
     #[must_use]
-    pub fn socket(&self) -> Option<PathBuf> {
+    pub(crate) fn socket(&self) -> Option<PathBuf> {
         let socket = self.top.get("socket")?.map()?;
         let enabled = match socket.get("enabled")? {
             Node::Bool(truth) => *truth,
@@ -648,13 +652,13 @@ impl Config {
     /// The command that runs beside the daemon (`exec`). It is not in the
     /// configuration of a child: lsrun runs it.
     #[must_use]
-    pub fn exec(&self) -> Option<String> {
+    pub(crate) fn exec(&self) -> Option<String> {
         self.top.text("exec").map(|text| self.lookup_text()(text)).filter(|it| !it.is_empty())
     }
 
     /// The addresses that a daemon listens on: the key and `[host]:port`.
     #[must_use]
-    pub fn addresses(&self) -> Vec<(&'static str, String)> {
+    pub(crate) fn addresses(&self) -> Vec<(&'static str, String)> {
         ["addr", "mcp-addr"]
             .into_iter()
             .filter_map(|key| Some((key, self.lookup_text()(self.top.text(key)?))))
@@ -665,7 +669,7 @@ impl Config {
     /// How long a daemon tries to bring the last changes to the replica at its end
     /// (`shutdown-sync-timeout`; Litestream's default is 30 s).
     #[must_use]
-    pub fn shutdown_timeout(&self) -> Duration {
+    pub(crate) fn shutdown_timeout(&self) -> Duration {
         match self.top.get("shutdown-sync-timeout") {
             None => Duration::from_secs(30),
             given => self.interval(given),
@@ -674,7 +678,7 @@ impl Config {
 
     /// The folder where Litestream keeps its state of `database`.
     #[must_use]
-    pub fn meta_path(&self, database: &Database) -> PathBuf {
+    pub(crate) fn meta_path(&self, database: &Database) -> PathBuf {
         let keys = self.keys_of(&database.path, None).unwrap_or_default();
         self.state_folder(&keys, &database.path)
     }
@@ -687,18 +691,9 @@ impl Config {
         database.with_file_name(format!(".{name}-litestream"))
     }
 
-    /// How often changes go to the replica.
-    #[must_use]
-    pub fn sync_interval(&self, database: &Database) -> Duration {
-        let keys = self.keys_of(&database.path, None).unwrap_or_default();
-        let replicas = replicas_of(&keys);
-        let own = replicas.first().and_then(|replica| replica.get("sync-interval"));
-        self.interval(own.or_else(|| self.top.get("sync-interval")))
-    }
-
     /// How often Litestream looks for changes of `database`.
     #[must_use]
-    pub fn monitor_interval(&self, database: &Database) -> Duration {
+    pub(crate) fn monitor_interval(&self, database: &Database) -> Duration {
         let keys = self.keys_of(&database.path, None).unwrap_or_default();
         self.interval(keys.get("monitor-interval"))
     }

@@ -523,14 +523,12 @@ fn a_database_of_a_folder_gets_an_entry_of_its_own() {
 #[test]
 fn intervals_and_state_have_litestreams_defaults() {
     let case = Case::new(
-        "databases: {a: a.db, b: b.db}\nlitestream:\n  sync-interval: 5s\n  dbs:\n    \
-         - {path: a, meta-path: state/a, monitor-interval: 100ms, replica: {path: /q, sync-interval: 250ms}}\n    \
+        "databases: {a: a.db, b: b.db}\nlitestream:\n  dbs:\n    \
+         - {path: a, meta-path: state/a, monitor-interval: 100ms, replica: {path: /q}}\n    \
          - {path: b, replica: {path: /r}}\n",
     );
     let (project, config) = (case.project(), case.config());
     let (a, b) = (project.database("a").unwrap(), project.database("b").unwrap());
-    assert_eq!(config.sync_interval(&a), Duration::from_millis(250));
-    assert_eq!(config.sync_interval(&b), Duration::from_secs(5));
     assert_eq!(config.monitor_interval(&a), Duration::from_millis(100));
     assert_eq!(config.monitor_interval(&b), Duration::from_secs(1));
     assert_eq!(config.meta_path(&a), case.path("state/a"));

@@ -25,7 +25,7 @@ const CAPTURE_LIMIT: usize = 16 << 20;
 
 /// What a finished litestream left.
 #[derive(Debug)]
-pub struct Output {
+pub(crate) struct Output {
     /// Standard output.
     pub stdout: String,
     /// Standard error, which has the log too.
@@ -36,14 +36,14 @@ pub struct Output {
 
 /// A configuration file of mode 0600, removed when dropped.
 #[derive(Debug)]
-pub struct ConfigFile {
+pub(crate) struct ConfigFile {
     path: PathBuf,
     variables: Vec<(String, crate::config::Secret)>,
 }
 
 impl ConfigFile {
     /// Writes the configuration to the run's private folder.
-    pub fn write(context: &Context, config: ChildConfig) -> Result<Self> {
+    pub(crate) fn write(context: &Context, config: ChildConfig) -> Result<Self> {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         if let Some(note) = config.note {
             context.terminal.note_once(note);
@@ -64,7 +64,7 @@ impl ConfigFile {
 
     /// Where it is.
     #[must_use]
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 }
@@ -76,7 +76,7 @@ impl Drop for ConfigFile {
 }
 
 /// When a litestream that does not end is given up.
-pub enum Limit<'a> {
+pub(crate) enum Limit<'a> {
     /// At this moment.
     At(Instant),
     /// When `progress` has not changed for `patience`.
@@ -108,7 +108,7 @@ impl Limit<'_> {
 }
 
 /// The command for a litestream process: everything but its streams.
-pub fn command(
+pub(crate) fn command(
     binary: &Binary,
     context: &Context,
     arguments: &[OsString],
@@ -140,7 +140,10 @@ pub fn command(
 }
 
 /// Spawns `command` as the leader of a process group that dies with its handle.
-pub fn spawn(command: tokio::process::Command, binary: &Binary) -> Result<Box<dyn ChildWrapper>> {
+pub(crate) fn spawn(
+    command: tokio::process::Command,
+    binary: &Binary,
+) -> Result<Box<dyn ChildWrapper>> {
     CommandWrap::from(command).wrap(ProcessGroup::leader()).wrap(KillOnDrop).spawn().map_err(
         |error| {
             Error::new(
@@ -157,7 +160,7 @@ pub fn spawn(command: tokio::process::Command, binary: &Binary) -> Result<Box<dy
 ///
 /// `-config` is added behind the command where there is a configuration. At the
 /// limit, and when the run is stopped, it is asked to end and then killed.
-pub async fn capture(
+pub(crate) async fn capture(
     context: &Context,
     arguments: &[&OsStr],
     config: Option<ChildConfig>,
@@ -167,7 +170,7 @@ pub async fn capture(
 }
 
 /// [`capture`] with more variables in litestream's environment.
-pub async fn capture_with(
+pub(crate) async fn capture_with(
     context: &Context,
     arguments: &[&OsStr],
     config: Option<ChildConfig>,
@@ -216,7 +219,7 @@ pub async fn capture_with(
 }
 
 /// Sends `signal` to the group, waits for `grace`, then kills.
-pub async fn end(child: &mut dyn ChildWrapper, signal: i32, grace: Duration) {
+pub(crate) async fn end(child: &mut dyn ChildWrapper, signal: i32, grace: Duration) {
     let _gone = child.signal(signal);
     if tokio::time::timeout(grace, child.wait()).await.is_err() {
         let _gone = child.start_kill();
@@ -227,7 +230,7 @@ pub async fn end(child: &mut dyn ChildWrapper, signal: i32, grace: Duration) {
 impl Output {
     /// The first JSON document of standard output. Litestream may log before it.
     #[must_use]
-    pub fn json(&self) -> Option<serde_json::Value> {
+    pub(crate) fn json(&self) -> Option<serde_json::Value> {
         let start = self.stdout.lines().position(|line| {
             let line = line.trim_start();
             line.starts_with('{') || line.starts_with('[')
@@ -238,7 +241,7 @@ impl Output {
 
     /// The error of a litestream that failed while doing `what`.
     #[must_use]
-    pub fn failure(&self, what: &str) -> Error {
+    pub(crate) fn failure(&self, what: &str) -> Error {
         let ended = match self.code {
             Some(code) => format!("litestream ended with code {code} and said nothing"),
             None => "litestream was killed by a signal".to_owned(),
@@ -285,7 +288,7 @@ async fn read(stream: Option<impl AsyncRead + Unpin>) -> String {
 /// own threads, which live as long as the process.
 #[cfg(target_os = "linux")]
 #[expect(unsafe_code, reason = "the hook runs between fork and exec and makes one system call")]
-pub fn die_with_parent(command: &mut tokio::process::Command) {
+pub(crate) fn die_with_parent(command: &mut tokio::process::Command) {
     use rustix::process::{Signal, getppid, set_parent_process_death_signal};
     let parent = rustix::process::getpid();
     // SAFETY: prctl and getppid are async-signal-safe and touch no memory of the parent.

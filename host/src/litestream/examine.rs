@@ -19,7 +19,7 @@ const MAGIC: &[u8; 16] = b"SQLite format 3\0";
 
 /// Everything that is wrong or odd, the worst first, and at the end what was tried
 /// and what was not. Replicas are tried in parallel, each server once.
-pub async fn problems(context: &Context, timeout: Duration) -> Vec<Problem> {
+pub(crate) async fn problems(context: &Context, timeout: Duration) -> Vec<Problem> {
     let examined = config::examine(&context.project, &context.environment);
     let mut problems = examined.problems;
     problems.extend(files(&context.project));

@@ -8,7 +8,7 @@ use crate::exit::Exit;
 
 /// A command, flag or setting that not every Litestream has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Feature {
+pub(crate) enum Feature {
     /// `litestream ltx`.
     Ltx,
     /// `mcp-addr`.
@@ -127,7 +127,7 @@ impl Feature {
 
 /// Fails with exit 21 when `version` is older than `feature`. A development build
 /// is taken to have everything.
-pub fn require(version: &Version, feature: Feature) -> Result<()> {
+pub(crate) fn require(version: &Version, feature: Feature) -> Result<()> {
     match feature.row() {
         Some((_, first, name)) if version < first => Err(Error::new(
             Exit::LitestreamMissing,
@@ -144,7 +144,7 @@ pub fn require(version: &Version, feature: Feature) -> Result<()> {
 /// One line on what a binary older than the minimum cannot do; `None` for one that
 /// is new enough.
 #[must_use]
-pub fn missing_notes(version: &Version) -> Option<String> {
+pub(crate) fn missing_notes(version: &Version) -> Option<String> {
     if *version >= MINIMUM {
         return None;
     }
@@ -187,7 +187,7 @@ fn names_missing(version: &Version, of: &[Feature]) -> String {
 /// `word` is a command, or a flag with one or two hyphens, with or without
 /// `=value`. Not for the arguments of `register`, whose `-replica` is today's.
 #[must_use]
-pub fn equivalent_of_03(word: &str) -> Option<&'static str> {
+pub(crate) fn equivalent_of_03(word: &str) -> Option<&'static str> {
     let name = word.split_once('=').map_or(word, |(name, _)| name);
     let flag = name.strip_prefix("--").or_else(|| name.strip_prefix('-'));
     match flag {

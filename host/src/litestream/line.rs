@@ -8,7 +8,7 @@ use super::feature::Feature;
 
 /// What a command works on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Reaches {
+pub(crate) enum Reaches {
     /// The replica and the local files, by a configuration (`-config`).
     Configuration,
     /// The daemon, by its control socket (`-socket`).
@@ -19,7 +19,7 @@ pub enum Reaches {
 
 /// A command of litestream.
 #[derive(Debug)]
-pub struct Verb {
+pub(crate) struct Verb {
     /// Its name.
     pub name: &'static str,
     /// What it works on.
@@ -33,7 +33,7 @@ pub struct Verb {
 }
 
 /// Every command that litestream 0.5.17 or 0.3.13 has and that is handed over.
-pub const VERBS: &[Verb] = &[
+pub(crate) const VERBS: &[Verb] = &[
     verb(
         "databases",
         Reaches::Configuration,
@@ -144,7 +144,7 @@ pub const VERBS: &[Verb] = &[
 ];
 
 /// `restore` with words of litestream 0.3, which only such a binary understands.
-pub const RESTORE_OF_03: Verb = verb(
+pub(crate) const RESTORE_OF_03: Verb = verb(
     "restore",
     Reaches::Configuration,
     &["config", "o", "replica", "generation", "index", "timestamp", "parallelism"],
@@ -155,7 +155,7 @@ pub const RESTORE_OF_03: Verb = verb(
 impl Line {
     /// Whether it has a flag that only litestream 0.3 knows.
     #[must_use]
-    pub fn is_of_03(&self) -> bool {
+    pub(crate) fn is_of_03(&self) -> bool {
         ["replica", "generation", "index"].iter().any(|flag| self.has(flag))
     }
 }
@@ -172,7 +172,7 @@ const fn verb(
 
 /// A command line, taken apart.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct Line {
+pub(crate) struct Line {
     /// Flags with their values, as they were written.
     pub flags: Vec<OsString>,
     /// What is no flag.
@@ -184,27 +184,27 @@ pub struct Line {
 impl Verb {
     /// Whether only litestream 0.3 has it, so that no list of commands offers it.
     #[must_use]
-    pub fn is_of_03(&self) -> bool {
+    pub(crate) fn is_of_03(&self) -> bool {
         matches!(self.name, "generations" | "snapshots")
     }
 
     /// The command of this name.
     #[must_use]
-    pub fn named(name: &str) -> Option<&'static Self> {
+    pub(crate) fn named(name: &str) -> Option<&'static Self> {
         VERBS.iter().find(|verb| verb.name == name)
     }
 
     /// Takes the words behind the command apart. A flag that lsrun does not know
     /// is taken for one without a value, unless it has a `=`.
     #[must_use]
-    pub fn read(&self, words: &[OsString]) -> Line {
+    pub(crate) fn read(&self, words: &[OsString]) -> Line {
         read(self.values, words)
     }
 }
 
 /// [`Verb::read`] with these flags taking a value.
 #[must_use]
-pub fn read(values: &[&str], words: &[OsString]) -> Line {
+pub(crate) fn read(values: &[&str], words: &[OsString]) -> Line {
     let mut line = Line::default();
     let mut words = words.iter();
     while let Some(word) = words.next() {
@@ -230,13 +230,13 @@ pub fn read(values: &[&str], words: &[OsString]) -> Line {
 impl Line {
     /// Whether a flag is there, in any of its forms.
     #[must_use]
-    pub fn has(&self, name: &str) -> bool {
+    pub(crate) fn has(&self, name: &str) -> bool {
         self.flags.iter().any(|word| flag(word).is_some_and(|it| it == name))
     }
 
     /// The value of a flag that takes one; the last one counts, as in Go.
     #[must_use]
-    pub fn value(&self, name: &str) -> Option<String> {
+    pub(crate) fn value(&self, name: &str) -> Option<String> {
         let mut found = None;
         let mut words = self.flags.iter();
         while let Some(word) = words.next() {
@@ -252,7 +252,7 @@ impl Line {
     }
 
     /// Takes a flag away, with its value when it `takes_value`.
-    pub fn remove(&mut self, name: &str, takes_value: bool) {
+    pub(crate) fn remove(&mut self, name: &str, takes_value: bool) {
         let mut kept = Vec::with_capacity(self.flags.len());
         let mut words = std::mem::take(&mut self.flags).into_iter();
         while let Some(word) = words.next() {
@@ -266,7 +266,7 @@ impl Line {
     }
 
     /// The words in the order that Go reads: flags, then positionals.
-    pub fn words(&self) -> impl Iterator<Item = &OsString> {
+    pub(crate) fn words(&self) -> impl Iterator<Item = &OsString> {
         self.flags.iter().chain(&self.positionals)
     }
 }
@@ -281,7 +281,7 @@ fn flag(word: &OsStr) -> Option<String> {
 
 /// Whether a word is a replica URL.
 #[must_use]
-pub fn is_url(word: &OsStr) -> bool {
+pub(crate) fn is_url(word: &OsStr) -> bool {
     word.to_string_lossy().contains("://")
 }
 

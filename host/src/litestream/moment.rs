@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 
 /// A point in time.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Moment {
+pub(crate) struct Moment {
     /// The point.
     pub at: Timestamp,
     /// How it was understood, where that needs saying.
@@ -25,7 +25,7 @@ const FORMS: &str = "write 21:59, \"10 minutes ago\", \"yesterday 3pm\", \"2026-
 ///
 /// Fails with exit 2 for anything else, and for a local time that did not exist
 /// or existed twice.
-pub fn parse(text: &str, now: &ZonedDateTime) -> Result<Moment> {
+pub(crate) fn parse(text: &str, now: &ZonedDateTime) -> Result<Moment> {
     let text = text.trim();
     if let Ok(at) = text.parse::<Timestamp>() {
         return Ok(Moment { at, said_back: None });
@@ -130,7 +130,7 @@ fn said(local: ZonedDateTime, more: &str) -> Moment {
 
 /// A time as people read it: local, and in UTC where that is something else.
 #[must_use]
-pub fn shown(at: Timestamp) -> String {
+pub(crate) fn shown(at: Timestamp) -> String {
     both(&at.to_zoned_datetime(TimeZone::system()))
 }
 
@@ -148,7 +148,7 @@ fn both(local: &ZonedDateTime) -> String {
 
 /// The local time to the millisecond; none where it is UTC.
 #[must_use]
-pub fn local(at: Timestamp) -> Option<String> {
+pub(crate) fn local(at: Timestamp) -> Option<String> {
     let local = at.to_zoned_datetime(TimeZone::system());
     (local.offset().seconds() != 0).then(|| local.strftime("%Y-%m-%d %H:%M:%S%.3f %:z").to_string())
 }

@@ -64,7 +64,7 @@ async fn run(context: &Context, database: &Database, deadline: Instant) -> Resul
 }
 
 /// A database that litestream can replicate with nothing left out.
-pub struct Prepared {
+pub(crate) struct Prepared {
     database: Database,
     state: PathBuf,
     outlook: Outlook,
@@ -73,7 +73,7 @@ pub struct Prepared {
 
 /// Prepares these databases, which nobody else replicates, for a `replicate -once` of
 /// all of them.
-pub async fn prepare(context: &Context, databases: &[Database]) -> Result<Vec<Prepared>> {
+pub(crate) async fn prepare(context: &Context, databases: &[Database]) -> Result<Vec<Prepared>> {
     let mut prepared = Vec::new();
     for database in databases.iter().filter(|database| database.path.exists()) {
         let mut one = Prepared::of(context, database, Instant::now() + OTHERS).await?;
@@ -86,7 +86,7 @@ pub async fn prepare(context: &Context, databases: &[Database]) -> Result<Vec<Pr
 }
 
 /// Behind that `replicate -once`: what has to be done again.
-pub async fn finish(context: &Context, prepared: Vec<Prepared>) -> Result<()> {
+pub(crate) async fn finish(context: &Context, prepared: Vec<Prepared>) -> Result<()> {
     for one in prepared {
         one.finish(context, Instant::now() + UPLOAD).await?;
     }
@@ -209,7 +209,7 @@ fn make_folder(database: &Path, state: &Path) {
 }
 
 /// A database whose log stays as it is.
-pub struct Held {
+pub(crate) struct Held {
     path: PathBuf,
     _hold: Hold,
     _turn: Turn,
@@ -220,7 +220,7 @@ pub struct Held {
 ///
 /// What cannot be done is a warning: an application that waits for litestream has
 /// to start nevertheless.
-pub async fn hold(context: &Context, databases: &[Database]) -> Result<Vec<Held>> {
+pub(crate) async fn hold(context: &Context, databases: &[Database]) -> Result<Vec<Held>> {
     let mut held = Vec::new();
     let most = most_held();
     let mut left = 0;
@@ -261,7 +261,7 @@ fn most_held() -> usize {
 }
 
 /// Lets each go when the daemon at this socket has looked at it.
-pub async fn until_seen(held: Vec<Held>, socket: Option<PathBuf>) {
+pub(crate) async fn until_seen(held: Vec<Held>, socket: Option<PathBuf>) {
     /// How long a daemon without a socket may take to look.
     const FIRST_LOOK: Duration = Duration::from_secs(10);
     /// How long any daemon may take.

@@ -21,7 +21,7 @@ const SNAPSHOT: u8 = 9;
 
 /// An LTX file of a replica.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct File {
+pub(crate) struct File {
     /// 0 to 9.
     pub level: u8,
     /// Its first transaction.
@@ -36,7 +36,7 @@ pub struct File {
 
 /// The files of a replica.
 #[derive(Debug, Clone, Default)]
-pub struct Listing {
+pub(crate) struct Listing {
     /// In any order.
     pub files: Vec<File>,
     /// By how much a time may be later than [`File::created`] says: `ltx -json`
@@ -46,7 +46,7 @@ pub struct Listing {
 
 /// A point that can be restored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Point {
+pub(crate) struct Point {
     /// Its transaction.
     pub txid: Txid,
     /// Any `-timestamp` later than this, and not later than the next point, gives it.
@@ -55,7 +55,7 @@ pub struct Point {
 
 /// A stretch in which there is no point: a hole, or transactions that were compacted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Gap {
+pub(crate) struct Gap {
     /// The last one before it.
     pub after: Txid,
     /// The first one behind it.
@@ -68,7 +68,7 @@ pub struct Gap {
 
 /// What can be restored, oldest first.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Points {
+pub(crate) struct Points {
     /// The points.
     pub points: Vec<Point>,
     /// Holes: transactions of which no file is there.
@@ -106,19 +106,19 @@ impl Listing {
 
     /// The last transaction that can be restored from the files that are `usable`.
     #[must_use]
-    pub fn newest(&self, usable: impl Fn(&File) -> bool) -> Option<Txid> {
+    pub(crate) fn newest(&self, usable: impl Fn(&File) -> bool) -> Option<Txid> {
         self.reach(&self.sorted(), usable).txid
     }
 
     /// When the transaction was written, as far as the files say.
     #[must_use]
-    pub fn written(&self, txid: Txid) -> Option<Timestamp> {
+    pub(crate) fn written(&self, txid: Txid) -> Option<Timestamp> {
         self.files.iter().filter(|file| file.max == txid).map(|file| file.created).min()
     }
 
     /// Whether a file of these is not in a later listing as it was.
     #[must_use]
-    pub fn lost(&self, later: &Self) -> bool {
+    pub(crate) fn lost(&self, later: &Self) -> bool {
         let later: std::collections::HashSet<&File> = later.files.iter().collect();
         self.files.iter().any(|file| !later.contains(file))
     }
@@ -145,7 +145,7 @@ impl Listing {
 
     /// Every point, and every stretch without one.
     #[must_use]
-    pub fn points(&self) -> Points {
+    pub(crate) fn points(&self) -> Points {
         let sorted = self.sorted();
         let mut times: Vec<Timestamp> = sorted.iter().map(|file| file.created).collect();
         times.sort_unstable();
@@ -177,7 +177,7 @@ impl Listing {
     /// the files behind it, older than `time`, do not connect.
     ///
     /// litestream itself restores what it can and says that all went well.
-    pub fn refuse_gap(&self, time: Timestamp, reached: Txid) -> Result<()> {
+    pub(crate) fn refuse_gap(&self, time: Timestamp, reached: Txid) -> Result<()> {
         let early = |file: &&File| file.created.saturating_add(self.blur).is_ok_and(|it| it < time);
         let behind = self.files.iter().filter(early).filter(|file| file.max > reached);
         let Some(next) = behind.min_by_key(|file| file.min) else { return Ok(()) };
@@ -206,7 +206,11 @@ impl Listing {
 }
 
 /// Lists the files of a replica.
-pub async fn list(context: &Context, source: &Source, patience: Duration) -> Result<Listing> {
+pub(crate) async fn list(
+    context: &Context,
+    source: &Source,
+    patience: Duration,
+) -> Result<Listing> {
     let folder = match source {
         Source::Database(database) => context.config()?.replica(database)?.folder,
         Source::Url(url) => Replica::of_url(url, &context.environment).folder,

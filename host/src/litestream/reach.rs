@@ -15,12 +15,12 @@ use crate::project::Database;
 /// Connects to the host of the database's replica, or examines its folder.
 ///
 /// A folder that does not exist yet is fine: litestream makes it.
-pub async fn reach(context: &Context, database: &Database, timeout: Duration) -> Result<()> {
+pub(crate) async fn reach(context: &Context, database: &Database, timeout: Duration) -> Result<()> {
     answers(&context.config()?.replica(database)?, timeout).await
 }
 
 /// The same for a replica URL.
-pub async fn reach_url(context: &Context, url: &str, timeout: Duration) -> Result<()> {
+pub(crate) async fn reach_url(context: &Context, url: &str, timeout: Duration) -> Result<()> {
     answers(&Replica::of_url(url, &context.environment), timeout).await
 }
 

@@ -27,7 +27,7 @@ use crate::suffix::with_suffix;
 
 /// Whose backup.
 #[derive(Debug, Clone)]
-pub enum Source {
+pub(crate) enum Source {
     /// That of a database of the project.
     Database(Database),
     /// The one at a replica URL.
@@ -36,7 +36,7 @@ pub enum Source {
 
 /// Which backup, up to where, for what.
 #[derive(Debug, Clone)]
-pub struct Request {
+pub(crate) struct Request {
     /// Whose backup.
     pub source: Source,
     /// Up to this transaction.
@@ -60,7 +60,7 @@ pub struct Request {
 
 /// What a restore would do.
 #[derive(Debug, Clone)]
-pub struct Plan {
+pub(crate) struct Plan {
     /// Where from, for people; no secret.
     pub source: String,
     /// The last transaction.
@@ -77,7 +77,7 @@ pub struct Plan {
 
 /// A database that a restore would replace.
 #[derive(Debug, Clone)]
-pub struct Present {
+pub(crate) struct Present {
     /// Its size with its log.
     pub bytes: u64,
     /// When it was last written to.
@@ -90,7 +90,7 @@ pub struct Present {
 
 /// A restored database in a private folder, removed when dropped.
 #[derive(Debug)]
-pub struct Copy {
+pub(crate) struct Copy {
     /// The database file.
     pub path: PathBuf,
     /// What was restored; none for a backup of litestream 0.3.
@@ -144,7 +144,7 @@ impl Copy {
     }
 
     /// When its last transaction was written, as far as the backup says.
-    pub async fn written(&self, context: &Context) -> Option<jiff::Timestamp> {
+    pub(crate) async fn written(&self, context: &Context) -> Option<jiff::Timestamp> {
         match &self.from {
             Origin::Kept(written) => *written,
             Origin::Replica { source, patience } => {
@@ -174,7 +174,7 @@ impl Request {
     /// Whether something stands at the target; an empty file is nothing, as it
     /// is for litestream.
     #[must_use]
-    pub fn target_exists(&self) -> bool {
+    pub(crate) fn target_exists(&self) -> bool {
         let target = self.target.as_ref();
         target.is_some_and(|path| std::fs::metadata(path).is_ok_and(|it| it.len() > 0))
     }
@@ -192,7 +192,7 @@ impl Request {
 
 impl Source {
     /// For people; no secret.
-    pub fn describe(&self, context: &Context) -> Result<String> {
+    pub(crate) fn describe(&self, context: &Context) -> Result<String> {
         Ok(match self {
             Self::Database(database) => context.config()?.replica(database)?.description,
             Self::Url(url) => redact(url),
@@ -202,7 +202,7 @@ impl Source {
 
 /// A URL without its password and its secret parameters.
 #[must_use]
-pub fn redact(url: &str) -> String {
+pub(crate) fn redact(url: &str) -> String {
     crate::redact::hide_in_url(url)
 }
 
@@ -210,7 +210,7 @@ pub fn redact(url: &str) -> String {
 ///
 /// A backup of litestream 0.3 cannot be planned, and a binary that is older than
 /// `-dry-run` plans nothing: both give a plan without a point.
-pub async fn plan(context: &Context, request: &Request) -> Result<Plan> {
+pub(crate) async fn plan(context: &Context, request: &Request) -> Result<Plan> {
     let (source, Point { txid, timestamp, bytes }) = if request.kept {
         let kept = replace::newest_kept(request)?;
         (kept.path.display().to_string(), kept.point())
@@ -228,7 +228,11 @@ pub async fn plan(context: &Context, request: &Request) -> Result<Plan> {
 }
 
 /// The points before the one that is asked for, newest first, at most `max`.
-pub async fn older(context: &Context, request: &Request, max: u32) -> Result<Vec<points::Point>> {
+pub(crate) async fn older(
+    context: &Context,
+    request: &Request,
+    max: u32,
+) -> Result<Vec<points::Point>> {
     let files = points::list(context, &request.source, request.patience).await?;
     let mut points = files.points().points;
     match (request.txid, request.timestamp) {
@@ -320,7 +324,7 @@ const LOOK: Duration = Duration::from_millis(100);
 ///
 /// Where somebody watches, `progress` is told every 100 ms: the bytes that are there,
 /// about how many there will be, and the time since the start.
-pub async fn restore(
+pub(crate) async fn restore(
     context: Arc<Context>,
     request: Request,
     progress: impl Fn(u64, Option<u64>, Duration) + Send,
@@ -454,7 +458,7 @@ async fn refuse_gap(context: &Context, request: &Request, reached: Option<Txid>)
 }
 
 /// Gives a copy a second life in the temporary folder, readable by this user.
-pub fn keep(copy: &Copy) -> Result<PathBuf> {
+pub(crate) fn keep(copy: &Copy) -> Result<PathBuf> {
     let mut names = tempfile::Builder::new();
     names.prefix("kept-by-lsrun-").suffix(".sqlite3");
     let keep = || -> std::io::Result<PathBuf> {

@@ -52,7 +52,7 @@ fn name(context: &Context) -> String {
 /// The control sockets of daemons that may be running: the configured one, then
 /// those of daemons that `lsrun replicate` runs for this project.
 #[must_use]
-pub fn sockets(context: &Context) -> Vec<PathBuf> {
+pub(crate) fn sockets(context: &Context) -> Vec<PathBuf> {
     // Without a project there is no configured one.
     let configured = context.config().ok().and_then(|config| config.socket());
     configured.into_iter().chain(own_sockets(context)).collect()
@@ -62,7 +62,7 @@ pub fn sockets(context: &Context) -> Vec<PathBuf> {
 /// `lsrun replicate`, or litestream's default.
 ///
 /// Fails (exit 22) with the places that were checked.
-pub fn live(context: &Context) -> Result<PathBuf> {
+pub(crate) fn live(context: &Context) -> Result<PathBuf> {
     let configured = context.config().ok().and_then(|config| config.socket());
     let own = own_sockets(context);
     let default = PathBuf::from(config::DEFAULT_SOCKET);
@@ -80,7 +80,7 @@ pub fn live(context: &Context) -> Result<PathBuf> {
 }
 
 /// Those of them that are there.
-pub fn controls(context: &Context) -> impl Iterator<Item = Control> {
+pub(crate) fn controls(context: &Context) -> impl Iterator<Item = Control> {
     sockets(context).into_iter().filter_map(|socket| Control::at(&socket))
 }
 
@@ -105,13 +105,13 @@ fn own_sockets(context: &Context) -> Vec<PathBuf> {
 /// A private folder for the socket of a daemon that is about to start. Dropped, it
 /// is removed.
 #[derive(Debug)]
-pub struct Runtime {
+pub(crate) struct Runtime {
     folder: PathBuf,
 }
 
 impl Runtime {
     /// Makes the folder in the first place that allows it.
-    pub fn create(context: &Context) -> Result<Self> {
+    pub(crate) fn create(context: &Context) -> Result<Self> {
         let name = name(context);
         let mut last = None;
         for base in bases(context) {
@@ -138,7 +138,7 @@ impl Runtime {
 
     /// The path of the socket.
     #[must_use]
-    pub fn socket(&self) -> PathBuf {
+    pub(crate) fn socket(&self) -> PathBuf {
         self.folder.join(SOCKET)
     }
 }

@@ -21,11 +21,11 @@ use crate::project::Database;
 use crate::stop::Stop;
 
 /// The method of a sync that had nobody to ask.
-pub const NONE: &str = "none";
+pub(crate) const NONE: &str = "none";
 
 /// What is asked for.
 #[derive(Debug, Clone)]
-pub struct Wanted {
+pub(crate) struct Wanted {
     /// Whose.
     pub database: Database,
     /// A replica that has only reached this is not enough.
@@ -36,7 +36,7 @@ pub struct Wanted {
 
 /// What a sync reached.
 #[derive(Debug, Clone)]
-pub struct Synced {
+pub(crate) struct Synced {
     /// `socket`, `once`, `polling` or [`NONE`].
     pub method: &'static str,
     /// The replica is known to hold all that was committed before the request.
@@ -58,7 +58,11 @@ impl Synced {
 /// Waits until the replica holds what is committed in the database.
 ///
 /// Fails with the code `timeout` at the deadline.
-pub async fn sync(context: Arc<Context>, wanted: Wanted, deadline: Instant) -> Result<Synced> {
+pub(crate) async fn sync(
+    context: Arc<Context>,
+    wanted: Wanted,
+    deadline: Instant,
+) -> Result<Synced> {
     let before = read_lock(&wanted.database).await;
     let mut synced = sync_somehow(&context, &wanted, deadline).await?;
     synced.warning = match before {
@@ -149,7 +153,7 @@ pub(super) fn unseen(database: &Database) -> Error {
 /// database alone, as what is written then litestream 0.5.17 may never replicate.
 ///
 /// A daemon that gives no answer within `timeout` is no failure here.
-pub async fn check(context: &Context, database: &Database, timeout: Duration) -> Result<()> {
+pub(crate) async fn check(context: &Context, database: &Database, timeout: Duration) -> Result<()> {
     let purpose = Purpose::Once { database: database.path.clone() };
     context.config()?.for_child(&purpose, &context.environment)?;
     for control in runtime::controls(context) {
@@ -311,7 +315,7 @@ const LOCAL: [&str; 7] = [
 /// The error of a litestream that failed, under the code that says whose fault it
 /// is. The messages are those of litestream 0.5.17.
 #[must_use]
-pub fn explain(output: &Output, what: &str) -> Error {
+pub(crate) fn explain(output: &Output, what: &str) -> Error {
     let failed = output.failure(what);
     let said = format!("{}\n{}", output.stderr, output.stdout);
     let any = |needles: &[&str]| needles.iter().any(|needle| said.contains(needle));

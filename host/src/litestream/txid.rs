@@ -6,12 +6,12 @@ use std::str::FromStr;
 
 /// A transaction of the replica; the first one is 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Txid(pub u64);
+pub(crate) struct Txid(pub u64);
 
 /// Not a TXID.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is no TXID: expected 16 hexadecimal digits or a decimal number")]
-pub struct InvalidTxid(String);
+pub(crate) struct InvalidTxid(String);
 
 /// 16 hexadecimal digits, or anything shorter as a decimal number.
 impl FromStr for Txid {

@@ -6,10 +6,10 @@ use std::fmt;
 use crate::error::{Error, Result};
 
 /// The oldest version that has everything lsrun uses.
-pub const MINIMUM: Version = Version::new(0, 5, 12);
+pub(crate) const MINIMUM: Version = Version::new(0, 5, 12);
 
 /// The version that lsrun downloads when the project file names none.
-pub const PINNED: Version = Version::new(0, 5, 17);
+pub(crate) const PINNED: Version = Version::new(0, 5, 17);
 
 /// A version as `litestream version` prints it.
 ///

@@ -18,7 +18,7 @@ const LOCKS: u32 = 0x4000_0000;
 
 /// What a comparison of all pages found.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Comparison {
+pub(crate) struct Comparison {
     /// At which transaction.
     pub txid: u64,
     /// How many pages the live database had there.

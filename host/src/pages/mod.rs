@@ -26,7 +26,7 @@ mod live;
 pub(crate) mod ltx_header;
 pub(crate) mod wal;
 
-pub use compare::Comparison;
+pub(crate) use compare::Comparison;
 pub(crate) use compare::find;
 pub(crate) use live::{Held, Image};
 

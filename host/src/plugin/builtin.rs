@@ -11,14 +11,14 @@ use crate::exit::Exit;
 use crate::trust::Trust;
 
 /// A built-in component.
-pub struct Builtin {
+pub(crate) struct Builtin {
     /// Its command.
     pub name: &'static str,
     bytes: &'static [u8],
 }
 
 /// All of them.
-pub const BUILTIN: &[Builtin] = &[
+pub(crate) const BUILTIN: &[Builtin] = &[
     Builtin { name: "config", bytes: include_bytes!("../../builtin/config.wasm") },
     Builtin { name: "restore", bytes: include_bytes!("../../builtin/restore.wasm") },
     Builtin { name: "verify", bytes: include_bytes!("../../builtin/verify.wasm") },
@@ -27,12 +27,12 @@ pub const BUILTIN: &[Builtin] = &[
 impl Builtin {
     /// The one of this name.
     #[must_use]
-    pub fn named(name: &str) -> Option<&'static Self> {
+    pub(crate) fn named(name: &str) -> Option<&'static Self> {
         BUILTIN.iter().find(|builtin| builtin.name == name)
     }
 
     /// Its manifest, without compiling it.
-    pub fn manifest(&self) -> Result<Manifest> {
+    pub(crate) fn manifest(&self) -> Result<Manifest> {
         manifest::read(self.bytes, self.name)?.ok_or_else(|| {
             Error::new(Exit::Plugin, format!("the built-in {} has no manifest", self.name))
         })
@@ -40,7 +40,7 @@ impl Builtin {
 
     /// Ready to run. `LSRUN_BUILTIN_DIR` names a folder with other builds of the
     /// built-ins: that is how a fresh build is tested before it is committed.
-    pub fn load(&self, context: &Context) -> Result<Arc<Plugin>> {
+    pub(crate) fn load(&self, context: &Context) -> Result<Arc<Plugin>> {
         let name = self.name.to_owned();
         let Some(folder) = context.environment.get("LSRUN_BUILTIN_DIR") else {
             let manifest = self.manifest()?;

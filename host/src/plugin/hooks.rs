@@ -26,7 +26,7 @@ const WANTED: [(&str, &str); 5] = [
 
 /// The hooks of a project, by what they export.
 #[derive(Default)]
-pub struct Hooks {
+pub(crate) struct Hooks {
     plugins: Vec<Arc<Plugin>>,
 }
 
@@ -34,7 +34,7 @@ impl Hooks {
     /// Loads the plugins of the project that `command` can fire. One that cannot be
     /// used is an error, unless the project file calls it optional; so is whatever
     /// else would keep a plugin from running that is meant to.
-    pub fn load(context: &Context, command: &Plugin) -> Result<Self> {
+    pub(crate) fn load(context: &Context, command: &Plugin) -> Result<Self> {
         let all = registry::scan(context);
         // Of a folder that cannot be read nothing is known, least of all what is missing.
         let folder = all.iter().filter_map(|one| one.as_ref().err());

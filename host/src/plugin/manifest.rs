@@ -9,12 +9,12 @@ use crate::error::{Error, Result};
 use crate::exit::Exit;
 
 /// The name of the custom section.
-pub const SECTION: &str = "lsrun:manifest";
+pub(crate) const SECTION: &str = "lsrun:manifest";
 
 /// A plugin's manifest.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct Manifest {
+pub(crate) struct Manifest {
     /// What the plugin calls itself. Its name is its file's stem.
     pub name: Option<String>,
     /// The plugin's version.
@@ -36,7 +36,7 @@ pub struct Manifest {
 /// How a command is called.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct Command {
+pub(crate) struct Command {
     /// Run once for each selected database, side by side.
     #[serde(default)]
     pub per_database: bool,
@@ -70,7 +70,7 @@ pub struct Command {
 /// One argument of a command: an option with a value, unless it is a flag.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct Argument {
+pub(crate) struct Argument {
     /// `--name`, and the name under which the guest asks for it.
     pub name: String,
     /// `-c`.
@@ -102,7 +102,7 @@ pub struct Argument {
 /// What a plugin asks for one call; the defaults and the maxima are in `limits`.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct Limits {
+pub(crate) struct Limits {
     /// Bytes of memory.
     pub memory: Option<u64>,
     /// Milliseconds of computing in the guest itself; waiting for the host does not
@@ -124,7 +124,7 @@ fn done() -> String {
 ///
 /// The section of a core module inside is taken as well: that is where a Rust
 /// guest's `#[link_section]` ends up.
-pub fn read(component: &[u8], name: &str) -> Result<Option<Manifest>> {
+pub(crate) fn read(component: &[u8], name: &str) -> Result<Option<Manifest>> {
     for payload in Parser::new(0).parse_all(component) {
         let payload = payload.map_err(|error| {
             Error::new(Exit::Plugin, format!("{name} is not WebAssembly")).cause(error)
@@ -140,7 +140,7 @@ pub fn read(component: &[u8], name: &str) -> Result<Option<Manifest>> {
 
 /// The names of what a component exports, such as `lsrun:plugin/check@0.1.0`, without
 /// compiling it; none for a core module.
-pub fn exports(component: &[u8], name: &str) -> Result<Option<Vec<String>>> {
+pub(crate) fn exports(component: &[u8], name: &str) -> Result<Option<Vec<String>>> {
     let mut found = Vec::new();
     // Components and modules inside have exports of their own.
     let (mut depth, mut is_component) = (0_u32, false);
@@ -166,7 +166,7 @@ pub fn exports(component: &[u8], name: &str) -> Result<Option<Vec<String>>> {
 }
 
 /// A manifest in YAML.
-pub fn parse(yaml: &str, name: &str) -> Result<Manifest> {
+pub(crate) fn parse(yaml: &str, name: &str) -> Result<Manifest> {
     serde_yaml::from_str(yaml).map_err(|error| {
         Error::new(Exit::Plugin, format!("the manifest of {name} is wrong")).cause(error)
     })

@@ -14,31 +14,30 @@ mod handles;
 mod hooks;
 mod imports;
 mod limits;
-pub mod manifest;
+pub(crate) mod manifest;
 mod names;
 mod output;
 mod problems;
 #[allow(unreachable_pub, reason = "re-exported by the generated bindings")]
 mod process;
-pub mod registry;
+pub(crate) mod registry;
 mod run;
 mod sink;
 mod spawn;
 mod store;
 
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{Component, InstancePre};
 
-pub use builtin::{BUILTIN, Builtin};
-pub use handles::InvocationData;
-pub use hooks::Hooks;
-pub use problems::problems;
-pub use run::run_command;
-pub use sink::Sink;
-pub use store::{Call, Role};
+pub(crate) use builtin::{BUILTIN, Builtin};
+pub(crate) use handles::InvocationData;
+pub(crate) use hooks::Hooks;
+pub(crate) use problems::problems;
+pub(crate) use run::run_command;
+pub(crate) use sink::Sink;
+pub(crate) use store::{Call, Role};
 
 use crate::context::Context;
 use crate::error::{Error, Result};
@@ -57,7 +56,7 @@ pub(crate) const RESTORED: &str = "lsrun:plugin/restored@0.1.0";
 
 /// Where a plugin comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Origin {
+pub(crate) enum Origin {
     /// Part of lsrun.
     Builtin,
     /// A file of a plugins folder.
@@ -65,7 +64,7 @@ pub enum Origin {
 }
 
 /// A component that has been compiled and fits the host.
-pub struct Plugin {
+pub(crate) struct Plugin {
     /// Its name: that of the command, or the stem of its file.
     pub name: String,
     /// Where it comes from.
@@ -84,7 +83,7 @@ impl Plugin {
     ///
     /// Fails with exit 30 for what is no component, and for one whose imports
     /// nobody offers.
-    pub fn load(
+    pub(crate) fn load(
         context: &Context,
         name: String,
         bytes: &[u8],
@@ -119,7 +118,7 @@ impl Plugin {
 
     /// Whether it imports this interface of `lsrun:host`.
     #[must_use]
-    pub fn imports(&self, interface: &str) -> bool {
+    pub(crate) fn imports(&self, interface: &str) -> bool {
         let prefix = format!("lsrun:host/{interface}@");
         let engine = self.component.engine();
         self.component.component_type().imports(engine).any(|(name, _)| name.starts_with(&prefix))
@@ -141,24 +140,16 @@ impl Plugin {
 
     /// Whether it may see secrets, and what it prints is to have them.
     #[must_use]
-    pub fn reveals_secrets(&self) -> bool {
+    pub(crate) fn reveals_secrets(&self) -> bool {
         self.grants.require("config:secrets").is_ok()
     }
 
     /// Whether its setting selects this database.
     #[must_use]
-    pub fn applies_to(&self, database: &crate::project::Database) -> bool {
+    pub(crate) fn applies_to(&self, database: &crate::project::Database) -> bool {
         match &self.setting.databases {
             None => true,
             Some(names) => names.iter().any(|name| *name == database.name()),
         }
     }
-}
-
-/// A command and the hooks that run around it.
-pub struct Command {
-    /// The command's component.
-    pub plugin: Arc<Plugin>,
-    /// The project's hooks, loaded when the component can fire them.
-    pub hooks: Arc<Hooks>,
 }

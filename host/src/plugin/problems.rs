@@ -23,7 +23,7 @@ pub(super) struct Finding {
 /// Everything that is wrong with the project's plugins. Files are read; nothing is
 /// compiled, run or written. For a plugin that is `optional` it is a warning.
 #[must_use]
-pub fn problems(context: &Context) -> Vec<Problem> {
+pub(crate) fn problems(context: &Context) -> Vec<Problem> {
     let found = registry::scan(context);
     let all = found.iter().filter_map(|one| one.as_ref().err()).map(of_unusable);
     let all = all.chain(of_all(context, &found));

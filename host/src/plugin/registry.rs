@@ -15,7 +15,7 @@ const MOST: u64 = 256 << 20;
 const MOST_MANIFEST: u64 = 1 << 20;
 
 /// A file of a plugins folder, read and not compiled.
-pub struct Found {
+pub(crate) struct Found {
     /// The plugin's name: its file's stem.
     pub name: String,
     /// Its file.
@@ -31,7 +31,7 @@ pub struct Found {
 }
 
 /// A file that cannot be used.
-pub struct Unusable {
+pub(crate) struct Unusable {
     /// The name that the plugin would have, by its file; none for a folder.
     pub name: Option<String>,
     /// Why.
@@ -41,7 +41,7 @@ pub struct Unusable {
 /// Every plugin file of the project, sorted by name within each folder. A plugin
 /// that cannot be used is in the list as the error that says so.
 #[must_use]
-pub fn scan(context: &Context) -> Vec<Result<Found, Unusable>> {
+pub(crate) fn scan(context: &Context) -> Vec<Result<Found, Unusable>> {
     let mut found = Vec::new();
     let trust = context.project.trust();
     for folder in &context.project.plugins().path {
@@ -146,7 +146,7 @@ fn read(path: &Path, trust: &Trust) -> Result<Found> {
 impl Found {
     /// Whether it exports this interface.
     #[must_use]
-    pub fn is(&self, interface: &str) -> bool {
+    pub(crate) fn is(&self, interface: &str) -> bool {
         // 0.1.1 is 0.1.0 with more, as wasmtime reads it.
         let series = |name: &str| name.rsplit_once('.').map(|(series, _patch)| series.to_owned());
         let series_of = series(interface);
@@ -155,7 +155,7 @@ impl Found {
 
     /// Whether it is called by its name.
     #[must_use]
-    pub fn is_command(&self) -> bool {
+    pub(crate) fn is_command(&self) -> bool {
         self.is(COMMAND) || self.manifest.command.is_some()
     }
 
@@ -199,7 +199,7 @@ impl Found {
     }
 
     /// Compiles and links it.
-    pub fn load(self, context: &Context) -> Result<Arc<Plugin>> {
+    pub(crate) fn load(self, context: &Context) -> Result<Arc<Plugin>> {
         self.refuse_taken(context)?;
         let origin = Origin::File(self.path);
         Plugin::load(context, self.name, &self.bytes, self.manifest, origin).map(Arc::new)

@@ -24,7 +24,7 @@ const GRACE: Duration = Duration::from_secs(2);
 const BUILTIN_GRACE: Duration = Duration::from_secs(8);
 
 /// Runs a command. Its checks are in the call's sink.
-pub async fn run_command(call: Call, invocation: Arc<InvocationData>) -> Result<()> {
+pub(crate) async fn run_command(call: Call, invocation: Arc<InvocationData>) -> Result<()> {
     let plugin = Arc::clone(&call.plugin);
     invoke(&plugin, call, COMMAND, |state| {
         Ok((state.table.push(handles::Invocation(invocation))?,))

@@ -14,7 +14,7 @@ use crate::shown::{self, bounded};
 use crate::terminal::Format;
 
 /// What is known so far.
-pub struct Sink {
+pub(crate) struct Sink {
     context: Arc<Context>,
     report: Mutex<DatabaseReport>,
     started: Instant,
@@ -52,7 +52,7 @@ impl Taken {
 }
 
 /// A check under way.
-pub struct Started {
+pub(crate) struct Started {
     sink: Arc<Sink>,
     index: Option<usize>,
     since: Instant,
@@ -61,7 +61,7 @@ pub struct Started {
 impl Sink {
     /// An empty report.
     #[must_use]
-    pub fn new(context: Arc<Context>, name: String, path: String) -> Arc<Self> {
+    pub(crate) fn new(context: Arc<Context>, name: String, path: String) -> Arc<Self> {
         if context.terminal.format == Format::Ndjson && !name.is_empty() {
             context.terminal.json(&ndjson::database_started(&name, &path));
         }
@@ -84,7 +84,7 @@ impl Sink {
 
     /// Begins a check that the host or a command of lsrun reports. Until an outcome
     /// comes it counts as inconclusive.
-    pub fn start(self: &Arc<Self>, id: String, plugin: &str, optional: bool) -> Started {
+    pub(crate) fn start(self: &Arc<Self>, id: String, plugin: &str, optional: bool) -> Started {
         let mut report = self.report();
         let index = report.checks.len();
         report.checks.push(Check {
@@ -134,14 +134,14 @@ impl Sink {
 
     /// The worst outcome that a plugin has reported.
     #[must_use]
-    pub fn worst_of(&self, plugin: &str) -> Outcome {
+    pub(crate) fn worst_of(&self, plugin: &str) -> Outcome {
         let report = self.report();
         let own = report.checks.iter().filter(|check| check.plugin == plugin);
         own.map(|check| check.outcome).max().unwrap_or(Outcome::Passed)
     }
 
     /// Shows what is being done.
-    pub fn state(&self, text: &str) {
+    pub(crate) fn state(&self, text: &str) {
         let name = self.report().name.clone();
         let text = bounded(text);
         if name.is_empty() {
@@ -152,7 +152,7 @@ impl Sink {
     }
 
     /// Shows how far a restore has come, after `elapsed`.
-    pub fn restoring(&self, done: u64, of: Option<u64>, elapsed: Duration) {
+    pub(crate) fn restoring(&self, done: u64, of: Option<u64>, elapsed: Duration) {
         let mut text = format!("restoring, {}", human::bytes(done));
         if let Some(of) = of.filter(|of| *of >= done) {
             text.push_str(&format!(" of about {}", human::bytes(of)));
@@ -165,12 +165,12 @@ impl Sink {
     }
 
     /// Records how the replica was reached.
-    pub fn replicated(&self, method: &str, lag: Duration) {
+    pub(crate) fn replicated(&self, method: &str, lag: Duration) {
         self.report().replication = Some(Replication { method: method.to_owned(), lag });
     }
 
     /// Records a restore; the last one counts.
-    pub fn restored(&self, txid: Option<String>, duration: Duration, bytes: u64) {
+    pub(crate) fn restored(&self, txid: Option<String>, duration: Duration, bytes: u64) {
         let mut report = self.report();
         report.txid = txid;
         report.restore = Some(Restore { duration, bytes });
@@ -209,13 +209,13 @@ impl Sink {
     }
 
     /// Nothing was to be done.
-    pub fn skipped(&self, reason: String) {
+    pub(crate) fn skipped(&self, reason: String) {
         self.report().skipped = Some(bounded(&reason));
     }
 
     /// Keeps data for standard output; false when it is too much.
     #[must_use]
-    pub fn data(&self, bytes: &[u8]) -> bool {
+    pub(crate) fn data(&self, bytes: &[u8]) -> bool {
         let mut data = self.data.lock().unwrap_or_else(PoisonError::into_inner);
         let fits = data.len().saturating_add(bytes.len()) <= limits::DATA;
         if fits {
@@ -226,7 +226,7 @@ impl Sink {
 
     /// The report and the data, with the error of the command if it had one.
     #[must_use]
-    pub fn finish(&self, error: Option<Error>) -> (DatabaseReport, Vec<u8>) {
+    pub(crate) fn finish(&self, error: Option<Error>) -> (DatabaseReport, Vec<u8>) {
         let mut report = self.report();
         report.error = error;
         report.duration = self.started.elapsed();
@@ -237,7 +237,7 @@ impl Sink {
 
 impl Started {
     /// Ends the check: wrong, and just as wrong in the live database.
-    pub fn end_as_live(&mut self, message: String) {
+    pub(crate) fn end_as_live(&mut self, message: String) {
         if let Some(index) = self.index
             && let Some(check) = self.sink.report().checks.get_mut(index)
         {
@@ -247,7 +247,12 @@ impl Started {
     }
 
     /// Ends the check. A second outcome is not heard.
-    pub fn end(&mut self, outcome: Outcome, message: String, exit: Option<crate::exit::Exit>) {
+    pub(crate) fn end(
+        &mut self,
+        outcome: Outcome,
+        message: String,
+        exit: Option<crate::exit::Exit>,
+    ) {
         let Some(index) = self.index.take() else { return };
         let elapsed = self.since.elapsed();
         let mut report = self.sink.report();

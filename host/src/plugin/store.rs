@@ -22,7 +22,7 @@ use crate::project::Database;
 
 /// As what a guest is called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Role {
+pub(crate) enum Role {
     /// The run is its own: it may write data and say that nothing was to be done.
     Command,
     /// It speaks for itself, in the run of somebody else.
@@ -31,7 +31,7 @@ pub enum Role {
 
 /// What a guest is called for and by whom.
 #[derive(Clone)]
-pub struct Call {
+pub(crate) struct Call {
     /// The run.
     pub context: Arc<Context>,
     /// The guest.

@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 
 /// The name that a project gives to a database.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Alias(String);
+pub(crate) struct Alias(String);
 
 impl Alias {
     pub(super) fn new(name: String) -> Self {
@@ -22,7 +22,7 @@ impl Alias {
 
     /// The name as text.
     #[must_use]
-    pub fn as_str(&self) -> &str {
+    pub(crate) fn as_str(&self) -> &str {
         &self.0
     }
 }
@@ -35,7 +35,7 @@ impl fmt::Display for Alias {
 
 /// A database of the project.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Database {
+pub(crate) struct Database {
     /// Its name in `databases`, if it has one.
     pub alias: Option<Alias>,
     /// What it is called without an alias: a short path, unique in the project.
@@ -53,7 +53,7 @@ pub struct Database {
 impl Database {
     /// The alias, else the label, else the path.
     #[must_use]
-    pub fn name(&self) -> String {
+    pub(crate) fn name(&self) -> String {
         match (&self.alias, &self.label) {
             (Some(alias), _) => alias.as_str().to_owned(),
             (None, Some(label)) => label.clone(),

@@ -24,7 +24,7 @@ const HEADER: u64 = 100;
 
 /// What lies in the folders of a project.
 #[derive(Debug, Default)]
-pub struct Found {
+pub(crate) struct Found {
     /// The databases, also those that are not in a folder of a `dir:` entry.
     pub databases: Vec<Database>,
     /// What was left out and might have been meant, a sentence each.
@@ -36,12 +36,12 @@ impl Project {
     /// entries now, by path.
     ///
     /// Fails (exit 20) as that does, and when such a folder cannot be read.
-    pub fn every_database(&self) -> Result<Vec<Database>> {
+    pub(crate) fn every_database(&self) -> Result<Vec<Database>> {
         Ok(self.found()?.databases)
     }
 
     /// The same, with what was left out because it is not a file of such a folder.
-    pub fn found(&self) -> Result<Found> {
+    pub(crate) fn found(&self) -> Result<Found> {
         let mut databases = self.databases()?;
         let mut refused = Vec::new();
         let mut identities = Identities::default();

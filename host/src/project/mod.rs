@@ -21,12 +21,12 @@ mod tests;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
-pub use self::database::{Alias, Database};
+pub(crate) use self::database::{Alias, Database};
 use self::database::{Declared, declared};
 pub(crate) use self::document::Cursor;
 use self::document::{Document, Step};
 pub(crate) use self::entries::Entry;
-pub use self::nearest::nearest;
+pub(crate) use self::nearest::nearest;
 #[cfg(test)]
 pub(crate) use self::path::ASKED;
 pub(crate) use self::path::{Identities, absolute, expand_home, identity};
@@ -34,9 +34,8 @@ pub(crate) use self::reference::{Piece, Reference, as_written, parse, resolve};
 pub(crate) use self::roll::Folders;
 use self::roll::Roll;
 pub(crate) use self::settings::parse_duration;
-pub use self::settings::{
-    Assertion, PluginLimits, PluginSetting, PluginSettings, RestoreSettings, ResultSettings,
-    VerifySettings,
+pub(crate) use self::settings::{
+    PluginLimits, PluginSetting, PluginSettings, RestoreSettings, ResultSettings, VerifySettings,
 };
 use crate::environment::Environment;
 use crate::error::{Error, Result};
@@ -47,7 +46,7 @@ const SECTIONS: [&str; 5] = ["databases", "litestream", "verify", "restore", "pl
 
 /// A checked project file.
 #[derive(Debug, Clone)]
-pub struct Project {
+pub(crate) struct Project {
     /// The folder that relative paths are taken from: absolute, links kept.
     pub root: PathBuf,
     /// The project file, if there is one.
@@ -82,7 +81,7 @@ impl Project {
     /// Fails (exit 20) when there is none, or with everything that is wrong in it,
     /// except what is wrong in its `litestream` part: that is
     /// [`Config`](crate::config::Config)'s to judge.
-    pub fn load(at: Option<&Path>, cwd: &Path, environment: &Environment) -> Result<Self> {
+    pub(crate) fn load(at: Option<&Path>, cwd: &Path, environment: &Environment) -> Result<Self> {
         let mut found = file::find(at, cwd, environment)?;
         let text = found.read()?;
         let document = parsed(&found.path, &text, environment)?;
@@ -103,7 +102,12 @@ impl Project {
     /// Whether the file that [`Self::load`] would read has this word anywhere in its
     /// text: a look that costs nothing, before what most projects have no use for.
     #[must_use]
-    pub fn mentions(word: &str, at: Option<&Path>, cwd: &Path, environment: &Environment) -> bool {
+    pub(crate) fn mentions(
+        word: &str,
+        at: Option<&Path>,
+        cwd: &Path,
+        environment: &Environment,
+    ) -> bool {
         let text = file::find(at, cwd, environment).and_then(|mut found| found.read());
         text.is_ok_and(|text| text.contains(word))
     }
@@ -127,7 +131,11 @@ impl Project {
     /// from `cwd`, as Litestream takes them.
     ///
     /// Fails like [`Project::load`].
-    pub fn of_litestream(file: &Path, cwd: &Path, environment: &Environment) -> Result<Self> {
+    pub(crate) fn of_litestream(
+        file: &Path,
+        cwd: &Path,
+        environment: &Environment,
+    ) -> Result<Self> {
         let file = absolute(cwd, file);
         let mut found = file::open(file.clone())?;
         let document = parsed(&file, &found.read()?, environment)?;
@@ -141,7 +149,7 @@ impl Project {
     /// A project without a file and without databases, for what needs none:
     /// `restore -o OUT URL`, `replicate DB URL`.
     #[must_use]
-    pub fn without_file(cwd: &Path) -> Self {
+    pub(crate) fn without_file(cwd: &Path) -> Self {
         Self {
             root: cwd.to_owned(),
             file: None,
@@ -169,7 +177,7 @@ impl Project {
     /// for Litestream's `-no-expand-env`. That flag itself must then not reach
     /// Litestream: lsrun hands it values through references of its own.
     #[must_use]
-    pub fn without_expansion(mut self) -> Self {
+    pub(crate) fn without_expansion(mut self) -> Self {
         self.expand = false;
         self.roll = OnceLock::new();
         self
@@ -261,12 +269,12 @@ impl Project {
     }
 
     /// The aliases of the SQLite databases, in order.
-    pub fn aliases(&self) -> impl Iterator<Item = &str> {
+    pub(crate) fn aliases(&self) -> impl Iterator<Item = &str> {
         self.roll().names.aliases()
     }
 
     /// The databases that have a name, in order, replicated or not.
-    pub fn declared(&self) -> impl Iterator<Item = &Database> {
+    pub(crate) fn declared(&self) -> impl Iterator<Item = &Database> {
         self.roll().names.all.iter().map(|(database, _)| database)
     }
 
@@ -286,7 +294,7 @@ impl Project {
     /// in `databases`, in `litestream.dbs` or in the folder of a `dir:` entry.
     ///
     /// Fails (exit 20) with the nearest alias when there is none.
-    pub fn database(&self, name: &str) -> Result<Database> {
+    pub(crate) fn database(&self, name: &str) -> Result<Database> {
         let roll = self.roll();
         if let Some(database) = roll.names.by_alias(name)? {
             return Ok(database.clone());
@@ -325,7 +333,7 @@ impl Project {
     ///
     /// Fails (exit 20) when an entry names no database, or when there is neither a
     /// database nor a folder.
-    pub fn databases(&self) -> Result<Vec<Database>> {
+    pub(crate) fn databases(&self) -> Result<Vec<Database>> {
         let mut databases = Vec::new();
         let mut problems = Vec::new();
         let mut folders = false;
@@ -355,7 +363,7 @@ impl Project {
     /// The folders of the `dir:` entries, absolute; entries that are wrong are left
     /// out.
     #[must_use]
-    pub fn directories(&self) -> Vec<PathBuf> {
+    pub(crate) fn directories(&self) -> Vec<PathBuf> {
         self.entries()
             .iter()
             .flatten()
@@ -369,7 +377,7 @@ impl Project {
     /// A text of the project file with its `$VAR`, `${VAR}` and `${VAR:-default}` put in.
     ///
     /// Fails (exit 20) with the name of a variable that is not set.
-    pub fn filled(&self, text: &str, what: &str) -> Result<String> {
+    pub(crate) fn filled(&self, text: &str, what: &str) -> Result<String> {
         resolve(&parse(text), &|name| self.environment.get(name))
             .map(|resolved| resolved.text)
             .map_err(|name| {
@@ -383,32 +391,32 @@ impl Project {
     /// Whose plugins are run: this user's and root's, and the project's owner's where
     /// the user has named the project.
     #[must_use]
-    pub fn trust(&self) -> Trust {
+    pub(crate) fn trust(&self) -> Trust {
         Trust::mine().and(self.named_owner)
     }
 
     /// `verify:`
     #[must_use]
-    pub fn verify(&self) -> &VerifySettings {
+    pub(crate) fn verify(&self) -> &VerifySettings {
         &self.verify
     }
 
     /// `plugins:`
     #[must_use]
-    pub fn plugins(&self) -> &PluginSettings {
+    pub(crate) fn plugins(&self) -> &PluginSettings {
         &self.plugins
     }
 
     /// `restore:`
     #[must_use]
-    pub fn restore(&self) -> &RestoreSettings {
+    pub(crate) fn restore(&self) -> &RestoreSettings {
         &self.restore
     }
 
     /// What a built-in command reads from the project file, as JSON: durations in
     /// milliseconds.
     #[must_use]
-    pub fn section(&self, command: &str) -> serde_json::Value {
+    pub(crate) fn section(&self, command: &str) -> serde_json::Value {
         match command {
             "verify" => self.verify.to_json(),
             "restore" => serde_json::json!({ "keep": self.restore.keep }),
@@ -419,7 +427,7 @@ impl Project {
     /// The litestream binary that the project wants (`litestream.bin_path`, made
     /// absolute) and the version (`litestream.version`, without a leading `v`).
     #[must_use]
-    pub fn litestream_wanted(&self) -> (Option<PathBuf>, Option<String>) {
+    pub(crate) fn litestream_wanted(&self) -> (Option<PathBuf>, Option<String>) {
         (self.binary.clone(), self.version.clone())
     }
 

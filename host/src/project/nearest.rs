@@ -4,7 +4,10 @@
 /// The candidate that `word` was most likely meant to be, or `None` when nothing
 /// is close: at most one edit in three letters. Case and `-` against `_` count
 /// for nothing.
-pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub(crate) fn nearest<'a>(
+    word: &str,
+    candidates: impl IntoIterator<Item = &'a str>,
+) -> Option<&'a str> {
     let folded = fold(word);
     candidates
         .into_iter()

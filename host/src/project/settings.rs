@@ -19,7 +19,7 @@ const VERIFY_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// `verify:`
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct VerifySettings {
+pub(crate) struct VerifySettings {
     /// How long one database's replication may take; 30 s.
     pub timeout: Duration,
     /// How long a whole run may take.
@@ -34,12 +34,6 @@ pub struct VerifySettings {
 }
 
 impl VerifySettings {
-    /// The assertions for the database of this alias, in order.
-    #[must_use]
-    pub fn assertions(&self, alias: &str) -> &[Assertion] {
-        self.assertions.get(alias).map_or(&[], Vec::as_slice)
-    }
-
     pub(super) fn to_json(&self) -> serde_json::Value {
         let milliseconds = |duration: Duration| duration.as_millis() as u64;
         let assertions = self.assertions.iter().map(|(database, list)| {
@@ -70,7 +64,7 @@ impl Default for VerifySettings {
 
 /// Where `verify` puts its results besides standard output. The command line wins.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct ResultSettings {
+pub(crate) struct ResultSettings {
     /// A JUnit report; absolute.
     pub junit: Option<PathBuf>,
     /// Metrics for a textfile collector; absolute.
@@ -83,7 +77,7 @@ pub struct ResultSettings {
 
 /// SQL that must give a true value on the restored copy.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Assertion {
+pub(crate) struct Assertion {
     /// Shown in the report.
     pub name: String,
     /// One statement.
@@ -92,14 +86,14 @@ pub struct Assertion {
 
 /// `restore:`
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct RestoreSettings {
+pub(crate) struct RestoreSettings {
     /// How many replaced databases are kept; `None` for all.
     pub keep: Option<u32>,
 }
 
 /// `plugins:`
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct PluginSettings {
+pub(crate) struct PluginSettings {
     /// The folders searched, absolute, in order.
     pub path: Vec<PathBuf>,
     /// They are named in the file, and not the default.
@@ -111,14 +105,14 @@ pub struct PluginSettings {
 impl PluginSettings {
     /// What is said about the plugin of this name; the defaults without.
     #[must_use]
-    pub fn setting(&self, name: &str) -> PluginSetting {
+    pub(crate) fn setting(&self, name: &str) -> PluginSetting {
         self.settings.get(name).cloned().unwrap_or_default()
     }
 }
 
 /// What the project says about one plugin.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct PluginSetting {
+pub(crate) struct PluginSetting {
     /// The aliases it runs for; `None` for all.
     pub databases: Option<Vec<String>>,
     /// Permissions, as words.
@@ -135,7 +129,7 @@ pub struct PluginSetting {
 
 /// Limits for one plugin; `None` leaves the default.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct PluginLimits {
+pub(crate) struct PluginLimits {
     /// Bytes.
     pub memory: Option<u64>,
     /// Wall clock.

@@ -211,10 +211,10 @@ fn settings_are_read() {
          version: 0.5.16\n",
     );
     let project = folder.load();
-    let names: Vec<_> =
-        project.verify().assertions("default").iter().map(|assertion| &assertion.name).collect();
-    assert_eq!(names, ["some", "select 2"]);
-    assert!(project.verify().assertions("other").is_empty());
+    let expected = serde_json::json!({"default": [
+        {"name": "some", "sql": "select 1"}, {"name": "select 2", "sql": "select 2"},
+    ]});
+    assert_eq!(project.verify().to_json()["assertions"], expected);
     assert_eq!(project.restore().keep, Some(3));
     assert_eq!(project.plugins().path, [folder.path().join("plugins"), "/opt/p".into()]);
     let rows = &project.plugins().settings["rows"];

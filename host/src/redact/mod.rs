@@ -13,7 +13,7 @@ pub(crate) use self::sources::sounds_secret;
 pub(crate) use self::urls::hide as hide_in_url;
 
 /// What stands in the place of a secret.
-pub const HIDDEN: &str = "***";
+pub(crate) const HIDDEN: &str = "***";
 
 /// The shortest secret that is looked for: a shorter one is found in every text.
 const SHORTEST: usize = 6;

@@ -23,7 +23,7 @@ use crate::project::{Database, ResultSettings, absolute};
 
 /// Where results go.
 #[derive(Debug, Default)]
-pub struct Destinations {
+pub(crate) struct Destinations {
     junit: Option<PathBuf>,
     prometheus: Option<PathBuf>,
     ping: Option<Url>,
@@ -33,7 +33,7 @@ pub struct Destinations {
 /// Who reports. Only the built-in `verify` speaks as `verify`: in metrics, and at the
 /// addresses that the project file has for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Speaker {
+pub(crate) enum Speaker {
     /// lsrun itself.
     Verify,
     /// A command of the project.
@@ -45,7 +45,7 @@ impl Destinations {
     ///
     /// The folder of the JUnit report is created. Fails, before anything is done, when a
     /// file cannot have its folder or a URL is not one.
-    pub fn of(context: &Context, given: &ResultSettings, speaker: Speaker) -> Result<Self> {
+    pub(crate) fn of(context: &Context, given: &ResultSettings, speaker: Speaker) -> Result<Self> {
         let none = ResultSettings::default();
         let settings = match speaker {
             Speaker::Verify => &context.project.verify().results,
@@ -97,7 +97,7 @@ impl Destinations {
 }
 
 /// The way of one run's results.
-pub struct Delivery {
+pub(crate) struct Delivery {
     context: Arc<Context>,
     destinations: Destinations,
     history: Option<History>,
@@ -107,7 +107,7 @@ pub struct Delivery {
 impl Delivery {
     /// The run begins.
     #[must_use]
-    pub fn begin(context: &Arc<Context>, destinations: Destinations) -> Self {
+    pub(crate) fn begin(context: &Arc<Context>, destinations: Destinations) -> Self {
         let history = match History::of(&context.project, &context.environment) {
             Ok(history) => Some(history),
             Err(error) => {
@@ -121,7 +121,7 @@ impl Delivery {
 
     /// The newest result of each database by `command`, by path, where that is known.
     #[must_use]
-    pub fn newest(&self, command: &str) -> HashMap<String, Past> {
+    pub(crate) fn newest(&self, command: &str) -> HashMap<String, Past> {
         self.of_history(|history| history.newest(command))
     }
 
@@ -147,7 +147,7 @@ impl Delivery {
     }
 
     /// Looks up when those that failed were last proved good.
-    pub fn recall(&self, report: &mut Report) {
+    pub(crate) fn recall(&self, report: &mut Report) {
         let Some(history) = &self.history else { return };
         for database in &mut report.databases {
             if database.outcome() == Outcome::Failed {
@@ -160,7 +160,7 @@ impl Delivery {
     }
 
     /// Nothing could be done.
-    pub async fn gave_up(mut self, error: &Error) {
+    pub(crate) async fn gave_up(mut self, error: &Error) {
         self.pinged_start().await;
         if let Some(url) = &self.destinations.ping {
             let (redactor, patience) = (self.context.terminal.redactor(), self.patience());
@@ -169,7 +169,7 @@ impl Delivery {
     }
 
     /// The run is over. Gives the code of a delivery that failed the run.
-    pub async fn finish(mut self, report: &Report, exit: Exit) -> Exit {
+    pub(crate) async fn finish(mut self, report: &Report, exit: Exit) -> Exit {
         let mut own = Exit::Success;
         let redactor = self.context.terminal.redactor().clone();
         let mut file = |result: Result<()>| {

@@ -6,7 +6,7 @@ use crate::exit::Exit;
 
 /// Whose fault a failed check is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fault {
+pub(crate) enum Fault {
     /// The backup's, as far as is known.
     Backup,
     /// The live database has the same fault.
@@ -16,7 +16,7 @@ pub enum Fault {
 impl Fault {
     /// The word in JSON.
     #[must_use]
-    pub fn word(self) -> &'static str {
+    pub(crate) fn word(self) -> &'static str {
         match self {
             Self::Backup => "backup",
             Self::Live => "live",
@@ -27,7 +27,7 @@ impl Fault {
 impl Check {
     /// Whose fault it is; none where nothing failed.
     #[must_use]
-    pub fn fault(&self) -> Option<Fault> {
+    pub(crate) fn fault(&self) -> Option<Fault> {
         (self.outcome == Outcome::Failed).then_some(self.fault)
     }
 }
@@ -36,7 +36,7 @@ impl DatabaseReport {
     /// Whose fault it is that the database failed; none where it did not. One wrong
     /// thing of the backup outweighs everything of the live database.
     #[must_use]
-    pub fn fault(&self) -> Option<Fault> {
+    pub(crate) fn fault(&self) -> Option<Fault> {
         if self.outcome() != Outcome::Failed {
             return None;
         }
@@ -49,7 +49,7 @@ impl DatabaseReport {
 
     /// Whether something is wrong with the live database itself, whatever else is.
     #[must_use]
-    pub fn live_is_wrong(&self) -> bool {
+    pub(crate) fn live_is_wrong(&self) -> bool {
         let counting = self.checks.iter().filter(|check| !check.optional);
         counting.filter_map(Check::fault).any(|fault| fault == Fault::Live)
     }

@@ -8,7 +8,7 @@ use crate::exit::Exit;
 
 /// Styles by meaning; all empty without colour.
 #[derive(Debug, Clone, Copy)]
-pub struct Palette {
+pub(crate) struct Palette {
     good: &'static str,
     bad: &'static str,
     unsure: &'static str,
@@ -20,7 +20,7 @@ pub struct Palette {
 impl Palette {
     /// With or without ANSI colours.
     #[must_use]
-    pub fn new(color: bool) -> Self {
+    pub(crate) fn new(color: bool) -> Self {
         if color {
             Self {
                 good: "\x1b[32m",
@@ -47,7 +47,7 @@ impl Palette {
 
 /// How a report is written.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Style {
+pub(crate) struct Style {
     /// With ANSI colours.
     pub color: bool,
     /// Every check, also of many databases.
@@ -59,7 +59,7 @@ const MANY: usize = 10;
 
 /// The whole report, with line ends.
 #[must_use]
-pub fn render(report: &Report, style: Style) -> String {
+pub(crate) fn render(report: &Report, style: Style) -> String {
     let report = &report.shown();
     let palette = Palette::new(style.color);
     let compact = report.databases.len() > MANY && !style.verbose;
@@ -379,7 +379,7 @@ fn summary(text: &mut String, report: &Report, palette: Palette) {
 
 /// `9 ms`, `1.2 s`, `3 min 5 s`, `24 h`, `3 d 2 h`.
 #[must_use]
-pub fn duration(duration: Duration) -> String {
+pub(crate) fn duration(duration: Duration) -> String {
     let two = |large: u64, unit: &str, small: u64, smaller: &str| match small {
         0 => format!("{large} {unit}"),
         _ => format!("{large} {unit} {small} {smaller}"),
@@ -396,7 +396,7 @@ pub fn duration(duration: Duration) -> String {
 
 /// `512 B`, `20 KiB`, `1.5 GiB`.
 #[must_use]
-pub fn bytes(bytes: u64) -> String {
+pub(crate) fn bytes(bytes: u64) -> String {
     #[expect(clippy::cast_precision_loss, reason = "shown with one decimal")]
     let mut value = bytes as f64;
     let mut unit = "B";

@@ -89,7 +89,7 @@ struct JsonError<'a> {
 
 /// The report as one line of JSON, without a line end.
 #[must_use]
-pub fn render(report: &Report) -> String {
+pub(crate) fn render(report: &Report) -> String {
     let json = JsonReport {
         schema_version: 1,
         command: &report.command,
@@ -155,13 +155,13 @@ pub(super) fn of_check(check: &Check) -> JsonCheck<'_> {
 
 /// A point in time as it stands in JSON.
 #[must_use]
-pub fn time(time: jiff::Timestamp) -> String {
+pub(crate) fn time(time: jiff::Timestamp) -> String {
     time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
 /// A duration as it stands in JSON.
 #[must_use]
-pub fn milliseconds(duration: Duration) -> u64 {
+pub(crate) fn milliseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 

@@ -5,17 +5,17 @@
 mod delivery;
 mod fault;
 mod github;
-pub mod human;
-pub mod json;
+pub(crate) mod human;
+pub(crate) mod json;
 mod junit;
-pub mod ndjson;
+pub(crate) mod ndjson;
 mod ping;
 mod prometheus;
 mod shown;
 mod webhook;
 
-pub use delivery::{Delivery, Destinations, Speaker};
-pub use fault::Fault;
+pub(crate) use delivery::{Delivery, Destinations, Speaker};
+pub(crate) use fault::Fault;
 
 use std::time::Duration;
 
@@ -27,7 +27,7 @@ pub(crate) const NOT_REPLICATED: &str = "not replicated: no entry of litestream.
 
 /// How a check or a database came out, from good to bad.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Outcome {
+pub(crate) enum Outcome {
     /// Left out.
     Skipped,
     /// As it should be.
@@ -41,7 +41,7 @@ pub enum Outcome {
 impl Outcome {
     /// The word in the report of a check.
     #[must_use]
-    pub fn word(self) -> &'static str {
+    pub(crate) fn word(self) -> &'static str {
         match self {
             Self::Passed => "passed",
             Self::Failed => "failed",
@@ -53,7 +53,7 @@ impl Outcome {
 
 /// One check of one database.
 #[derive(Debug, Clone)]
-pub struct Check {
+pub(crate) struct Check {
     /// Stable and unique within the database.
     pub id: String,
     /// The plugin that reported it.
@@ -74,7 +74,7 @@ pub struct Check {
 
 /// How what was committed came to the replica.
 #[derive(Debug, Clone)]
-pub struct Replication {
+pub(crate) struct Replication {
     /// `socket`, `once` or `polling`.
     pub method: String,
     /// From the request until the replica had it.
@@ -83,7 +83,7 @@ pub struct Replication {
 
 /// A restore that was carried out.
 #[derive(Debug, Clone)]
-pub struct Restore {
+pub(crate) struct Restore {
     /// From the start of litestream to its end.
     pub duration: Duration,
     /// The size of the restored database.
@@ -92,7 +92,7 @@ pub struct Restore {
 
 /// An earlier run that proved a backup good.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LastGood {
+pub(crate) struct LastGood {
     /// When it began.
     pub started: jiff::Timestamp,
     /// The transaction that it restored, 16 hexadecimal digits.
@@ -101,7 +101,7 @@ pub struct LastGood {
 
 /// What is known of one database.
 #[derive(Debug, Clone)]
-pub struct DatabaseReport {
+pub(crate) struct DatabaseReport {
     /// The alias, or the path of a database without one.
     pub name: String,
     /// The absolute path.
@@ -133,7 +133,7 @@ pub struct DatabaseReport {
 impl DatabaseReport {
     /// A report with nothing in it.
     #[must_use]
-    pub fn new(name: String, path: String) -> Self {
+    pub(crate) fn new(name: String, path: String) -> Self {
         Self {
             name,
             path,
@@ -153,7 +153,7 @@ impl DatabaseReport {
 
     /// The worst of what was found; an error is at least inconclusive.
     #[must_use]
-    pub fn outcome(&self) -> Outcome {
+    pub(crate) fn outcome(&self) -> Outcome {
         let worst = self.checks.iter().filter(|check| !check.optional).map(|check| check.outcome);
         let checks = worst.max().unwrap_or(Outcome::Passed).max(Outcome::Passed);
         match (&self.error, &self.skipped) {
@@ -166,7 +166,7 @@ impl DatabaseReport {
 
     /// The word for how it came out; `success` is that of a good outcome.
     #[must_use]
-    pub fn word<'a>(&'a self, success: &'a str) -> &'a str {
+    pub(crate) fn word<'a>(&'a self, success: &'a str) -> &'a str {
         match (&self.undone, self.outcome()) {
             (Some(undone), _) => undone,
             (None, Outcome::Passed) => success,
@@ -175,7 +175,7 @@ impl DatabaseReport {
     }
 
     /// The checks that count and did not pass.
-    pub fn not_passed(&self) -> impl Iterator<Item = &Check> {
+    pub(crate) fn not_passed(&self) -> impl Iterator<Item = &Check> {
         let bad = |check: &&Check| {
             !check.optional && matches!(check.outcome, Outcome::Failed | Outcome::Inconclusive)
         };
@@ -185,21 +185,21 @@ impl DatabaseReport {
     /// Whether a signal ended the work before there was a result. A deadline that passed
     /// is a result: with it every time, nothing would ever be proved.
     #[must_use]
-    pub fn interrupted(&self) -> bool {
+    pub(crate) fn interrupted(&self) -> bool {
         let ends = |exit: Exit| matches!(exit, Exit::Interrupted | Exit::Terminated);
         self.error.as_ref().is_some_and(|error| ends(error.exit()))
     }
 
     /// Whether nothing stands against a good outcome, and nothing for it.
     #[must_use]
-    pub fn proves_nothing(&self) -> bool {
+    pub(crate) fn proves_nothing(&self) -> bool {
         let proved = |check: &Check| !check.optional && check.outcome == Outcome::Passed;
         self.outcome() == Outcome::Passed && !self.checks.iter().any(proved)
     }
 
     /// The exit code of this database alone.
     #[must_use]
-    pub fn exit(&self) -> Exit {
+    pub(crate) fn exit(&self) -> Exit {
         let outcome = match self.outcome() {
             Outcome::Failed if self.fault() == Some(Fault::Live) => Exit::LiveDamaged,
             Outcome::Failed => Exit::CheckFailed,
@@ -217,7 +217,7 @@ impl DatabaseReport {
 
 /// A whole run.
 #[derive(Debug, Clone)]
-pub struct Report {
+pub(crate) struct Report {
     /// The command.
     pub command: String,
     /// The word for a good outcome, such as `verified`.
@@ -235,31 +235,31 @@ pub struct Report {
 impl Report {
     /// The worst outcome; skipped only when every database was.
     #[must_use]
-    pub fn outcome(&self) -> Outcome {
+    pub(crate) fn outcome(&self) -> Outcome {
         self.databases.iter().map(DatabaseReport::outcome).max().unwrap_or(Outcome::Skipped)
     }
 
     /// The exit code of the run.
     #[must_use]
-    pub fn exit(&self) -> Exit {
+    pub(crate) fn exit(&self) -> Exit {
         self.databases.iter().map(DatabaseReport::exit).fold(Exit::Success, Exit::worst)
     }
 
     /// How many databases came out so.
     #[must_use]
-    pub fn count(&self, outcome: Outcome) -> usize {
+    pub(crate) fn count(&self, outcome: Outcome) -> usize {
         self.databases.iter().filter(|database| database.outcome() == outcome).count()
     }
 
     /// The word for how a database came out.
     #[must_use]
-    pub fn word_of<'a>(&'a self, database: &'a DatabaseReport) -> &'a str {
+    pub(crate) fn word_of<'a>(&'a self, database: &'a DatabaseReport) -> &'a str {
         database.word(&self.success)
     }
 
     /// The word for the whole run: that of the worst database.
     #[must_use]
-    pub fn word(&self) -> &str {
+    pub(crate) fn word(&self) -> &str {
         let worst = self.outcome();
         let of_it = || self.databases.iter().filter(|it| it.outcome() == worst);
         let undone = of_it().find(|it| it.undone.is_some());

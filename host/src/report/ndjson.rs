@@ -61,37 +61,37 @@ fn line(event: Event<'_>) -> String {
 
 /// The run begins, with so many databases.
 #[must_use]
-pub fn run_started(command: &str, started: jiff::Timestamp, databases: usize) -> String {
+pub(crate) fn run_started(command: &str, started: jiff::Timestamp, databases: usize) -> String {
     line(Event::RunStarted { command, started_at: time(started), databases })
 }
 
 /// It is a database's turn.
 #[must_use]
-pub fn database_started(alias: &str, path: &str) -> String {
+pub(crate) fn database_started(alias: &str, path: &str) -> String {
     line(Event::DatabaseStarted { alias, path })
 }
 
 /// A check has an outcome.
 #[must_use]
-pub fn check_finished(alias: &str, path: &str, check: &Check) -> String {
+pub(crate) fn check_finished(alias: &str, path: &str, check: &Check) -> String {
     line(Event::CheckFinished { alias, path, check: of_check(check) })
 }
 
 /// A database is done; `success` is the word for a good outcome.
 #[must_use]
-pub fn database_finished(database: &DatabaseReport, success: &str) -> String {
+pub(crate) fn database_finished(database: &DatabaseReport, success: &str) -> String {
     line(Event::DatabaseFinished { database: of_database(database, database.word(success)) })
 }
 
 /// What the command itself wrote.
 #[must_use]
-pub fn data(bytes: &[u8]) -> String {
+pub(crate) fn data(bytes: &[u8]) -> String {
     line(Event::Data { text: &String::from_utf8_lossy(bytes) })
 }
 
 /// Everything is done.
 #[must_use]
-pub fn run_finished(report: &Report, exit: crate::exit::Exit) -> String {
+pub(crate) fn run_finished(report: &Report, exit: crate::exit::Exit) -> String {
     line(Event::RunFinished {
         command: &report.command,
         started_at: time(report.started),

@@ -8,7 +8,7 @@ use crate::shown::{indented, line, lines};
 impl Report {
     /// The same report with nothing in it that is obeyed instead of shown.
     #[must_use]
-    pub fn shown(&self) -> Self {
+    pub(crate) fn shown(&self) -> Self {
         Self {
             command: line(&self.command).into_owned(),
             success: line(&self.success).into_owned(),

@@ -10,7 +10,7 @@ const LOOK: u64 = 4096;
 
 /// What a table holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TableContent {
+pub(crate) struct TableContent {
     /// Its name.
     pub table: String,
     /// How many rows it has.

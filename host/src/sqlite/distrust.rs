@@ -16,7 +16,7 @@ const MAX_PATTERN: i32 = 64;
 
 impl Connection {
     /// From now on no trigger, view or cascade runs on this connection.
-    pub async fn distrust_schema(&self) -> Result<()> {
+    pub(crate) async fn distrust_schema(&self) -> Result<()> {
         self.run(|inside, _unwanted| {
             distrust(inside.connection).map_err(|error| explain(&error, "cannot turn off triggers"))
         })?
@@ -25,7 +25,7 @@ impl Connection {
     }
 
     /// Like [`Self::transact`], and rolls back when the write lock was held for `limit`.
-    pub async fn transact_within(
+    pub(crate) async fn transact_within(
         &self,
         statements: Vec<Statement>,
         limit: Duration,

@@ -33,7 +33,7 @@ const PROGRESS_STEPS: i32 = 10_000;
 
 /// How much is checked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Level {
+pub(crate) enum Level {
     /// `quick_check`: the pages and rows, not whether indexes and rows agree.
     Quick,
     /// `integrity_check`.
@@ -51,7 +51,7 @@ impl Level {
 
 /// What was found.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Integrity {
+pub(crate) struct Integrity {
     /// What is wrong, a line each, sorted, none twice; empty when nothing is.
     pub problems: Vec<String>,
     /// What could not be checked in full and why, a line for each table.

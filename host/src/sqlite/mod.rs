@@ -12,11 +12,11 @@ mod snapshot;
 mod stand_ins;
 mod worker;
 
-pub use content::TableContent;
-pub use integrity::{Integrity, Level};
-pub use slots::{MOST_CONNECTIONS, Slots};
+pub(crate) use content::TableContent;
+pub(crate) use integrity::{Integrity, Level};
+pub(crate) use slots::{MOST_CONNECTIONS, Slots};
 pub(crate) use worker::immutable;
-pub use worker::{
+pub(crate) use worker::{
     Access, Connection, Contents, IntegrityJob, Rows, Running, Statement, Value, any_open, settle,
 };
 
@@ -24,7 +24,7 @@ use crate::error::Error;
 
 /// The error of a statement or of opening, with what can be done about it.
 #[must_use]
-pub fn explain(error: &rusqlite::Error, what: &str) -> Error {
+pub(crate) fn explain(error: &rusqlite::Error, what: &str) -> Error {
     use rusqlite::ErrorCode;
     let own = Error::inconclusive(what.to_owned()).cause(error).code("sqlite");
     match error.sqlite_error_code() {

@@ -6,13 +6,13 @@ use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// Connections that one call may hold.
-pub const MOST_CONNECTIONS: usize = 8;
+pub(crate) const MOST_CONNECTIONS: usize = 8;
 /// Threads of one call, those that are closing included.
 const MOST_THREADS: usize = 2 * MOST_CONNECTIONS;
 
 /// The threads that one call may have.
 #[derive(Debug, Clone)]
-pub struct Slots(Arc<Semaphore>);
+pub(crate) struct Slots(Arc<Semaphore>);
 
 /// One of them, given back when its thread ends.
 pub(super) struct Slot(#[expect(dead_code, reason = "held")] Option<OwnedSemaphorePermit>);

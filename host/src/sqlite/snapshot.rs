@@ -36,7 +36,7 @@ impl Connection {
     /// Begins a read transaction: what this connection reads is the database as it is
     /// now, until the transaction or the connection ends. Fails where the database is
     /// not in WAL mode, in which a reader keeps writers out.
-    pub async fn hold(&self) -> Result<()> {
+    pub(crate) async fn hold(&self) -> Result<()> {
         self.run(|inside, _unwanted| {
             hold(inside)
                 .map_err(|error| explain(&error, "cannot hold the state of the database"))?

@@ -39,7 +39,7 @@ const PROGRESS_STEPS: i32 = 10_000;
 
 /// What a connection may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Access {
+pub(crate) enum Access {
     /// Read a database that others use.
     Read,
     /// Read and write it.
@@ -50,7 +50,7 @@ pub enum Access {
 
 /// A value of SQLite's storage classes. Text that is not UTF-8 is a blob.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Value {
+pub(crate) enum Value {
     /// NULL.
     Null,
     /// A signed integer of up to 64 bits.
@@ -65,7 +65,7 @@ pub enum Value {
 
 /// SQL and its parameters.
 #[derive(Debug, Clone)]
-pub struct Statement {
+pub(crate) struct Statement {
     /// One statement.
     pub sql: String,
     /// In order.
@@ -102,7 +102,7 @@ enum Batch {
 }
 
 /// A connection in its thread. Dropped, it interrupts what runs and closes.
-pub struct Connection {
+pub(crate) struct Connection {
     jobs: std::sync::mpsc::Sender<Job>,
     interrupt: InterruptHandle,
     closing: Arc<AtomicBool>,
@@ -112,20 +112,20 @@ pub struct Connection {
 }
 
 /// An integrity check under way. Dropped, it ends.
-pub struct IntegrityJob {
+pub(crate) struct IntegrityJob {
     answer: Option<oneshot::Receiver<Result<Integrity>>>,
     abandoned: Arc<AtomicBool>,
     busy: Arc<AtomicBool>,
 }
 
 /// Tables being read. Dropped, the reading ends.
-pub struct Contents {
+pub(crate) struct Contents {
     tables: mpsc::Receiver<Result<TableContent>>,
     busy: Arc<AtomicBool>,
 }
 
 /// The rows of a running query. Dropped, the query ends.
-pub struct Rows {
+pub(crate) struct Rows {
     batches: mpsc::Receiver<Batch>,
     columns: Option<Vec<String>>,
     waiting: std::collections::VecDeque<Vec<Value>>,
@@ -137,7 +137,7 @@ impl Connection {
     /// Opens `path`, which must exist, and looks into it, so that a file that is
     /// no database fails here. Statements end at `deadline` and when `stop` says so.
     /// Waits for one of the `slots`.
-    pub async fn open(
+    pub(crate) async fn open(
         path: &Path,
         access: Access,
         deadline: Instant,
@@ -187,7 +187,7 @@ impl Connection {
     }
 
     /// Starts a query.
-    pub fn query(&self, statement: Statement) -> Result<Rows> {
+    pub(crate) fn query(&self, statement: Statement) -> Result<Rows> {
         bounded(&statement)?;
         self.take()?;
         let (sender, batches) = mpsc::channel(BATCHES);
@@ -205,7 +205,7 @@ impl Connection {
 
     /// Runs all statements in one IMMEDIATE transaction and gives the number of
     /// changed rows.
-    pub async fn transact(&self, statements: Vec<Statement>) -> Result<u64> {
+    pub(crate) async fn transact(&self, statements: Vec<Statement>) -> Result<u64> {
         statements.iter().try_for_each(bounded)?;
         self.take()?;
         let (sender, answer) = oneshot::channel();
@@ -221,7 +221,7 @@ impl Connection {
     }
 
     /// Starts reading the content of tables, in this order.
-    pub fn content(&self, tables: Vec<String>, with_digest: bool) -> Result<Contents> {
+    pub(crate) fn content(&self, tables: Vec<String>, with_digest: bool) -> Result<Contents> {
         self.take()?;
         let (sender, receiver) = mpsc::channel(tables.len().max(1));
         self.jobs
@@ -231,7 +231,7 @@ impl Connection {
     }
 
     /// Starts checking what this connection sees; of a copy, with further connections.
-    pub fn integrity(&self, level: Level) -> Result<IntegrityJob> {
+    pub(crate) fn integrity(&self, level: Level) -> Result<IntegrityJob> {
         self.take()?;
         let (sender, answer) = oneshot::channel();
         self.jobs
@@ -275,14 +275,14 @@ impl Connection {
 }
 
 /// Work in the thread of a connection. Dropped, it ends.
-pub struct Running<T> {
+pub(crate) struct Running<T> {
     answer: Option<oneshot::Receiver<Result<T>>>,
     busy: Arc<AtomicBool>,
 }
 
 impl<T> Running<T> {
     /// Its result, once.
-    pub async fn wait(&mut self) -> Result<T> {
+    pub(crate) async fn wait(&mut self) -> Result<T> {
         let Some(answer) = &mut self.answer else {
             return Err(Error::usage("the job was waited for already").code("invalid"));
         };
@@ -319,7 +319,7 @@ fn bounded(statement: &Statement) -> Result<()> {
 
 impl IntegrityJob {
     /// What was found, once.
-    pub async fn wait(&mut self) -> Result<Integrity> {
+    pub(crate) async fn wait(&mut self) -> Result<Integrity> {
         let Some(answer) = &mut self.answer else {
             return Err(Error::usage("the job was waited for already").code("invalid"));
         };
@@ -341,7 +341,7 @@ impl Drop for IntegrityJob {
 
 impl Contents {
     /// The next table; none at the end.
-    pub async fn next(&mut self) -> Result<Option<TableContent>> {
+    pub(crate) async fn next(&mut self) -> Result<Option<TableContent>> {
         match self.tables.recv().await {
             Some(content) => content.map(Some),
             None => {
@@ -361,7 +361,7 @@ impl Drop for Contents {
 
 impl Rows {
     /// The names of the columns.
-    pub async fn columns(&mut self) -> Result<Vec<String>> {
+    pub(crate) async fn columns(&mut self) -> Result<Vec<String>> {
         while self.columns.is_none() && self.failed.is_none() {
             if !self.receive().await {
                 break;
@@ -375,7 +375,7 @@ impl Rows {
     }
 
     /// The next rows, at most `max` (at least one); empty at the end.
-    pub async fn next(&mut self, max: usize) -> Result<Vec<Vec<Value>>> {
+    pub(crate) async fn next(&mut self, max: usize) -> Result<Vec<Vec<Value>>> {
         while self.waiting.is_empty() {
             if let Some(error) = &self.failed {
                 return Err(error.clone());
@@ -432,13 +432,13 @@ impl Drop for Open {
 
 /// Whether this process has a connection to any database.
 #[must_use]
-pub fn any_open() -> bool {
+pub(crate) fn any_open() -> bool {
     *OPEN.0.lock().unwrap_or_else(PoisonError::into_inner) > 0
 }
 
 /// Waits until every dropped connection is closed, at most for `patience`: a
 /// process that ends before leaves the log and its index beside the database.
-pub fn settle(patience: Duration) {
+pub(crate) fn settle(patience: Duration) {
     let open = OPEN.0.lock().unwrap_or_else(PoisonError::into_inner);
     let _late = OPEN.1.wait_timeout_while(open, patience, |open| *open > 0);
 }

@@ -20,27 +20,27 @@ use std::io::{self, Read};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
-pub use self::peer::{peer_is_mine, peer_is_trusted};
+pub(crate) use self::peer::peer_is_trusted;
 use crate::error::Error;
 use crate::exit::Exit;
 
 /// Whose files are trusted, besides root's.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Trust {
+pub(crate) struct Trust {
     owners: Vec<u32>,
 }
 
 impl Trust {
     /// This user's (by the effective id).
     #[must_use]
-    pub fn mine() -> Self {
+    pub(crate) fn mine() -> Self {
         Self { owners: vec![me()] }
     }
 
     /// Also those of the user `owner`, for what the user has named: a project file
     /// that was named with `-C` runs what its owner wants.
     #[must_use]
-    pub fn and(mut self, owner: Option<u32>) -> Self {
+    pub(crate) fn and(mut self, owner: Option<u32>) -> Self {
         self.owners.extend(owner);
         self
     }
@@ -51,17 +51,17 @@ impl Trust {
 
     /// Opens a regular file for reading. It never blocks, and nothing but a regular
     /// file is opened.
-    pub fn file(&self, path: &Path) -> Result<File, Distrust> {
+    pub(crate) fn file(&self, path: &Path) -> Result<File, Distrust> {
         walk::file(self, path)
     }
 
     /// Opens a folder.
-    pub fn folder(&self, path: &Path) -> Result<OwnedFd, Distrust> {
+    pub(crate) fn folder(&self, path: &Path) -> Result<OwnedFd, Distrust> {
         walk::folder(self, path, false)
     }
 
     /// The content of a regular file of at most `most` bytes.
-    pub fn read(&self, path: &Path, most: u64) -> Result<Vec<u8>, Distrust> {
+    pub(crate) fn read(&self, path: &Path, most: u64) -> Result<Vec<u8>, Distrust> {
         let mut bytes = Vec::new();
         let failed = |error| Distrust::Io(path.to_owned(), error);
         self.file(path)?.take(most + 1).read_to_end(&mut bytes).map_err(failed)?;
@@ -85,7 +85,7 @@ pub(crate) fn me() -> u32 {
 
 /// Creates `folder` with mode 0700 where it is missing, and makes sure that it is
 /// this user's own and that nobody else can write it or exchange it.
-pub fn private_folder(folder: &Path) -> Result<(), Distrust> {
+pub(crate) fn private_folder(folder: &Path) -> Result<(), Distrust> {
     let opened = walk::folder(&Trust::mine(), folder, true)?;
     let stat = rustix::fs::fstat(&opened)
         .map_err(|error| Distrust::Io(folder.to_owned(), error.into()))?;

@@ -6,19 +6,13 @@ use tokio::net::UnixStream;
 
 use super::{Trust, me};
 
-/// Whether the process at the other end runs as this user or as root: then its
-/// answers are as good as this user's own.
-#[must_use]
-pub fn peer_is_mine(stream: &UnixStream) -> bool {
-    peer(stream).is_some_and(|uid| uid == me() || uid == 0)
-}
-
-/// [`peer_is_mine`], or another user's process in a place that only this user, root
+/// Whether the process at the other end runs as this user or as root, whose answers are
+/// as good as this user's own; or another user's in a place that only this user, root
 /// and that other user may write, such as `/run/litestream`, which was made for it:
 /// nobody else can have put the socket there. `socket` is the path that was
 /// connected to. `/tmp` is no such place.
 #[must_use]
-pub fn peer_is_trusted(stream: &UnixStream, socket: &Path) -> bool {
+pub(crate) fn peer_is_trusted(stream: &UnixStream, socket: &Path) -> bool {
     match peer(stream) {
         Some(uid) if uid == me() || uid == 0 => true,
         Some(uid) => Trust::mine().and(Some(uid)).chain_of(socket).is_ok(),

@@ -26,13 +26,13 @@ const LOOK_AT_ITS_LOG: &str = "look at the daemon's log; its replica may not ans
 
 /// A daemon's control socket.
 #[derive(Debug, Clone)]
-pub struct Control {
+pub(crate) struct Control {
     socket: PathBuf,
 }
 
 /// What `POST /sync` answers.
 #[derive(Debug, Deserialize)]
-pub struct Synced {
+pub(crate) struct Synced {
     /// The local transaction.
     pub txid: u64,
     /// The replica's.
@@ -61,7 +61,7 @@ struct State {
 
 /// What a daemon was doing with a database that it leaves alone now.
 #[derive(Debug, Clone, Copy)]
-pub struct Left {
+pub(crate) struct Left {
     /// It replicated it.
     pub running: bool,
     /// How far it had come; 0 when it has never seen it.
@@ -75,7 +75,7 @@ struct Refusal {
 
 /// Why the control socket gave no answer to a request.
 #[derive(Debug)]
-pub enum ControlError {
+pub(crate) enum ControlError {
     /// Nobody listens, or the daemon does not know this database.
     NotThere,
     /// It was told to leave this database alone.
@@ -88,7 +88,7 @@ impl ControlError {
     /// Why the daemon does not replicate `database`; none where it is not the one
     /// to ask.
     #[must_use]
-    pub fn explain(self, database: &str) -> Option<Error> {
+    pub(crate) fn explain(self, database: &str) -> Option<Error> {
         match self {
             Self::NotThere => None,
             Self::Stopped => Some(
@@ -113,19 +113,19 @@ impl From<Error> for ControlError {
 impl Control {
     /// Nothing is connected yet. None where there is no such file.
     #[must_use]
-    pub fn at(socket: &Path) -> Option<Self> {
+    pub(crate) fn at(socket: &Path) -> Option<Self> {
         socket.exists().then(|| Self { socket: socket.to_owned() })
     }
 
     /// Where it is.
     #[must_use]
-    pub fn socket(&self) -> &Path {
+    pub(crate) fn socket(&self) -> &Path {
         &self.socket
     }
 
     /// Fails with [`ControlError::Stopped`] where the daemon was told to leave the
     /// database alone. That nobody answers in time, or not as expected, is no failure.
-    pub async fn replicates(
+    pub(crate) async fn replicates(
         &self,
         database: &Path,
         timeout: Duration,
@@ -137,7 +137,7 @@ impl Control {
     }
 
     /// Whether the daemon has the database, also one that it was told to leave alone.
-    pub async fn knows(&self, database: &Path, timeout: Duration) -> bool {
+    pub(crate) async fn knows(&self, database: &Path, timeout: Duration) -> bool {
         self.status(database, timeout).await.is_some()
     }
 
@@ -156,7 +156,7 @@ impl Control {
     /// ahead of the replica for as long as somebody writes. Fails with the code
     /// `timeout` at the deadline. A daemon that does not say what its replica has
     /// (before 0.5.10) gives an answer without it, and nothing was waited for.
-    pub async fn sync(
+    pub(crate) async fn sync(
         &self,
         database: &Path,
         deadline: Instant,
@@ -189,7 +189,7 @@ impl Control {
 
     /// Asks the daemon to read what was committed so far, and does not wait for the
     /// replica. While an application holds the database locked, it is asked again.
-    pub async fn look(
+    pub(crate) async fn look(
         &self,
         database: &Path,
         deadline: Instant,
@@ -214,13 +214,13 @@ impl Control {
     }
 
     /// Tells the daemon to leave the database alone.
-    pub async fn stop(&self, database: &Path) -> std::result::Result<Left, ControlError> {
+    pub(crate) async fn stop(&self, database: &Path) -> std::result::Result<Left, ControlError> {
         let answer: State = self.switch("/stop", database).await?;
         Ok(Left { running: answer.status == "stopped", txid: answer.txid })
     }
 
     /// Tells the daemon to replicate the database again.
-    pub async fn start(&self, database: &Path) -> std::result::Result<(), ControlError> {
+    pub(crate) async fn start(&self, database: &Path) -> std::result::Result<(), ControlError> {
         let _started: State = self.switch("/start", database).await?;
         Ok(())
     }
@@ -369,7 +369,7 @@ impl Pace {
 impl Synced {
     /// The transaction that the replica is known to hold.
     #[must_use]
-    pub fn reached(&self) -> Option<Txid> {
+    pub(crate) fn reached(&self) -> Option<Txid> {
         self.replicated_txid.filter(|txid| *txid >= self.txid && *txid > 0).map(Txid)
     }
 }

@@ -39,7 +39,7 @@ pub(super) fn is_litestream(pid: u32) -> Option<bool> {
 }
 
 /// Fails while a litestream daemon has the database open.
-pub fn refuse_running(database: &Database) -> Result<()> {
+pub(crate) fn refuse_running(database: &Database) -> Result<()> {
     match running(&database.path).first() {
         None => Ok(()),
         Some(pid) => Err(Error::project(format!(
@@ -51,7 +51,7 @@ pub fn refuse_running(database: &Database) -> Result<()> {
 
 /// A process that has a database open.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Holder {
+pub(crate) struct Holder {
     /// Its id.
     pub pid: u32,
     /// Its name, at most 15 characters.
@@ -61,7 +61,7 @@ pub struct Holder {
 impl Holder {
     /// Whether it is a litestream.
     #[must_use]
-    pub fn is_litestream(&self) -> bool {
+    pub(crate) fn is_litestream(&self) -> bool {
         self.name.contains("litestream")
     }
 }
@@ -69,7 +69,7 @@ impl Holder {
 /// Device and inode: what a file is, whatever its name and whoever mounted it where.
 /// None for what is not there.
 #[must_use]
-pub fn identity(file: &Path) -> Option<(u64, u64)> {
+pub(crate) fn identity(file: &Path) -> Option<(u64, u64)> {
     std::fs::metadata(file).ok().map(|metadata| (metadata.dev(), metadata.ino()))
 }
 
@@ -77,7 +77,7 @@ pub fn identity(file: &Path) -> Option<(u64, u64)> {
 /// as this user may know. `database` is canonical.
 #[cfg(target_os = "linux")]
 #[must_use]
-pub fn holders(database: &Path) -> Vec<Holder> {
+pub(crate) fn holders(database: &Path) -> Vec<Holder> {
     let log = with_suffix(database, "-wal");
     let files: Vec<_> = [database, &log].into_iter().filter_map(identity).collect();
     let name = database.file_name().and_then(std::ffi::OsStr::to_str).unwrap_or_default();

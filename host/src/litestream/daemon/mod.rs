@@ -6,6 +6,7 @@ mod holders;
 mod locks;
 mod presence;
 
-pub use control::{Control, ControlError, Left};
-pub use holders::{Holder, holders, identity, refuse_running, running};
+pub(crate) use control::{Control, ControlError, Left};
+pub use holders::running;
+pub(crate) use holders::{Holder, holders, identity, refuse_running};
 pub(crate) use presence::{Presence, ReadLock, presence, read_lock, replicates_unseen};

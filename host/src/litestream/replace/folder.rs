@@ -200,7 +200,7 @@ impl Pinned {
 /// such a thing has the name of a log. Links are followed; nothing is opened.
 ///
 /// Fails with exit 2.
-pub fn refuse_special(target: &Path) -> Result<()> {
+pub(crate) fn refuse_special(target: &Path) -> Result<()> {
     let target = super::locate(target)?;
     for suffix in ["", "-wal", "-shm", "-journal"] {
         let file = with_suffix(&target, suffix);

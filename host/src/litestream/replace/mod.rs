@@ -31,13 +31,13 @@ use swap::{Swap, Swapped};
 
 pub(super) use daemon::settle;
 pub(super) use folder::Folder;
-pub use folder::refuse_special;
+pub(crate) use folder::refuse_special;
 pub(super) use links::locate;
 pub(super) use rights::Rights;
 
 /// What was done.
 #[derive(Debug, Clone)]
-pub struct Replaced {
+pub(crate) struct Replaced {
     /// The database as it now stands.
     pub path: PathBuf,
     /// The old one.
@@ -53,7 +53,7 @@ pub struct Replaced {
 ///
 /// An existing target needs `force` and must not be open elsewhere. It is kept as
 /// `<name>.before-restore-<time>`.
-pub async fn replace(context: Arc<Context>, copy: Copy, force: bool) -> Result<Replaced> {
+pub(crate) async fn replace(context: Arc<Context>, copy: Copy, force: bool) -> Result<Replaced> {
     let Some(given) = copy.target.clone() else {
         return Err(Error::usage("the copy was restored without a target").code("invalid"));
     };
@@ -129,7 +129,7 @@ pub async fn replace(context: Arc<Context>, copy: Copy, force: bool) -> Result<R
 /// Fails as [`replace`] would, as far as that can be known without touching anything:
 /// what is there and may not be replaced, or is in use. Blocks for half a second before
 /// it fails.
-pub async fn check_target(context: &Context, request: &Request, force: bool) -> Result<()> {
+pub(crate) async fn check_target(context: &Context, request: &Request, force: bool) -> Result<()> {
     let Some(given) = &request.target else { return Ok(()) };
     refuse_special(given)?;
     if !request.target_exists() {
