@@ -7,8 +7,8 @@ use clap::{CommandFactory, Parser};
 
 use crate::error::{Error, Result};
 use crate::litestream::line::{VERBS, Verb};
+use crate::nearest::nearest;
 use crate::plugin::BUILTIN;
-use crate::project::nearest;
 use crate::terminal::{Color, Format};
 
 /// What `lsrun history` is for.
@@ -143,7 +143,7 @@ pub(crate) fn long_options(command: &clap::Command) -> Vec<String> {
 
 /// A duration on the command line: `30s`, `5m`, `1h`.
 pub(crate) fn duration(text: &str) -> Result<std::time::Duration> {
-    crate::project::parse_duration(text).ok_or_else(|| {
+    crate::quantity::parse_duration(text).ok_or_else(|| {
         Error::usage(format!("{text} is no duration")).hint("write it like 30s, 5m or 1h")
     })
 }

@@ -10,10 +10,12 @@ use std::time::Duration;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, TransactionBehavior, params};
 use sha2::{Digest, Sha256};
 
+use crate::digest::hex;
 use crate::environment::Environment;
 use crate::error::{Error, Result};
 use crate::exit::Exit;
-use crate::project::{Project, identity};
+use crate::path::identity;
+use crate::project::Project;
 use crate::report::{DatabaseReport, LastGood, Outcome, Report};
 use crate::trust::{self, Trust};
 
@@ -97,12 +99,7 @@ impl History {
         };
         let file = identity(project.file.as_deref().unwrap_or(&project.root));
         let digest = Sha256::digest(file.as_os_str().as_encoded_bytes());
-        let mut name = String::with_capacity(16);
-        for byte in digest.iter().take(8) {
-            use std::fmt::Write;
-            let _infallible = write!(name, "{byte:02x}");
-        }
-        Ok(Self { path: folder.join(name).join("history.sqlite3") })
+        Ok(Self { path: folder.join(hex(&digest[..8])).join("history.sqlite3") })
     }
 
     /// Where it lies.

@@ -318,7 +318,7 @@ impl Terminal {
 
     /// How much of a download is there.
     pub(crate) fn transfer(&self, done: u64, total: Option<u64>) {
-        use crate::report::human::bytes;
+        use crate::figures::bytes;
         let Some(bars) = &self.bars else { return };
         let text = match total {
             Some(total) => format!("{} of {}", bytes(done), bytes(total)),

@@ -11,10 +11,10 @@ use clap::{Arg, ArgAction, FromArgMatches};
 
 use super::selection::Shard;
 use crate::cli::{self, Global};
-use crate::config::Secret;
 use crate::error::{Error, Result};
 use crate::plugin::manifest::{Command, Manifest};
 use crate::project::ResultSettings;
+use crate::secret::Secret;
 
 /// A command line that has been read.
 pub(super) struct Parsed {

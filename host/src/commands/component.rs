@@ -15,6 +15,7 @@ use crate::context::Context;
 use crate::create;
 use crate::error::{Error, Result};
 use crate::exit::Exit;
+use crate::figures;
 use crate::plugin::{
     Builtin, Call, Hooks, InvocationData, Origin, Plugin, Role, Sink, manifest, run_command,
 };
@@ -221,7 +222,7 @@ fn left_out(
         // A clock that was set back makes nothing fresh.
         let age = Duration::try_from(now.duration_since(newest.started)).ok()?;
         (newest.outcome == Outcome::Passed && age < limit).then(|| {
-            let (age, limit) = (human::duration(age), human::duration(limit));
+            let (age, limit) = (figures::duration(age), figures::duration(limit));
             format!("a good result is {age} old, less than {limit}")
         })
     };
@@ -357,7 +358,7 @@ async fn one(
         context.terminal.json(&ndjson::database_finished(&report, &success));
     }
     let word = report.word(&success).replace('-', " ");
-    let text = format!("{word} in {}", human::duration(report.duration));
+    let text = format!("{word} in {}", figures::duration(report.duration));
     let good = report.outcome() <= Outcome::Passed;
     context.terminal.finished(&report.name, &text, good, (done, of));
     (report, data)

@@ -12,11 +12,11 @@ use crate::config::first_of;
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::exit::Exit;
+use crate::figures::{bytes, duration};
+use crate::figures::{milliseconds, time};
 use crate::history::{History, Past};
 use crate::litestream::moment;
 use crate::report::Outcome;
-use crate::report::human::{bytes, duration};
-use crate::report::json::{milliseconds, time};
 use crate::terminal::Format;
 
 #[derive(Debug, Args)]

@@ -19,6 +19,7 @@ use crate::config::{Config, Purpose};
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::exit::Exit;
+use crate::figures;
 use crate::litestream::child::{self, ConfigFile};
 use crate::litestream::daemon::{self, Control};
 use crate::litestream::feature::{self, Feature};
@@ -26,7 +27,6 @@ use crate::litestream::line::{Line, Verb, is_url};
 use crate::litestream::once;
 use crate::litestream::runtime::{self, Runtime};
 use crate::project::{Database, Project};
-use crate::report::human;
 use crate::stop::{Signal, Stop};
 
 /// How long litestream may take to open its databases.
@@ -276,7 +276,7 @@ async fn alone(
         }
         if !told {
             told = true;
-            let most = human::duration(patience);
+            let most = figures::duration(patience);
             context
                 .terminal
                 .note(&format!("{}: waiting for it to end, for {most} at most", error.one_line()));

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use super::Replica;
 use super::tree::{Map, Text};
 use crate::environment::Environment;
+use crate::path::{absolute, expand_home};
 use crate::percent::decode;
-use crate::project::{absolute, expand_home};
 
 /// The place of a replica. Two are equal when their backups would overwrite each
 /// other.

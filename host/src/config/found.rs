@@ -4,7 +4,8 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use crate::project::{Entry, Folders, Identities, identity};
+use crate::path::{Identities, identity};
+use crate::project::{Entry, Folders};
 
 /// The places of the entries in their list.
 #[derive(Debug, Clone, Default)]

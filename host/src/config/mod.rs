@@ -9,7 +9,6 @@ mod keys;
 mod printed;
 mod read;
 mod render;
-mod secrets;
 mod sites;
 mod tree;
 
@@ -28,14 +27,15 @@ use self::keys::{ENTRY, TOP, TYPES, remove_daemons};
 use self::printed::Printer;
 use self::read::{Reader, go_duration};
 use self::render::Variables;
-pub(crate) use self::secrets::Secret;
 use self::sites::{Site, Sites};
 use self::tree::{Map, Node, Role, Text};
 use crate::environment::Environment;
 use crate::error::{Error, Result};
-use crate::project::{
-    Database, Entry, Identities, Piece, Project, absolute, expand_home, gather, nearest, resolve,
-};
+use crate::nearest::nearest;
+use crate::path::{Identities, absolute, expand_home};
+use crate::project::{Database, Entry, Project, gather};
+use crate::reference::{Piece, resolve};
+use crate::secret::Secret;
 
 /// The variable of the bucket of an automatic replica.
 const BUCKET: &str = "LITESTREAM_REPLICA_BUCKET";

@@ -5,11 +5,12 @@
 use std::path::Path;
 
 use super::render::{escaped, is_pid, is_plain};
-use super::secrets::{HIDDEN, hide_in_url};
 use super::tree::{Role, Text};
 use super::{fallback, lookup};
 use crate::environment::Environment;
-use crate::project::{Piece, Reference, absolute, expand_home, resolve};
+use crate::path::{absolute, expand_home};
+use crate::redact::{HIDDEN, hide_in_url};
+use crate::reference::{Piece, Reference, resolve};
 
 /// A `$` that is a character, until it is written in a way that only the YAML parser
 /// turns into one. No text has this noncharacter.

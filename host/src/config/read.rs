@@ -7,7 +7,8 @@ use serde_yaml::Value;
 use super::keys::{Kind, OWN, TOP, Table, sounds_secret};
 use super::tree::{Map, Node, Role, Text};
 use crate::error::{Error, Result};
-use crate::project::{Cursor, nearest};
+use crate::nearest::nearest;
+use crate::yaml::Cursor;
 
 /// Collects what it finds on the way.
 #[derive(Debug, Default)]

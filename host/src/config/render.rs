@@ -10,9 +10,10 @@
 use serde_json::Value;
 
 use super::printed::{DOLLAR, Printer};
-use super::secrets::{Secret, hide_in_url};
 use super::tree::{Map, Node, Role, Text};
-use crate::project::Piece;
+use crate::redact::hide_in_url;
+use crate::reference::Piece;
+use crate::secret::Secret;
 
 /// `map` as YAML; `scalar` writes the texts, keys included.
 pub(super) fn yaml(map: &Map, scalar: &mut dyn FnMut(&Text) -> String) -> String {

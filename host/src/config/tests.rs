@@ -10,7 +10,8 @@ use super::{ChildConfig, Config, Problem, Purpose, Severity, examine};
 use crate::environment::Environment;
 use crate::error::{Error, Result};
 use crate::exit::Exit;
-use crate::project::{ASKED, Project};
+use crate::path::ASKED;
+use crate::project::Project;
 
 struct Case {
     folder: tempfile::TempDir,

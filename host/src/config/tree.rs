@@ -3,7 +3,7 @@
 
 use serde_yaml::Number;
 
-use crate::project::{Piece, Reference, as_written, parse};
+use crate::reference::{Piece, Reference, as_written, parse};
 
 /// A value.
 #[derive(Debug, Clone)]

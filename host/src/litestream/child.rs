@@ -38,7 +38,7 @@ pub(crate) struct Output {
 #[derive(Debug)]
 pub(crate) struct ConfigFile {
     path: PathBuf,
-    variables: Vec<(String, crate::config::Secret)>,
+    variables: Vec<(String, crate::secret::Secret)>,
 }
 
 impl ConfigFile {

@@ -21,8 +21,8 @@ use crate::litestream::ltx::{last_transaction, transaction};
 use crate::litestream::txid::Txid;
 use crate::pages::ltx_header::{Header, Place};
 use crate::pages::wal::{Log, Salts};
+use crate::path::Sidecar;
 use crate::sqlite::descriptors::Opened;
-use crate::suffix::with_suffix;
 
 /// What a litestream that starts now will do.
 pub(super) enum Outlook {
@@ -40,7 +40,7 @@ impl Outlook {
     #[must_use]
     pub(super) fn of(database: &Path, state: &Path) -> Self {
         let Some((txid, file)) = last_transaction(state) else { return Self::Snapshot };
-        let log = Log::open(&with_suffix(database, "-wal"));
+        let log = Log::open(&Sidecar::Wal.of(database));
         let (Some(place), Some(log)) = (place(&file), log) else { return Self::Snapshot };
         if log.salts() == place.salts {
             return Self::GoOn(log.salts(), txid);

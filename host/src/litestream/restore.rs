@@ -21,9 +21,10 @@ use crate::litestream::room::Room;
 use crate::litestream::sync::explain;
 use crate::litestream::txid::Txid;
 use crate::litestream::{child, points, reach};
+use crate::path::Sidecar;
+use crate::path::with_suffix;
 use crate::project::Database;
 use crate::scratch::Scratch;
-use crate::suffix::with_suffix;
 
 /// Whose backup.
 #[derive(Debug, Clone)]
@@ -630,7 +631,7 @@ fn make(folder: &Path) -> Result<()> {
 
 /// The write-ahead log of a database.
 fn log_of(database: &Path) -> PathBuf {
-    with_suffix(database, "-wal")
+    Sidecar::Wal.of(database)
 }
 
 #[cfg(test)]

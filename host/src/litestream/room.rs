@@ -10,7 +10,7 @@ use tokio::sync::Notify;
 
 use crate::context::Context;
 use crate::error::{Error, Result};
-use crate::report::human;
+use crate::figures;
 use crate::stop::Stop;
 
 /// What every copy of this process has yet to write.
@@ -109,8 +109,8 @@ fn none(folder: &Path, needed: u64, free: u64) -> Error {
     Error::inconclusive(format!(
         "no room for the restored copy in {}: it takes {}, {} are free",
         folder.display(),
-        human::bytes(needed),
-        human::bytes(free)
+        figures::bytes(needed),
+        figures::bytes(free)
     ))
     .code("io")
     .hint("make room there; for a private copy, TMPDIR names a folder on another disk")

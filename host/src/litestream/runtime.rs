@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 use crate::cache;
 use crate::config;
 use crate::context::Context;
+use crate::digest::hex;
 use crate::error::{Error, Result};
 use crate::exit::Exit;
 use crate::litestream::daemon::Control;
@@ -42,11 +43,7 @@ fn name(context: &Context) -> String {
     let project = context.project.file.as_ref().unwrap_or(&context.project.root);
     let project = std::fs::canonicalize(project).unwrap_or_else(|_gone| project.clone());
     let digest = Sha256::digest(project.as_os_str().as_encoded_bytes());
-    digest.iter().take(8).fold(String::new(), |mut name, byte| {
-        use std::fmt::Write;
-        let _infallible = write!(name, "{byte:02x}");
-        name
-    })
+    hex(&digest[..8])
 }
 
 /// The control sockets of daemons that may be running: the configured one, then

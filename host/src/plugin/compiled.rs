@@ -16,6 +16,7 @@ use wasmtime::Engine;
 use wasmtime::component::Component;
 
 use crate::cache;
+use crate::digest::hex;
 use crate::environment::Environment;
 use crate::error::{Error, Result};
 use crate::exit::Exit;
@@ -71,12 +72,7 @@ fn file_for(engine: &Engine, bytes: &[u8], environment: &Environment) -> Option<
     engine.precompile_compatibility_hash().hash(&mut settings);
     let mut digest = settings.0;
     digest.update(Sha256::digest(bytes));
-    let name = digest.finalize().iter().fold(String::new(), |mut name, byte| {
-        use std::fmt::Write;
-        let _infallible = write!(name, "{byte:02x}");
-        name
-    });
-    Some(folder.join(format!("{name}.cwasm")))
+    Some(folder.join(format!("{}.cwasm", hex(&digest.finalize()))))
 }
 
 /// Of the name as well: no file can stand in for another.

@@ -48,7 +48,7 @@ pub(super) fn hint(permission: &str) -> String {
         return format!("{SPAWN} is for commands that only read: {}", READING.join(", "));
     }
     let known: Vec<&str> = WHOLE.into_iter().chain(SCOPED).collect();
-    match crate::project::nearest(kind(permission), known.iter().copied()) {
+    match crate::nearest::nearest(kind(permission), known.iter().copied()) {
         Some(near) => format!("did you mean {near}?"),
         None => format!("known are {}", known.join(", ")),
     }

@@ -112,19 +112,19 @@ fn least<T: Ord>(asked: T, allowed: Option<T>, maximum: T) -> T {
 /// A limit that a guest ran into, as the reason of its end.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Exceeded {
-    #[error("wanted more memory than {}", crate::report::human::bytes(*.0 as u64))]
+    #[error("wanted more memory than {}", crate::figures::bytes(*.0 as u64))]
     Memory(usize),
-    #[error("computed for longer than {}", crate::report::human::duration(*.0))]
+    #[error("computed for longer than {}", crate::figures::duration(*.0))]
     Cpu(Duration),
-    #[error("ran for longer than {}", crate::report::human::duration(*.0))]
+    #[error("ran for longer than {}", crate::figures::duration(*.0))]
     Wall(Duration),
     #[error("read more than {0} rows of one query")]
     Rows(u64),
     #[error("reported more than {0} checks of one database")]
     Checks(usize),
-    #[error("recorded more facts than it may ({FACTS}, {} in all)", crate::report::human::bytes(FACT_BYTES as u64))]
+    #[error("recorded more facts than it may ({FACTS}, {} in all)", crate::figures::bytes(FACT_BYTES as u64))]
     Facts,
-    #[error("wrote more than {} of data", crate::report::human::bytes(*.0 as u64))]
+    #[error("wrote more than {} of data", crate::figures::bytes(*.0 as u64))]
     Data(usize),
     #[error("reported more than {0} lines")]
     Lines(usize),

@@ -9,7 +9,7 @@ use crate::config::{Problem, Severity};
 use crate::context::Context;
 use crate::error::Error;
 use crate::exit::Exit;
-use crate::project::nearest;
+use crate::nearest::nearest;
 
 /// What a component can be.
 const KINDS: [&str; 5] = [COMMAND, CHECK, PRE_RESTORE, POST_RESTORE, RESTORED];

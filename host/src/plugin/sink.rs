@@ -9,7 +9,8 @@ use super::limits::{self, Exceeded};
 use super::names;
 use crate::context::Context;
 use crate::error::Error;
-use crate::report::{Check, DatabaseReport, Fault, Outcome, Replication, Restore, human, ndjson};
+use crate::figures;
+use crate::report::{Check, DatabaseReport, Fault, Outcome, Replication, Restore, ndjson};
 use crate::shown::{self, bounded};
 use crate::terminal::Format;
 
@@ -153,13 +154,13 @@ impl Sink {
 
     /// Shows how far a restore has come, after `elapsed`.
     pub(crate) fn restoring(&self, done: u64, of: Option<u64>, elapsed: Duration) {
-        let mut text = format!("restoring, {}", human::bytes(done));
+        let mut text = format!("restoring, {}", figures::bytes(done));
         if let Some(of) = of.filter(|of| *of >= done) {
-            text.push_str(&format!(" of about {}", human::bytes(of)));
+            text.push_str(&format!(" of about {}", figures::bytes(of)));
         }
         let rate = u128::from(done) * 1000 / elapsed.as_millis().max(1);
         let rate = u64::try_from(rate).unwrap_or(u64::MAX);
-        text.push_str(&format!(", {}/s", human::bytes(rate)));
+        text.push_str(&format!(", {}/s", figures::bytes(rate)));
         let name = self.report().name.clone();
         self.context.terminal.moving(&name, &text);
     }

@@ -4,12 +4,12 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use super::document::Cursor;
-use super::path::{absolute, expand_home};
-use super::reference::{parse, resolve};
 use super::url;
 use crate::environment::Environment;
 use crate::error::{Error, Result};
+use crate::path::{absolute, expand_home};
+use crate::reference::{parse, resolve};
+use crate::yaml::Cursor;
 
 /// The name that a project gives to a database.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]

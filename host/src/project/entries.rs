@@ -4,14 +4,14 @@
 use std::path::{Path, PathBuf};
 
 use super::database::{Database, unset};
-use super::document::Cursor;
-use super::nearest::nearest;
-use super::path::{Identities, absolute, expand_home};
-use super::reference::{parse, resolve};
 use super::roll::Names;
 use super::settings::did_you_mean;
 use super::{Project, url};
 use crate::error::Result;
+use crate::nearest::nearest;
+use crate::path::{Identities, absolute, expand_home};
+use crate::reference::{parse, resolve};
+use crate::yaml::Cursor;
 
 /// What an entry replicates.
 #[derive(Debug, Clone)]

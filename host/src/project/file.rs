@@ -5,10 +5,10 @@ use std::io::Read;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use super::path::absolute;
 use crate::environment::Environment;
 use crate::error::{Error, Result};
 use crate::exit::Exit;
+use crate::path::absolute;
 use crate::trust::{Distrust, Trust};
 
 const NAME: &str = "lsrun.yml";

@@ -13,9 +13,9 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::OFlags;
 
-use super::path::Identities;
 use super::{Database, Entry, Project};
 use crate::error::{Error, Result};
+use crate::path::Identities;
 
 /// What every SQLite database begins with.
 const MAGIC: &[u8; 16] = b"SQLite format 3\0";

@@ -2,17 +2,11 @@
 //! databases it names. What Litestream is to be told is [`crate::config`]'s.
 
 mod database;
-mod document;
 mod entries;
 mod file;
 mod folders;
-mod nearest;
-mod path;
-mod reference;
 mod roll;
-mod scalars;
 mod settings;
-mod snippet;
 mod url;
 
 #[cfg(test)]
@@ -23,23 +17,18 @@ use std::sync::{Arc, OnceLock};
 
 pub(crate) use self::database::{Alias, Database};
 use self::database::{Declared, declared};
-pub(crate) use self::document::Cursor;
-use self::document::{Document, Step};
 pub(crate) use self::entries::Entry;
-pub(crate) use self::nearest::nearest;
-#[cfg(test)]
-pub(crate) use self::path::ASKED;
-pub(crate) use self::path::{Identities, absolute, expand_home, identity};
-pub(crate) use self::reference::{Piece, Reference, as_written, parse, resolve};
 pub(crate) use self::roll::Folders;
 use self::roll::Roll;
-pub(crate) use self::settings::parse_duration;
 pub(crate) use self::settings::{
     PluginLimits, PluginSetting, PluginSettings, RestoreSettings, ResultSettings, VerifySettings,
 };
 use crate::environment::Environment;
 use crate::error::{Error, Result};
+use crate::path::{absolute, expand_home, identity};
+use crate::reference::{parse, resolve};
 use crate::trust::Trust;
+use crate::yaml::{Cursor, Document, Step};
 
 /// The keys at the top of the file.
 const SECTIONS: [&str; 5] = ["databases", "litestream", "verify", "restore", "plugins"];

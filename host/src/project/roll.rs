@@ -10,8 +10,8 @@ use std::sync::Arc;
 use super::Project;
 use super::database::{Alias, Database, Declared};
 use super::entries::Entry;
-use super::path::Identities;
 use crate::error::{Error, Result};
+use crate::path::Identities;
 
 /// What [`Project`] looks up; made at the first question.
 #[derive(Debug, Default)]

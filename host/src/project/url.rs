@@ -1,9 +1,9 @@
 //! The path of a database that is written as a URL, as frameworks have it in
 //! `DATABASE_URL`: `sqlite:///db.sqlite3`, `file:./dev.db`.
 
-use super::document::Cursor;
 use crate::error::{Error, Result};
 use crate::percent::decode;
+use crate::yaml::Cursor;
 
 /// The path in `text`, which is one already or a URL of SQLite's. Three slashes are
 /// a relative path and four an absolute one, as SQLAlchemy and Django read them;

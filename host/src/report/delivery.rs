@@ -13,13 +13,14 @@ use tokio::task::JoinHandle;
 
 use super::{Outcome, Report, github, junit, ping, prometheus, webhook};
 use crate::cache;
-use crate::config::Secret;
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::exit::Exit;
 use crate::history::{History, Past};
 use crate::http::Patience;
-use crate::project::{Database, ResultSettings, absolute};
+use crate::path::absolute;
+use crate::project::{Database, ResultSettings};
+use crate::secret::Secret;
 
 /// Where results go.
 #[derive(Debug, Default)]

@@ -2,8 +2,8 @@
 
 use std::fmt::Write;
 
-use super::human::{bytes, duration};
 use super::{DatabaseReport, Fault, Outcome, Report};
+use crate::figures::{bytes, duration};
 
 /// Workflow commands, a line each: an error for each database that was not proved,
 /// a warning for each optional check that did not pass.

@@ -1,10 +1,9 @@
 //! The JSON report, `schema_version: 1`. Fields are added, never renamed or removed.
 
-use std::time::Duration;
-
 use serde::Serialize;
 
 use super::{Check, DatabaseReport, Fault, Report};
+use crate::figures::{milliseconds, time};
 
 #[derive(Serialize)]
 struct JsonReport<'a> {
@@ -151,18 +150,6 @@ pub(super) fn of_check(check: &Check) -> JsonCheck<'_> {
         fault: check.fault().map(Fault::word),
         optional: check.optional,
     }
-}
-
-/// A point in time as it stands in JSON.
-#[must_use]
-pub(crate) fn time(time: jiff::Timestamp) -> String {
-    time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
-}
-
-/// A duration as it stands in JSON.
-#[must_use]
-pub(crate) fn milliseconds(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

@@ -4,8 +4,9 @@
 
 use serde::Serialize;
 
-use super::json::{JsonCheck, JsonDatabase, milliseconds, of_check, of_database, time};
+use super::json::{JsonCheck, JsonDatabase, of_check, of_database};
 use super::{Check, DatabaseReport, Outcome, Report};
+use crate::figures::{milliseconds, time};
 
 #[derive(Serialize)]
 struct Line<'a> {

@@ -15,7 +15,7 @@ use super::worker::{Connection, Inside, Running};
 use crate::error::{Error, Result};
 use crate::pages::ltx_header::Header;
 use crate::pages::{self, Comparison, Held, Image};
-use crate::suffix::with_suffix;
+use crate::path::Sidecar;
 
 /// Device and number of a file.
 pub(super) type Identity = (u64, u64);
@@ -68,7 +68,7 @@ fn hold(inside: Inside<'_>) -> rusqlite::Result<Result<()>> {
     *inside.held = frames(inside.path)
         .ok()
         .flatten()
-        .map(|frames| Held::now(&with_suffix(inside.path, "-wal"), frames));
+        .map(|frames| Held::now(&Sidecar::Wal.of(inside.path), frames));
     Ok(Ok(()))
 }
 
@@ -105,7 +105,7 @@ fn compare(
     let Some(file) = file.file().filter(same) else {
         return Err(Error::inconclusive("another file has the name of the database now"));
     };
-    let log = with_suffix(inside.path, "-wal");
+    let log = Sidecar::Wal.of(inside.path);
     let mut image = Image::open(file, &log, held)?;
     let copy = File::open(copy).map_err(|error| {
         Error::inconclusive("the restored copy cannot be read").code("io").cause(error)

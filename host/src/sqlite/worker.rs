@@ -20,8 +20,8 @@ use super::snapshot::{Identity, identity};
 use super::{explain, limits};
 use crate::error::{Error, Result};
 use crate::pages::Held;
+use crate::path::Sidecar;
 use crate::stop::Stop;
-use crate::suffix::with_suffix;
 
 /// How long a statement waits for a lock.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -450,7 +450,7 @@ fn prepare(
 ) -> rusqlite::Result<rusqlite::Connection> {
     // Others have written it, and what is folded before a daemon has read it may never
     // reach the replica: it is not for a guest to fold.
-    let log_was_there = std::fs::metadata(with_suffix(path, "-wal")).is_ok_and(|it| it.len() > 0);
+    let log_was_there = std::fs::metadata(Sidecar::Wal.of(path)).is_ok_and(|it| it.len() > 0);
     let mut connection = match access {
         // Reading too: the last connection that may write takes the log and its
         // index away when it closes, one that may not leaves them behind. Writing
@@ -1036,7 +1036,7 @@ mod tests {
     #[tokio::test]
     async fn a_log_that_was_there_stays() {
         let (_folder, path) = database();
-        let log = || std::fs::read(with_suffix(&path, "-wal")).unwrap_or_default();
+        let log = || std::fs::read(Sidecar::Wal.of(&path)).unwrap_or_default();
         assert!(log().is_empty());
         // Left by one that ended without closing.
         let user = rusqlite::Connection::open(&path).unwrap();

@@ -8,9 +8,9 @@ use std::path::Path;
 #[cfg(target_os = "linux")]
 use super::locks;
 use crate::error::{Error, Result};
-use crate::project::Database;
+use crate::path::Sidecar;
 #[cfg(target_os = "linux")]
-use crate::suffix::with_suffix;
+use crate::project::Database;
 
 /// The process ids of litestream daemons that have `database` open.
 ///
@@ -78,7 +78,7 @@ pub(crate) fn identity(file: &Path) -> Option<(u64, u64)> {
 #[cfg(target_os = "linux")]
 #[must_use]
 pub(crate) fn holders(database: &Path) -> Vec<Holder> {
-    let log = with_suffix(database, "-wal");
+    let log = Sidecar::Wal.of(database);
     let files: Vec<_> = [database, &log].into_iter().filter_map(identity).collect();
     let name = database.file_name().and_then(std::ffi::OsStr::to_str).unwrap_or_default();
     let Ok(processes) = std::fs::read_dir("/proc") else { return Vec::new() };

@@ -15,8 +15,8 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Flock, FlockType, fcntl_getlk};
 
+use crate::path::Sidecar;
 use crate::sqlite::descriptors::{self, Kept};
-use crate::suffix::with_suffix;
 
 /// The bytes of the read marks.
 pub(super) const READ_MARKS: std::ops::RangeInclusive<u64> = 123..=127;
@@ -49,7 +49,7 @@ impl Shm {
     /// None where there is no such file, or none that may be read: then nobody that
     /// this user can know of has the database open in WAL mode.
     pub(super) fn open(database: &Path) -> Option<Self> {
-        let file = File::open(with_suffix(database, "-shm")).ok()?;
+        let file = File::open(Sidecar::Shm.of(database)).ok()?;
         Some(Self(descriptors::keep(database, file)))
     }
 
@@ -103,7 +103,7 @@ pub(super) struct Listed {
 /// The locks that `/proc/locks` lists for a database.
 #[cfg(target_os = "linux")]
 pub(super) fn listed(database: &Path) -> Vec<Listed> {
-    let Ok(metadata) = std::fs::metadata(with_suffix(database, "-shm")) else { return Vec::new() };
+    let Ok(metadata) = std::fs::metadata(Sidecar::Shm.of(database)) else { return Vec::new() };
     let Ok(locks) = std::fs::read_to_string("/proc/locks") else { return Vec::new() };
     locks.lines().filter_map(|line| read(line, metadata.ino())).collect()
 }

@@ -14,7 +14,7 @@ use rustix::fs::OFlags;
 
 use super::folder_of;
 use crate::error::{Error, Result};
-use crate::suffix::with_suffix;
+use crate::path::Sidecar;
 
 /// A folder, held open.
 #[derive(Debug)]
@@ -202,11 +202,11 @@ impl Pinned {
 /// Fails with exit 2.
 pub(crate) fn refuse_special(target: &Path) -> Result<()> {
     let target = super::locate(target)?;
-    for suffix in ["", "-wal", "-shm", "-journal"] {
-        let file = with_suffix(&target, suffix);
+    let of_database = Sidecar::ALL.into_iter().map(|sidecar| (sidecar.of(&target), true));
+    for (file, is_sidecar) in [(target.clone(), false)].into_iter().chain(of_database) {
         if let Ok(metadata) = std::fs::symlink_metadata(&file) {
             // SQLite follows no link to a log.
-            if suffix.is_empty() || !metadata.is_symlink() {
+            if !is_sidecar || !metadata.is_symlink() {
                 refuse(&metadata, &file)?;
             }
         }

@@ -3,10 +3,9 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::suffix::with_suffix;
+use crate::path::Sidecar;
+use crate::path::with_suffix;
 
-/// What SQLite keeps beside a database.
-const SIDECARS: [&str; 3] = ["-wal", "-shm", "-journal"];
 /// What stands between a database's name and the time in that of a kept one.
 const KEPT: &str = ".before-restore-";
 /// `20260131T120000.000Z`
@@ -50,8 +49,8 @@ pub(super) fn retain(target: &Path, shown: &Path, keep: u32) -> Vec<String> {
             let old = as_shown(old, shown);
             notes.push(format!("removed {} (restore.keep: {keep})", old.display()));
         }
-        for suffix in SIDECARS {
-            let _mostly_missing = std::fs::remove_file(with_suffix(old, suffix));
+        for sidecar in Sidecar::ALL {
+            let _mostly_missing = std::fs::remove_file(sidecar.of(old));
         }
     }
     notes
@@ -119,8 +118,8 @@ fn beside(target: &Path, fits: impl Fn(&str) -> bool) -> Vec<PathBuf> {
 
 /// Moves what lies beside one name to the other, where nothing lies yet.
 pub(super) fn move_sidecars(from: &Path, to: &Path) -> std::io::Result<()> {
-    for suffix in SIDECARS {
-        let (from, to) = (with_suffix(from, suffix), with_suffix(to, suffix));
+    for sidecar in Sidecar::ALL {
+        let (from, to) = (sidecar.of(from), sidecar.of(to));
         let is_there = |path: &Path| std::fs::symlink_metadata(path).is_ok();
         if is_there(&from) && !is_there(&to) {
             std::fs::rename(from, to)?;
@@ -140,10 +139,10 @@ mod tests {
         std::fs::write(&target, "database").unwrap();
         let kept = name(&target);
         std::fs::hard_link(&target, &kept).unwrap();
-        std::fs::write(with_suffix(&kept, "-wal"), "log").unwrap();
+        std::fs::write(Sidecar::Wal.of(&kept), "log").unwrap();
         assert_eq!(tidy(&target, &target).len(), 1);
-        assert_eq!(std::fs::read(with_suffix(&target, "-wal")).unwrap(), b"log");
-        assert!(!kept.exists() && !with_suffix(&kept, "-wal").exists());
+        assert_eq!(std::fs::read(Sidecar::Wal.of(&target)).unwrap(), b"log");
+        assert!(!kept.exists() && !Sidecar::Wal.of(&kept).exists());
         assert!(tidy(&target, &target).is_empty());
     }
 

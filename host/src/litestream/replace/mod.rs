@@ -25,8 +25,8 @@ use crate::litestream::daemon::{self as litestream, identity};
 use crate::litestream::restore::{Copy, Place, Point, Request};
 use crate::litestream::runtime;
 use crate::litestream::txid::Txid;
+use crate::path::Sidecar;
 use crate::stop::Stop;
-use crate::suffix::with_suffix;
 use swap::{Swap, Swapped};
 
 pub(super) use daemon::settle;
@@ -177,15 +177,14 @@ pub(super) fn newest_kept(request: &Request) -> Result<Kept> {
             .code("not-found")
             .hint("restore -force keeps the database that it replaces"));
     };
-    for suffix in ["-wal", "-journal"] {
-        let sidecar = with_suffix(&path, suffix);
-        if std::fs::metadata(&sidecar).is_ok_and(|it| it.len() > 0) {
+    for sidecar in [Sidecar::Wal, Sidecar::Journal] {
+        if std::fs::metadata(sidecar.of(&path)).is_ok_and(|it| it.len() > 0) {
             return Err(Error::inconclusive(format!(
                 "{} was kept with a log that SQLite could not fold into it",
                 path.display()
             ))
             .code("sqlite")
-            .cause(sidecar.display())
+            .cause(sidecar.of(&path).display())
             .hint("copy both to another place and try sqlite3's .recover there"));
         }
     }

@@ -26,7 +26,7 @@ use super::rights::Rights;
 use super::{busy, exists, io, kept};
 use crate::error::{Error, Result};
 use crate::litestream::daemon::{self, Holder};
-use crate::suffix::with_suffix;
+use crate::path::Sidecar;
 
 /// What came of it.
 #[derive(Default)]
@@ -324,7 +324,7 @@ impl Work<'_> {
             let _folded = live.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_row| Ok(()));
             // Where there is one, the commit has emptied it, and has not removed it because
             // the lock is kept.
-            let _mostly_missing = std::fs::remove_file(with_suffix(&self.target, "-journal"));
+            let _mostly_missing = std::fs::remove_file(Sidecar::Journal.of(&self.target));
         }
         point(6);
         Ok(())

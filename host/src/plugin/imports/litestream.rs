@@ -199,7 +199,7 @@ impl HostSyncResult for State {
     }
 
     async fn lag_ms(&mut self, handle: Resource<SyncResult>) -> wasmtime::Result<u64> {
-        Ok(super::milliseconds(self.table.get(&handle)?.0.lag))
+        Ok(crate::figures::milliseconds(self.table.get(&handle)?.0.lag))
     }
 
     async fn drop(&mut self, handle: Resource<SyncResult>) -> wasmtime::Result<()> {

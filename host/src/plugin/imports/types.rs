@@ -16,7 +16,7 @@ use crate::plugin::store::State;
 /// Milliseconds since then. A clock that was set back makes nothing younger than now.
 fn age(then: jiff::Timestamp) -> u64 {
     let age = jiff::Timestamp::now().duration_since(then);
-    super::milliseconds(age.try_into().unwrap_or_default())
+    crate::figures::milliseconds(age.try_into().unwrap_or_default())
 }
 
 impl Host for State {
@@ -67,7 +67,7 @@ impl HostRestoredCopy for State {
     }
 
     async fn duration_ms(&mut self, handle: Resource<RestoredCopy>) -> wasmtime::Result<u64> {
-        Ok(super::milliseconds(self.table.get(&handle)?.0.duration))
+        Ok(crate::figures::milliseconds(self.table.get(&handle)?.0.duration))
     }
 
     async fn purpose(&mut self, handle: Resource<RestoredCopy>) -> wasmtime::Result<String> {
@@ -82,7 +82,7 @@ impl HostRestoredCopy for State {
     ) -> wasmtime::Result<Option<String>> {
         let copy = std::sync::Arc::clone(&self.table.get(&handle)?.0);
         let written = copy.written(&self.call.context).await;
-        Ok(written.map(crate::report::json::time))
+        Ok(written.map(crate::figures::time))
     }
 
     async fn requested_point(
@@ -104,7 +104,7 @@ impl HostRestorePoint for State {
     }
 
     async fn written(&mut self, handle: Resource<RestorePoint>) -> wasmtime::Result<String> {
-        Ok(crate::report::json::time(self.table.get(&handle)?.0.time))
+        Ok(crate::figures::time(self.table.get(&handle)?.0.time))
     }
 
     async fn drop(&mut self, handle: Resource<RestorePoint>) -> wasmtime::Result<()> {
@@ -147,7 +147,7 @@ impl HostRestorePlan for State {
         handle: Resource<RestorePlan>,
     ) -> wasmtime::Result<Option<String>> {
         let timestamp = self.table.get(&handle)?.plan.timestamp;
-        Ok(timestamp.map(crate::report::json::time))
+        Ok(timestamp.map(crate::figures::time))
     }
 
     async fn age_ms(&mut self, handle: Resource<RestorePlan>) -> wasmtime::Result<Option<u64>> {
@@ -162,7 +162,7 @@ impl HostRestorePlan for State {
         &mut self,
         handle: Resource<RestorePlan>,
     ) -> wasmtime::Result<Option<u64>> {
-        Ok(self.table.get(&handle)?.plan.expected.map(super::milliseconds))
+        Ok(self.table.get(&handle)?.plan.expected.map(crate::figures::milliseconds))
     }
 
     async fn present(
@@ -190,7 +190,7 @@ impl HostPresentDatabase for State {
         &mut self,
         handle: Resource<PresentDatabase>,
     ) -> wasmtime::Result<Option<String>> {
-        Ok(self.table.get(&handle)?.0.written.map(crate::report::json::time))
+        Ok(self.table.get(&handle)?.0.written.map(crate::figures::time))
     }
 
     async fn age_ms(&mut self, handle: Resource<PresentDatabase>) -> wasmtime::Result<Option<u64>> {
@@ -264,7 +264,7 @@ impl HostInvocation for State {
     }
 
     async fn timeout_ms(&mut self, handle: Resource<Invocation>) -> wasmtime::Result<u64> {
-        Ok(super::milliseconds(self.table.get(&handle)?.0.timeout))
+        Ok(crate::figures::milliseconds(self.table.get(&handle)?.0.timeout))
     }
 
     async fn drop(&mut self, handle: Resource<Invocation>) -> wasmtime::Result<()> {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-pub(super) use crate::redact::{HIDDEN, hide_in_url};
+use crate::redact::HIDDEN;
 
 /// A secret: shown as `***` wherever it is printed.
 #[derive(Clone, PartialEq, Eq)]

@@ -1,4 +1,4 @@
-//! Turning what a user wrote for a path into an absolute one.
+//! Paths: absolute ones from what a user wrote, and those of the files beside a database.
 
 use std::collections::HashMap;
 use std::path::{Component, Path, PathBuf};
@@ -80,6 +80,43 @@ impl Identities {
         self.folders.insert(parent.to_owned(), folder);
         whole
     }
+}
+
+/// A file that SQLite keeps beside a database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Sidecar {
+    /// The write-ahead log.
+    Wal,
+    /// The index of the write-ahead log, in which its locks are.
+    Shm,
+    /// The rollback journal.
+    Journal,
+}
+
+impl Sidecar {
+    /// All of them.
+    pub(crate) const ALL: [Self; 3] = [Self::Wal, Self::Shm, Self::Journal];
+
+    /// What its name has behind that of the database.
+    pub(crate) const fn suffix(self) -> &'static str {
+        match self {
+            Self::Wal => "-wal",
+            Self::Shm => "-shm",
+            Self::Journal => "-journal",
+        }
+    }
+
+    /// That of `database`.
+    pub(crate) fn of(self, database: &Path) -> PathBuf {
+        with_suffix(database, self.suffix())
+    }
+}
+
+/// `path` with more behind its last letter.
+pub(crate) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
 }
 
 #[cfg(test)]

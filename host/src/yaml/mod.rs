@@ -1,0 +1,12 @@
+//! A YAML file that can say where each of its parts is: parsing, and a cursor that reads
+//! checked values. It knows no key of `lsrun.yml`.
+
+mod cursor;
+mod document;
+mod scalars;
+mod seek;
+mod snippet;
+mod unique;
+
+pub(crate) use self::cursor::Cursor;
+pub(crate) use self::document::{Document, Step};
