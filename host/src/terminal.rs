@@ -12,6 +12,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::environment::Environment;
 use crate::error::Error;
+use crate::notes::Notes;
 use crate::output::Output;
 use crate::redact::Redactor;
 use crate::shown;
@@ -374,5 +375,31 @@ impl Terminal {
             Some(bars) => bars.all.suspend(print),
             None => print(),
         }
+    }
+}
+
+impl Notes for Terminal {
+    fn note(&self, text: &str) {
+        self.note(text);
+    }
+
+    fn note_once(&self, text: &str) {
+        self.note_once(text);
+    }
+
+    fn warning(&self, text: &str) {
+        self.warning(text);
+    }
+
+    fn transfer(&self, done: u64, total: Option<u64>) {
+        self.transfer(done, total);
+    }
+
+    fn transferred(&self) {
+        self.clear();
+    }
+
+    fn is_watched(&self) -> bool {
+        self.is_watched()
     }
 }

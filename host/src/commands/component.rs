@@ -20,10 +20,8 @@ use crate::plugin::{
     Builtin, Call, Hooks, InvocationData, Origin, Plugin, Role, Sink, manifest, run_command,
 };
 use crate::project::Database;
-use crate::report::{
-    DatabaseReport, Delivery, Destinations, NOT_REPLICATED, Outcome, Report, Speaker, human, json,
-    ndjson,
-};
+use crate::report::{DatabaseReport, NOT_REPLICATED, Outcome, Report, human, json, ndjson};
+use crate::results::{Delivery, Destinations, Speaker};
 use crate::stop::{Signal, Stop};
 use crate::terminal::Format;
 

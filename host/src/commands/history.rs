@@ -14,9 +14,9 @@ use crate::error::{Error, Result};
 use crate::exit::Exit;
 use crate::figures::{bytes, duration};
 use crate::figures::{milliseconds, time};
-use crate::history::{History, Past};
 use crate::litestream::moment;
 use crate::report::Outcome;
+use crate::results::{History, Past};
 use crate::terminal::Format;
 
 #[derive(Debug, Args)]

@@ -83,11 +83,11 @@ impl Command {
         name: &str,
         start: &Start,
     ) -> std::result::Result<u8, (Global, crate::error::Error)> {
-        let Self { mut context, found } = self;
+        let Self { context, found } = self;
         let parsed = arguments::parse(name, &found.manifest, &start.arguments)
             .map_err(|error| (start.global.clone(), error))?;
         let global = parsed.global.clone().or(&start.global);
-        context.terminal = terminal(&global, start);
+        let context = context.onto(terminal(&global, start));
         if let Some(help) = parsed.help {
             context.terminal.data(help.as_bytes());
             return Ok(Exit::Success.code());

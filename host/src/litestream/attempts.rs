@@ -7,8 +7,8 @@
 
 use std::time::{Duration, Instant};
 
-use crate::context::Context;
 use crate::error::{Error, Result};
+use crate::litestream::Session;
 use crate::litestream::points::{self, Listing};
 use crate::litestream::restore::{Request, Source, redact};
 use crate::stop::Stop;
@@ -19,7 +19,7 @@ const PAUSE: Duration = Duration::from_millis(50);
 /// Repeats `attempt` while files of the replica vanish during it, for as long as the
 /// request's patience after the first failure; then it is inconclusive.
 pub(super) async fn settled<T, F: Future<Output = Result<T>>>(
-    context: &Context,
+    session: &Session,
     request: &Request,
     mut attempt: impl FnMut() -> F,
 ) -> Result<T> {
@@ -33,7 +33,7 @@ pub(super) async fn settled<T, F: Future<Output = Result<T>>>(
             return Err(error);
         }
         // Who cannot be asked now says nothing else about the failure.
-        let Ok(now) = points::list(context, &request.source, request.patience).await else {
+        let Ok(now) = points::list(session, &request.source, request.patience).await else {
             return Err(error);
         };
         if error.plugin_code() == "not-found" && !holds(&now, request) {
@@ -50,7 +50,7 @@ pub(super) async fn settled<T, F: Future<Output = Result<T>>>(
         failed = Some((since, now));
         tokio::select! {
             () = tokio::time::sleep(PAUSE) => {}
-            signal = context.stop.stopped() => return Err(Stop::error(signal)),
+            signal = session.stop.stopped() => return Err(Stop::error(signal)),
         }
     }
     Err(Error::inconclusive("it was tried too often"))

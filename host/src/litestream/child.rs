@@ -12,9 +12,9 @@ use process_wrap::tokio::{ChildWrapper, CommandWrap, KillOnDrop, ProcessGroup};
 use tokio::io::{AsyncRead, AsyncReadExt};
 
 use crate::config::ChildConfig;
-use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::exit::Exit;
+use crate::litestream::Session;
 use crate::litestream::binary::Binary;
 use crate::stop::Stop;
 
@@ -43,13 +43,13 @@ pub(crate) struct ConfigFile {
 
 impl ConfigFile {
     /// Writes the configuration to the run's private folder.
-    pub(crate) fn write(context: &Context, config: ChildConfig) -> Result<Self> {
+    pub(crate) fn write(session: &Session, config: ChildConfig) -> Result<Self> {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         if let Some(note) = config.note {
-            context.terminal.note_once(note);
+            session.notes.note_once(note);
         }
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let path = context.scratch()?.path().join(format!("litestream-{number}.yml"));
+        let path = session.scratch()?.path().join(format!("litestream-{number}.yml"));
         let write = || -> std::io::Result<()> {
             use std::io::Write;
             let mut file =
@@ -110,12 +110,12 @@ impl Limit<'_> {
 /// The command for a litestream process: everything but its streams.
 pub(crate) fn command(
     binary: &Binary,
-    context: &Context,
+    session: &Session,
     arguments: &[OsString],
     config: Option<&ConfigFile>,
 ) -> tokio::process::Command {
     let mut command = tokio::process::Command::new(&binary.path);
-    command.args(arguments).current_dir(&context.cwd);
+    command.args(arguments).current_dir(&session.cwd);
     // litestream's MCP tools call `litestream` from PATH.
     if let Some(folder) = binary.path.parent() {
         let rest = std::env::var_os("PATH").unwrap_or_default();
@@ -161,29 +161,29 @@ pub(crate) fn spawn(
 /// `-config` is added behind the command where there is a configuration. At the
 /// limit, and when the run is stopped, it is asked to end and then killed.
 pub(crate) async fn capture(
-    context: &Context,
+    session: &Session,
     arguments: &[&OsStr],
     config: Option<ChildConfig>,
     limit: Limit<'_>,
 ) -> Result<Output> {
-    capture_with(context, arguments, config, limit, &[]).await
+    capture_with(session, arguments, config, limit, &[]).await
 }
 
 /// [`capture`] with more variables in litestream's environment.
 pub(crate) async fn capture_with(
-    context: &Context,
+    session: &Session,
     arguments: &[&OsStr],
     config: Option<ChildConfig>,
     limit: Limit<'_>,
     variables: &[(&str, String)],
 ) -> Result<Output> {
-    let binary = context.binary().await?;
-    let config = config.map(|config| ConfigFile::write(context, config)).transpose()?;
+    let binary = session.binary().await?;
+    let config = config.map(|config| ConfigFile::write(session, config)).transpose()?;
     let mut full: Vec<OsString> = arguments.iter().map(Into::into).collect();
     if let Some(config) = &config {
         full.splice(1..1, ["-config".into(), config.path().into()]);
     }
-    let mut command = command(binary, context, &full, config.as_ref());
+    let mut command = command(binary, session, &full, config.as_ref());
     command.envs(variables.iter().map(|(name, value)| (name, value)));
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = spawn(command, binary)?;
@@ -192,7 +192,7 @@ pub(crate) async fn capture_with(
     let ended = {
         tokio::select! {
             status = child.wait() => Some(status?),
-            signal = context.stop.stopped() => {
+            signal = session.stop.stopped() => {
                 end(child.as_mut(), signal.number(), GRACE).await;
                 return Err(Stop::error(signal));
             }

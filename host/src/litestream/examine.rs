@@ -11,20 +11,25 @@ use futures_util::future::join_all;
 
 use super::reach::{connect, writable};
 use crate::config::{self, Problem, Replica, Severity, first_of};
-use crate::context::Context;
+use crate::litestream::Session;
 use crate::project::{Database, Entry, Project};
 
 /// What every SQLite database begins with.
 const MAGIC: &[u8; 16] = b"SQLite format 3\0";
 
 /// Everything that is wrong or odd, the worst first, and at the end what was tried
-/// and what was not. Replicas are tried in parallel, each server once.
-pub(crate) async fn problems(context: &Context, timeout: Duration) -> Vec<Problem> {
-    let examined = config::examine(&context.project, &context.environment);
+/// and what was not. Replicas are tried in parallel, each server once. `others` are
+/// problems of what litestream has nothing to do with.
+pub(crate) async fn problems(
+    session: &Session,
+    others: Vec<Problem>,
+    timeout: Duration,
+) -> Vec<Problem> {
+    let examined = config::examine(&session.project, &session.environment);
     let mut problems = examined.problems;
-    problems.extend(files(&context.project));
-    problems.extend(unlisted(&context.project));
-    problems.extend(crate::plugin::problems(context));
+    problems.extend(files(&session.project));
+    problems.extend(unlisted(&session.project));
+    problems.extend(others);
     let tried = replicas(&examined.replicas, timeout).await;
     problems.extend(tried);
     problems.extend(examined.note.map(|note| Problem::new(Severity::Note, "keys", note)));

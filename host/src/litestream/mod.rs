@@ -23,7 +23,10 @@ pub(crate) mod replace;
 pub(crate) mod restore;
 mod room;
 pub(crate) mod runtime;
+mod session;
 mod sound;
 pub(crate) mod sync;
 pub(crate) mod txid;
 pub(crate) mod version;
+
+pub(crate) use self::session::Session;

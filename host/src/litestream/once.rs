@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 use futures_util::future::join_all;
 
 use crate::config::Purpose;
-use crate::context::Context;
 use crate::error::{Error, Result};
+use crate::litestream::Session;
 use crate::litestream::child::{self, Limit};
 use crate::litestream::daemon::{self, Control, Presence};
 use crate::litestream::feature::{self, Feature};
@@ -29,18 +29,18 @@ const OTHERS: Duration = Duration::from_secs(120);
 
 /// Replicates what is committed and gives the transaction that the replica then has.
 pub(super) async fn replicate(
-    context: &Context,
+    session: &Session,
     database: &Database,
     deadline: Instant,
 ) -> Result<Option<Txid>> {
-    let prepared = Prepared::of(context, database, deadline).await?;
+    let prepared = Prepared::of(session, database, deadline).await?;
     // One may have come since it was looked for.
     if sync::presence(database).await != Presence::Nobody {
         return Err(sync::unseen(database));
     }
-    run(context, database, deadline).await?;
-    prepared.finish(context, deadline).await?;
-    Ok(local_txid(&context.config()?.meta_path(database)))
+    run(session, database, deadline).await?;
+    prepared.finish(session, deadline).await?;
+    Ok(local_txid(&session.config()?.meta_path(database)))
 }
 
 /// Whether somebody who cannot be seen reads the database all the time, as a litestream
@@ -51,12 +51,12 @@ pub(crate) async fn replicates_unseen(database: &Path) -> bool {
     found.unwrap_or(true)
 }
 
-async fn run(context: &Context, database: &Database, deadline: Instant) -> Result<()> {
-    feature::require(&context.binary().await?.version, Feature::Once)?;
+async fn run(session: &Session, database: &Database, deadline: Instant) -> Result<()> {
+    feature::require(&session.binary().await?.version, Feature::Once)?;
     let purpose = Purpose::Once { database: database.path.clone() };
-    let private = context.config()?.for_child(&purpose, &context.environment)?;
+    let private = session.config()?.for_child(&purpose, &session.environment)?;
     let arguments = [OsStr::new("replicate"), OsStr::new("-once")];
-    let output = child::capture(context, &arguments, Some(private), Limit::At(deadline)).await?;
+    let output = child::capture(session, &arguments, Some(private), Limit::At(deadline)).await?;
     if output.code != Some(0) {
         return Err(explain(&output, &format!("replicate {}", database.name())));
     }
@@ -73,10 +73,10 @@ pub(crate) struct Prepared {
 
 /// Prepares these databases, which nobody else replicates, for a `replicate -once` of
 /// all of them.
-pub(crate) async fn prepare(context: &Context, databases: &[Database]) -> Result<Vec<Prepared>> {
+pub(crate) async fn prepare(session: &Session, databases: &[Database]) -> Result<Vec<Prepared>> {
     let mut prepared = Vec::new();
     for database in databases.iter().filter(|database| database.path.exists()) {
-        let mut one = Prepared::of(context, database, Instant::now() + OTHERS).await?;
+        let mut one = Prepared::of(session, database, Instant::now() + OTHERS).await?;
         if prepared.len() >= most_held() {
             one.turn = Turn { _lock: None };
         }
@@ -86,38 +86,38 @@ pub(crate) async fn prepare(context: &Context, databases: &[Database]) -> Result
 }
 
 /// Behind that `replicate -once`: what has to be done again.
-pub(crate) async fn finish(context: &Context, prepared: Vec<Prepared>) -> Result<()> {
+pub(crate) async fn finish(session: &Session, prepared: Vec<Prepared>) -> Result<()> {
     for one in prepared {
-        one.finish(context, Instant::now() + UPLOAD).await?;
+        one.finish(session, Instant::now() + UPLOAD).await?;
     }
     Ok(())
 }
 
 impl Prepared {
-    async fn of(context: &Context, database: &Database, deadline: Instant) -> Result<Self> {
-        if let Some(signal) = context.stop.signal() {
+    async fn of(session: &Session, database: &Database, deadline: Instant) -> Result<Self> {
+        if let Some(signal) = session.stop.signal() {
             return Err(Stop::error(signal));
         }
-        let state = context.config()?.meta_path(database);
-        let turn = Turn::take(context, database, &state, deadline).await?;
+        let state = session.config()?.meta_path(database);
+        let turn = Turn::take(session, database, &state, deadline).await?;
         let mut outlook = Outlook::of(&database.path, &state);
         if outlook.is_gap() {
-            reveal(context, database, &state).await?;
+            reveal(session, database, &state).await?;
             outlook = Outlook::Snapshot;
         }
         Ok(Self { database: database.clone(), state, outlook, turn })
     }
 
-    async fn finish(self, context: &Context, deadline: Instant) -> Result<()> {
+    async fn finish(self, session: &Session, deadline: Instant) -> Result<()> {
         if self.outlook.was_overtaken(&self.state) {
-            reveal(context, &self.database, &self.state).await?;
-            run(context, &self.database, deadline).await?;
+            reveal(session, &self.database, &self.state).await?;
+            run(session, &self.database, deadline).await?;
         }
         Ok(())
     }
 
     /// None where there is nothing to hold any more. Fails where the database is too busy.
-    async fn held(self, context: &Context) -> Result<Option<Held>> {
+    async fn held(self, session: &Session) -> Result<Option<Held>> {
         let path = self.database.path.clone();
         let taken = tokio::task::spawn_blocking(move || Hold::take(&path)).await;
         let taken = taken.map_err(anyhow::Error::from).and_then(|it| it.map_err(Into::into));
@@ -132,7 +132,7 @@ impl Prepared {
         // Its frame may have started the log anew.
         if Outlook::of(&self.database.path, &self.state).is_gap() {
             drop(hold);
-            reveal(context, &self.database, &self.state).await?;
+            reveal(session, &self.database, &self.state).await?;
             return Ok(None);
         }
         Ok(Some(Held { path: self.database.path, _hold: hold, _turn: self.turn }))
@@ -140,7 +140,7 @@ impl Prepared {
 }
 
 /// Makes litestream send the whole database.
-async fn reveal(context: &Context, database: &Database, state: &Path) -> Result<()> {
+async fn reveal(session: &Session, database: &Database, state: &Path) -> Result<()> {
     let (path, folder) = (database.path.clone(), state.to_owned());
     let done = tokio::task::spawn_blocking(move || gap::reveal(&path, &folder)).await;
     let what = format!(
@@ -148,8 +148,8 @@ async fn reveal(context: &Context, database: &Database, state: &Path) -> Result<
         database.name()
     );
     if done.is_ok_and(|done| done) {
-        context
-            .terminal
+        session
+            .notes
             .note(&format!("{what}: litestream sends it whole, as it would leave something out"));
         return Ok(());
     }
@@ -170,7 +170,7 @@ struct Turn {
 
 impl Turn {
     async fn take(
-        context: &Context,
+        session: &Session,
         database: &Database,
         state: &Path,
         deadline: Instant,
@@ -187,7 +187,7 @@ impl Turn {
                 Err(TryLockError::Error(_)) => return Ok(Self { _lock: None }),
             }
             pause
-                .wait(context, deadline, || {
+                .wait(session, deadline, || {
                     let name = database.name();
                     Error::inconclusive(format!("another lsrun replicates {name}"))
                         .code("timeout")
@@ -220,15 +220,15 @@ pub(crate) struct Held {
 ///
 /// What cannot be done is a warning: an application that waits for litestream has
 /// to start nevertheless.
-pub(crate) async fn hold(context: &Context, databases: &[Database]) -> Result<Vec<Held>> {
+pub(crate) async fn hold(session: &Session, databases: &[Database]) -> Result<Vec<Held>> {
     let mut held = Vec::new();
     let most = most_held();
     let mut left = 0;
     for database in databases.iter().filter(|database| database.path.exists()) {
-        let prepared = match Prepared::of(context, database, Instant::now() + OTHERS).await {
+        let prepared = match Prepared::of(session, database, Instant::now() + OTHERS).await {
             Ok(prepared) => prepared,
             Err(error) if error.plugin_code() == "busy" => {
-                context.terminal.warning(&error.one_line());
+                session.notes.warning(&error.one_line());
                 continue;
             }
             Err(error) => return Err(error),
@@ -240,13 +240,13 @@ pub(crate) async fn hold(context: &Context, databases: &[Database]) -> Result<Ve
             left += 1;
             continue;
         }
-        match prepared.held(context).await {
+        match prepared.held(session).await {
             Ok(one) => held.extend(one),
-            Err(error) => context.terminal.warning(&error.one_line()),
+            Err(error) => session.notes.warning(&error.one_line()),
         }
     }
     if left > 0 {
-        context.terminal.note(&format!(
+        session.notes.note(&format!(
             "{left} of the databases are not guarded while litestream starts: too few files may be open (ulimit -n)"
         ));
     }

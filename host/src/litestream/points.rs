@@ -8,8 +8,8 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::config::{Purpose, Replica};
-use crate::context::Context;
 use crate::error::{Error, Result};
+use crate::litestream::Session;
 use crate::litestream::moment::shown;
 use crate::litestream::restore::{Source, redact};
 use crate::litestream::sync::explain;
@@ -207,13 +207,13 @@ impl Listing {
 
 /// Lists the files of a replica.
 pub(crate) async fn list(
-    context: &Context,
+    session: &Session,
     source: &Source,
     patience: Duration,
 ) -> Result<Listing> {
     let folder = match source {
-        Source::Database(database) => context.config()?.replica(database)?.folder,
-        Source::Url(url) => Replica::of_url(url, &context.environment).folder,
+        Source::Database(database) => session.config()?.replica(database)?.folder,
+        Source::Url(url) => Replica::of_url(url, &session.environment).folder,
     };
     if let Some(folder) = folder {
         return Ok(Listing { files: read(&folder), blur: SignedDuration::ZERO });
@@ -221,20 +221,20 @@ pub(crate) async fn list(
     let probe = patience.min(Duration::from_secs(5));
     let (what, config) = match source {
         Source::Database(database) => {
-            reach::reach(context, database, probe).await?;
+            reach::reach(session, database, probe).await?;
             let purpose = Purpose::Read { database: Some(database.path.clone()) };
-            let config = context.config()?.for_child(&purpose, &context.environment)?;
+            let config = session.config()?.for_child(&purpose, &session.environment)?;
             (database.path.clone().into_os_string(), Some(config))
         }
         Source::Url(url) => {
-            reach::reach_url(context, url, probe).await?;
+            reach::reach_url(session, url, probe).await?;
             (url.into(), None)
         }
     };
     let arguments = ["ltx", "-json", "-level", "all"].map(OsStr::new);
     let arguments: Vec<&OsStr> = arguments.into_iter().chain([what.as_os_str()]).collect();
     let deadline = child::Limit::At(std::time::Instant::now() + patience);
-    let output = child::capture(context, &arguments, config, deadline).await?;
+    let output = child::capture(session, &arguments, config, deadline).await?;
     if output.code != Some(0) {
         let name = match source {
             Source::Database(database) => database.name(),

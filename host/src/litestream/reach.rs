@@ -8,20 +8,20 @@ use rustix::fs::{Access, AtFlags, CWD, accessat};
 use tokio::net::TcpStream;
 
 use crate::config::Replica;
-use crate::context::Context;
 use crate::error::{Error, Result};
+use crate::litestream::Session;
 use crate::project::Database;
 
 /// Connects to the host of the database's replica, or examines its folder.
 ///
 /// A folder that does not exist yet is fine: litestream makes it.
-pub(crate) async fn reach(context: &Context, database: &Database, timeout: Duration) -> Result<()> {
-    answers(&context.config()?.replica(database)?, timeout).await
+pub(crate) async fn reach(session: &Session, database: &Database, timeout: Duration) -> Result<()> {
+    answers(&session.config()?.replica(database)?, timeout).await
 }
 
 /// The same for a replica URL.
-pub(crate) async fn reach_url(context: &Context, url: &str, timeout: Duration) -> Result<()> {
-    answers(&Replica::of_url(url, &context.environment), timeout).await
+pub(crate) async fn reach_url(session: &Session, url: &str, timeout: Duration) -> Result<()> {
+    answers(&Replica::of_url(url, &session.environment), timeout).await
 }
 
 async fn answers(replica: &Replica, timeout: Duration) -> Result<()> {

@@ -10,9 +10,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::config::Purpose;
-use crate::context::Context;
 use crate::error::{Error, Result};
-use crate::history::History;
+use crate::litestream::Session;
 use crate::litestream::attempts::settled;
 use crate::litestream::feature::{self, Feature};
 use crate::litestream::ltx::local_txid;
@@ -70,8 +69,6 @@ pub(crate) struct Plan {
     pub timestamp: Option<jiff::Timestamp>,
     /// The size of the files that would be fetched.
     pub bytes: Option<u64>,
-    /// How long that took the last times.
-    pub expected: Option<Duration>,
     /// The database that exists at the target.
     pub present: Option<Present>,
 }
@@ -145,11 +142,11 @@ impl Copy {
     }
 
     /// When its last transaction was written, as far as the backup says.
-    pub(crate) async fn written(&self, context: &Context) -> Option<jiff::Timestamp> {
+    pub(crate) async fn written(&self, session: &Session) -> Option<jiff::Timestamp> {
         match &self.from {
             Origin::Kept(written) => *written,
             Origin::Replica { source, patience } => {
-                let files = points::list(context, source, *patience).await.ok()?;
+                let files = points::list(session, source, *patience).await.ok()?;
                 files.written(self.txid?)
             }
         }
@@ -184,18 +181,18 @@ impl Request {
 impl Request {
     /// Whether a file replica holds a backup of litestream 0.3, which can be
     /// restored and not planned.
-    fn is_of_03(&self, context: &Context) -> bool {
+    fn is_of_03(&self, session: &Session) -> bool {
         let Source::Database(database) = &self.source else { return false };
-        let replica = context.config().and_then(|config| config.replica(database));
+        let replica = session.config().and_then(|config| config.replica(database));
         replica.is_ok_and(|it| it.folder.is_some_and(|it| it.join("generations").is_dir()))
     }
 }
 
 impl Source {
     /// For people; no secret.
-    pub(crate) fn describe(&self, context: &Context) -> Result<String> {
+    pub(crate) fn describe(&self, session: &Session) -> Result<String> {
         Ok(match self {
-            Self::Database(database) => context.config()?.replica(database)?.description,
+            Self::Database(database) => session.config()?.replica(database)?.description,
             Self::Url(url) => redact(url),
         })
     }
@@ -211,30 +208,23 @@ pub(crate) fn redact(url: &str) -> String {
 ///
 /// A backup of litestream 0.3 cannot be planned, and a binary that is older than
 /// `-dry-run` plans nothing: both give a plan without a point.
-pub(crate) async fn plan(context: &Context, request: &Request) -> Result<Plan> {
+pub(crate) async fn plan(session: &Session, request: &Request) -> Result<Plan> {
     let (source, Point { txid, timestamp, bytes }) = if request.kept {
         let kept = replace::newest_kept(request)?;
         (kept.path.display().to_string(), kept.point())
     } else {
-        (request.source.describe(context)?, point(context, request).await?)
+        (request.source.describe(session)?, point(session, request).await?)
     };
-    Ok(Plan {
-        source,
-        txid,
-        timestamp,
-        bytes,
-        expected: expected(context, request),
-        present: present(context, request, txid),
-    })
+    Ok(Plan { source, txid, timestamp, bytes, present: present(session, request, txid) })
 }
 
 /// The points before the one that is asked for, newest first, at most `max`.
 pub(crate) async fn older(
-    context: &Context,
+    session: &Session,
     request: &Request,
     max: u32,
 ) -> Result<Vec<points::Point>> {
-    let files = points::list(context, &request.source, request.patience).await?;
+    let files = points::list(session, &request.source, request.patience).await?;
     let mut points = files.points().points;
     match (request.txid, request.timestamp) {
         (Some(txid), _) => points.retain(|point| point.txid < txid),
@@ -256,14 +246,14 @@ pub(super) struct Point {
 }
 
 /// What stands at the target.
-fn present(context: &Context, request: &Request, planned: Option<Txid>) -> Option<Present> {
+fn present(session: &Session, request: &Request, planned: Option<Txid>) -> Option<Present> {
     let target = request.target.as_ref().filter(|_target| request.target_exists())?;
     let log = log_of(target);
     let files = [target.as_path(), &log].map(|file| std::fs::metadata(file).ok());
     let written = files.iter().flatten().filter_map(|file| file.modified().ok()).max();
     let txid = match &request.source {
         Source::Database(database) if database.path == *target => {
-            let config = context.config().ok();
+            let config = session.config().ok();
             config.and_then(|config| local_txid(&config.meta_path(database)))
         }
         _ => None,
@@ -276,40 +266,29 @@ fn present(context: &Context, request: &Request, planned: Option<Txid>) -> Optio
     })
 }
 
-/// How long it took when this backup was last restored here. A history that cannot
-/// be read knows nothing.
-fn expected(context: &Context, request: &Request) -> Option<Duration> {
-    let Source::Database(database) = &request.source else { return None };
-    if request.kept {
-        return None;
-    }
-    let history = History::of(&context.project, &context.environment).ok()?;
-    history.restore_time(&database.path.display().to_string()).ok().flatten()
-}
-
 /// Asks litestream (`restore -dry-run`).
-async fn point(context: &Context, request: &Request) -> Result<Point> {
-    if feature::require(&context.binary().await?.version, Feature::DryRun).is_err() {
+async fn point(session: &Session, request: &Request) -> Result<Point> {
+    if feature::require(&session.binary().await?.version, Feature::DryRun).is_err() {
         return Ok(Point::default());
     }
     // litestream checks the output path also when it writes nothing.
-    let folder = tempfile::Builder::new().prefix("plan-").tempdir_in(context.scratch()?.path())?;
+    let folder = tempfile::Builder::new().prefix("plan-").tempdir_in(session.scratch()?.path())?;
     let output = folder.path().join("planned.sqlite3");
-    settled(context, request, || planned(context, request, &output)).await
+    settled(session, request, || planned(session, request, &output)).await
 }
 
-async fn planned(context: &Context, request: &Request, output: &Path) -> Result<Point> {
-    let output = run(context, request, output, &["-dry-run"]).await?;
+async fn planned(session: &Session, request: &Request, output: &Path) -> Result<Point> {
+    let output = run(session, request, output, &["-dry-run"]).await?;
     if output.code != Some(0) {
         let error = explain(&output, "plan the restore");
-        if error.plugin_code() == "not-found" && request.is_of_03(context) {
+        if error.plugin_code() == "not-found" && request.is_of_03(session) {
             return Ok(Point::default());
         }
         return Err(error);
     }
     let json = output.json().unwrap_or_default();
     let txid = json["max_txid"].as_str().and_then(|txid| txid.parse().ok());
-    refuse_gap(context, request, txid).await?;
+    refuse_gap(session, request, txid).await?;
     let files = json["files"].as_array().map(Vec::as_slice).unwrap_or_default();
     Ok(Point {
         txid,
@@ -326,13 +305,13 @@ const LOOK: Duration = Duration::from_millis(100);
 /// Where somebody watches, `progress` is told every 100 ms: the bytes that are there,
 /// about how many there will be, and the time since the start.
 pub(crate) async fn restore(
-    context: Arc<Context>,
+    session: Arc<Session>,
     request: Request,
     progress: impl Fn(u64, Option<u64>, Duration) + Send,
 ) -> Result<Copy> {
-    let (home, folder) = home(&context, &request)?;
+    let (home, folder) = home(&session, &request)?;
     if let Home::Beside(scratch) = &home {
-        settle(&context, scratch).await;
+        settle(&session, scratch).await;
     }
     let path = folder.join("restored.sqlite3");
     let partial = partial(&path);
@@ -349,14 +328,14 @@ pub(crate) async fn restore(
         (None, Source::Database(_) | Source::Url(_)) => 0,
     };
     let files = [partial.clone(), path.clone()];
-    let room = Room::take(&context, request.owner, &folder, needed, files).await?;
+    let room = Room::take(&session, request.owner, &folder, needed, files).await?;
     let place = Place { home, room };
     let started = Instant::now();
     if let Some(kept) = kept {
         return kept.copy_to(path, request, place);
     }
     let watch = async {
-        if context.terminal.is_watched() {
+        if session.notes.is_watched() {
             let of = expected_bytes(&request);
             let look = || progress(size(&partial).max(size(&path)), of, started.elapsed());
             every(LOOK, look).await
@@ -364,9 +343,9 @@ pub(crate) async fn restore(
             std::future::pending().await
         }
     };
-    let attempt = || fetched(&context, &request, &path);
+    let attempt = || fetched(&session, &request, &path);
     let (txid, duration) = tokio::select! {
-        done = settled(&context, &request, attempt) => done?,
+        done = settled(&session, &request, attempt) => done?,
         never = watch => match never {},
         never = flush(&partial) => match never {},
     };
@@ -396,7 +375,7 @@ pub(crate) async fn restore(
 /// One attempt to restore; what an earlier one has left is removed. Gives the last
 /// transaction, and the time litestream took.
 async fn fetched(
-    context: &Context,
+    session: &Session,
     request: &Request,
     path: &Path,
 ) -> Result<(Option<Txid>, Duration)> {
@@ -404,7 +383,7 @@ async fn fetched(
         let _mostly_missing = std::fs::remove_file(left);
     }
     let started = Instant::now();
-    let output = run(context, request, path, &[]).await?;
+    let output = run(session, request, path, &[]).await?;
     let duration = started.elapsed();
     if output.code != Some(0) {
         let what = match &request.source {
@@ -415,7 +394,7 @@ async fn fetched(
     }
     let json = output.json().unwrap_or_default();
     let txid = json["txid"].as_str().and_then(|txid| txid.parse().ok());
-    refuse_gap(context, request, txid).await?;
+    refuse_gap(session, request, txid).await?;
     Ok((txid, duration))
 }
 
@@ -452,9 +431,9 @@ async fn every(time: Duration, work: impl Fn()) -> Infallible {
 }
 
 /// With a timestamp litestream stops silently at the first gap of the backup.
-async fn refuse_gap(context: &Context, request: &Request, reached: Option<Txid>) -> Result<()> {
+async fn refuse_gap(session: &Session, request: &Request, reached: Option<Txid>) -> Result<()> {
     let (Some(timestamp), Some(reached)) = (request.timestamp, reached) else { return Ok(()) };
-    let files = points::list(context, &request.source, request.patience).await?;
+    let files = points::list(session, &request.source, request.patience).await?;
     files.refuse_gap(timestamp, reached)
 }
 
@@ -482,13 +461,13 @@ pub(crate) fn keep(copy: &Copy) -> Result<PathBuf> {
 }
 
 async fn run(
-    context: &Context,
+    session: &Session,
     request: &Request,
     output: &Path,
     more: &[&str],
 ) -> Result<child::Output> {
     let mut arguments: Vec<OsString> = vec!["restore".into(), "-o".into(), output.into()];
-    if feature::require(&context.binary().await?.version, Feature::Json).is_ok() {
+    if feature::require(&session.binary().await?.version, Feature::Json).is_ok() {
         arguments.push("-json".into());
     }
     arguments.extend(more.iter().map(Into::into));
@@ -505,13 +484,13 @@ async fn run(
     let probe = request.patience.min(Duration::from_secs(5));
     let config = match &request.source {
         Source::Database(database) => {
-            reach::reach(context, database, probe).await?;
+            reach::reach(session, database, probe).await?;
             arguments.push(database.path.clone().into());
             let purpose = Purpose::Read { database: Some(database.path.clone()) };
-            Some(context.config()?.for_child(&purpose, &context.environment)?)
+            Some(session.config()?.for_child(&purpose, &session.environment)?)
         }
         Source::Url(url) => {
-            reach::reach_url(context, url, probe).await?;
+            reach::reach_url(session, url, probe).await?;
             arguments.push(url.into());
             None
         }
@@ -522,11 +501,11 @@ async fn run(
     let limit = child::Limit::Stalled { patience: request.patience, progress: &written };
     let running = Running::count();
     // What the user has set is left as it is.
-    let processors = match context.environment.get("GOMAXPROCS") {
+    let processors = match session.environment.get("GOMAXPROCS") {
         Some(_) => None,
         None => Some(("GOMAXPROCS", running.processors().to_string())),
     };
-    child::capture_with(context, &arguments, config, limit, processors.as_slice()).await
+    child::capture_with(session, &arguments, config, limit, processors.as_slice()).await
 }
 
 /// One of the restores that run now.
@@ -577,11 +556,11 @@ fn expected_bytes(request: &Request) -> Option<u64> {
 }
 
 /// Where the copy goes: a folder beside its target, else a temporary one.
-fn home(context: &Context, request: &Request) -> Result<(Home, PathBuf)> {
+fn home(session: &Session, request: &Request) -> Result<(Home, PathBuf)> {
     if let Some(target) = &request.target {
         let scratch = beside(target)?;
         if scratch.swept() > 0 {
-            context.terminal.note(&format!(
+            session.notes.note(&format!(
                 "an earlier restore of {} broke off before it was done; its copy was removed",
                 target.display()
             ));
@@ -589,7 +568,7 @@ fn home(context: &Context, request: &Request) -> Result<(Home, PathBuf)> {
         let folder = scratch.path().to_owned();
         return Ok((Home::Beside(scratch), folder));
     }
-    let folder = tempfile::Builder::new().prefix("copy-").tempdir_in(context.scratch()?.path())?;
+    let folder = tempfile::Builder::new().prefix("copy-").tempdir_in(session.scratch()?.path())?;
     let path = folder.path().to_owned();
     Ok((Home::Temporary(folder), path))
 }

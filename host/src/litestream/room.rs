@@ -8,9 +8,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
-use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::figures;
+use crate::litestream::Session;
 use crate::stop::Stop;
 
 /// What every copy of this process has yet to write.
@@ -39,7 +39,7 @@ impl Room {
     ///
     /// Fails with the code `io` when there is not enough without them.
     pub(super) async fn take(
-        context: &Context,
+        session: &Session,
         owner: usize,
         folder: &Path,
         size: u64,
@@ -56,7 +56,7 @@ impl Room {
             }
             tokio::select! {
                 () = freed => {}
-                signal = context.stop.stopped() => return Err(Stop::error(signal)),
+                signal = session.stop.stopped() => return Err(Stop::error(signal)),
             }
         }
     }

@@ -8,10 +8,10 @@ use sha2::{Digest, Sha256};
 
 use crate::cache;
 use crate::config;
-use crate::context::Context;
 use crate::digest::hex;
 use crate::error::{Error, Result};
 use crate::exit::Exit;
+use crate::litestream::Session;
 use crate::litestream::daemon::Control;
 use crate::trust::Trust;
 
@@ -21,10 +21,10 @@ const LONGEST: usize = 103;
 
 /// The folders in which a daemon's folder may lie, best first. A service and a
 /// shell have different variables: who looks, looks in all of them.
-fn bases(context: &Context) -> Vec<PathBuf> {
+fn bases(session: &Session) -> Vec<PathBuf> {
     let user = rustix::process::geteuid().as_raw();
     let mut bases = Vec::new();
-    if let Some(folder) = context.environment.get("XDG_RUNTIME_DIR") {
+    if let Some(folder) = session.environment.get("XDG_RUNTIME_DIR") {
         bases.push(PathBuf::from(folder).join("lsrun"));
     }
     bases.push(PathBuf::from(format!("/run/user/{user}")).join("lsrun"));
@@ -34,13 +34,13 @@ fn bases(context: &Context) -> Vec<PathBuf> {
     if user == 0 {
         bases.push(PathBuf::from("/run/lsrun"));
     }
-    bases.extend(cache::root(&context.environment).ok().map(|root| root.join("run")));
+    bases.extend(cache::root(&session.environment).ok().map(|root| root.join("run")));
     bases
 }
 
 /// One name for each project.
-fn name(context: &Context) -> String {
-    let project = context.project.file.as_ref().unwrap_or(&context.project.root);
+fn name(session: &Session) -> String {
+    let project = session.project.file.as_ref().unwrap_or(&session.project.root);
     let project = std::fs::canonicalize(project).unwrap_or_else(|_gone| project.clone());
     let digest = Sha256::digest(project.as_os_str().as_encoded_bytes());
     hex(&digest[..8])
@@ -49,19 +49,19 @@ fn name(context: &Context) -> String {
 /// The control sockets of daemons that may be running: the configured one, then
 /// those of daemons that `lsrun replicate` runs for this project.
 #[must_use]
-pub(crate) fn sockets(context: &Context) -> Vec<PathBuf> {
+pub(crate) fn sockets(session: &Session) -> Vec<PathBuf> {
     // Without a project there is no configured one.
-    let configured = context.config().ok().and_then(|config| config.socket());
-    configured.into_iter().chain(own_sockets(context)).collect()
+    let configured = session.config().ok().and_then(|config| config.socket());
+    configured.into_iter().chain(own_sockets(session)).collect()
 }
 
 /// The control socket of a daemon that runs: the configured one, that of
 /// `lsrun replicate`, or litestream's default.
 ///
 /// Fails (exit 22) with the places that were checked.
-pub(crate) fn live(context: &Context) -> Result<PathBuf> {
-    let configured = context.config().ok().and_then(|config| config.socket());
-    let own = own_sockets(context);
+pub(crate) fn live(session: &Session) -> Result<PathBuf> {
+    let configured = session.config().ok().and_then(|config| config.socket());
+    let own = own_sockets(session);
     let default = PathBuf::from(config::DEFAULT_SOCKET);
     let all: Vec<PathBuf> = configured.iter().cloned().chain(own).chain([default]).collect();
     let listens = |socket: &&PathBuf| std::os::unix::net::UnixStream::connect(socket).is_ok();
@@ -69,7 +69,7 @@ pub(crate) fn live(context: &Context) -> Result<PathBuf> {
         return Ok(socket.clone());
     }
     let mut error = Error::new(Exit::Litestream, "no litestream daemon of this project is running");
-    let places = configured.into_iter().chain(places(context));
+    let places = configured.into_iter().chain(places(session));
     for place in places.chain([PathBuf::from(config::DEFAULT_SOCKET)]) {
         error = error.cause(format!("looked at {}", place.display()));
     }
@@ -77,26 +77,26 @@ pub(crate) fn live(context: &Context) -> Result<PathBuf> {
 }
 
 /// Those of them that are there.
-pub(crate) fn controls(context: &Context) -> impl Iterator<Item = Control> {
-    sockets(context).into_iter().filter_map(|socket| Control::at(&socket))
+pub(crate) fn controls(session: &Session) -> impl Iterator<Item = Control> {
+    sockets(session).into_iter().filter_map(|socket| Control::at(&socket))
 }
 
 /// Where the socket of `lsrun replicate` may be.
-fn places(context: &Context) -> Vec<PathBuf> {
-    let name = name(context);
+fn places(session: &Session) -> Vec<PathBuf> {
+    let name = name(session);
     let mut places: Vec<PathBuf> =
-        bases(context).into_iter().map(|base| base.join(&name).join(SOCKET)).collect();
+        bases(session).into_iter().map(|base| base.join(&name).join(SOCKET)).collect();
     places.dedup();
     places
 }
 
-fn own_sockets(context: &Context) -> Vec<PathBuf> {
+fn own_sockets(session: &Session) -> Vec<PathBuf> {
     let trusted = |socket: &PathBuf| {
         // Somebody else's socket could say anything.
         let folder = socket.parent();
         folder.is_some_and(|folder| Trust::mine().folder(folder).is_ok()) && socket.exists()
     };
-    places(context).into_iter().filter(trusted).collect()
+    places(session).into_iter().filter(trusted).collect()
 }
 
 /// A private folder for the socket of a daemon that is about to start. Dropped, it
@@ -108,10 +108,10 @@ pub(crate) struct Runtime {
 
 impl Runtime {
     /// Makes the folder in the first place that allows it.
-    pub(crate) fn create(context: &Context) -> Result<Self> {
-        let name = name(context);
+    pub(crate) fn create(session: &Session) -> Result<Self> {
+        let name = name(session);
         let mut last = None;
-        for base in bases(context) {
+        for base in bases(session) {
             // `/run/user/…` is the system's to make.
             if base.parent().is_none_or(|parent| !parent.is_dir()) {
                 continue;

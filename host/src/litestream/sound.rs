@@ -3,8 +3,8 @@
 
 use std::time::{Duration, Instant};
 
-use crate::context::Context;
 use crate::error::{Error, Result};
+use crate::litestream::Session;
 use crate::project::Database;
 use crate::sqlite::{Access, Connection, Level, Slots};
 
@@ -16,13 +16,13 @@ const PART: u32 = 3;
 /// Whatever else it finds (an index that lacks a row, a broken rule) is in the data,
 /// which is replicated as it is.
 pub(super) async fn refuse_damaged(
-    context: &Context,
+    session: &Session,
     database: &Database,
     deadline: Instant,
 ) -> Result<()> {
     let left = deadline.saturating_duration_since(Instant::now());
     let patience = (left / PART).min(Duration::from_secs(600));
-    let (until, stop) = (Instant::now() + patience, context.stop.clone());
+    let (until, stop) = (Instant::now() + patience, session.stop.clone());
     let found = async {
         let slots = Slots::default();
         let connection =

@@ -7,9 +7,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::config::Purpose;
-use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::exit::Exit;
+use crate::litestream::Session;
 use crate::litestream::child::{self, Limit, Output};
 use crate::litestream::daemon::{self, Presence, ReadLock};
 use crate::litestream::ltx::local_txid;
@@ -59,12 +59,12 @@ impl Synced {
 ///
 /// Fails with the code `timeout` at the deadline.
 pub(crate) async fn sync(
-    context: Arc<Context>,
+    session: Arc<Session>,
     wanted: Wanted,
     deadline: Instant,
 ) -> Result<Synced> {
     let before = read_lock(&wanted.database).await;
-    let mut synced = sync_somehow(&context, &wanted, deadline).await?;
+    let mut synced = sync_somehow(&session, &wanted, deadline).await?;
     synced.warning = match before {
         Some(warning) => Some(warning),
         None => read_lock(&wanted.database).await,
@@ -73,16 +73,16 @@ pub(crate) async fn sync(
 }
 
 async fn sync_somehow(
-    context: &Arc<Context>,
+    session: &Arc<Session>,
     wanted: &Wanted,
     deadline: Instant,
 ) -> Result<Synced> {
     let Wanted { database, after, read_only } = wanted;
     let started = Instant::now();
-    for control in runtime::controls(context) {
+    for control in runtime::controls(session) {
         let answer = tokio::select! {
             answer = control.sync(&database.path, deadline) => answer,
-            signal = context.stop.stopped() => return Err(Stop::error(signal)),
+            signal = session.stop.stopped() => return Err(Stop::error(signal)),
         };
         match answer {
             Ok(answer) => {
@@ -90,7 +90,7 @@ async fn sync_somehow(
                 let reached = match answer.replicated_txid {
                     Some(_) => answer.reached(),
                     None => {
-                        until_replicated(context, database, Some(Txid(answer.txid)), deadline)
+                        until_replicated(session, database, Some(Txid(answer.txid)), deadline)
                             .await?
                     }
                 };
@@ -104,11 +104,11 @@ async fn sync_somehow(
         }
     }
     match presence(database).await {
-        Presence::Daemon => poll(context, database, *after, started, deadline).await,
+        Presence::Daemon => poll(session, database, *after, started, deadline).await,
         Presence::Unknown => {
             // Where nothing replicates it, waiting longer would show nothing more.
-            let patience = rounds(context, database)? * 2 + UNSEEN;
-            poll(context, database, *after, started, deadline.min(started + patience))
+            let patience = rounds(session, database)? * 2 + UNSEEN;
+            poll(session, database, *after, started, deadline.min(started + patience))
                 .await
                 .map_err(|error| match error.plugin_code() {
                     "timeout" => unseen(database).cause(error.one_line()),
@@ -117,9 +117,9 @@ async fn sync_somehow(
         }
         Presence::Nobody if *read_only => Ok(Synced::by(NONE, false, None, started)),
         Presence::Nobody => {
-            sound::refuse_damaged(context, database, deadline).await?;
+            sound::refuse_damaged(session, database, deadline).await?;
             let started = Instant::now();
-            let txid = once::replicate(context, database, deadline).await?;
+            let txid = once::replicate(session, database, deadline).await?;
             Ok(Synced::by("once", true, txid, started))
         }
     }
@@ -153,10 +153,10 @@ pub(super) fn unseen(database: &Database) -> Error {
 /// database alone, as what is written then litestream 0.5.17 may never replicate.
 ///
 /// A daemon that gives no answer within `timeout` is no failure here.
-pub(crate) async fn check(context: &Context, database: &Database, timeout: Duration) -> Result<()> {
+pub(crate) async fn check(session: &Session, database: &Database, timeout: Duration) -> Result<()> {
     let purpose = Purpose::Once { database: database.path.clone() };
-    context.config()?.for_child(&purpose, &context.environment)?;
-    for control in runtime::controls(context) {
+    session.config()?.for_child(&purpose, &session.environment)?;
+    for control in runtime::controls(session) {
         if let Err(error) = control.replicates(&database.path, timeout).await
             && let Some(error) = error.explain(&database.name())
         {
@@ -184,24 +184,24 @@ async fn read_lock(database: &Database) -> Option<String> {
 
 /// A daemon that finds nothing new writes nothing: after two of its rounds what it has
 /// is current.
-fn rounds(context: &Context, database: &Database) -> Result<Duration> {
-    Ok(context.config()?.monitor_interval(database) * 2 + Duration::from_millis(250))
+fn rounds(session: &Session, database: &Database) -> Result<Duration> {
+    Ok(session.config()?.monitor_interval(database) * 2 + Duration::from_millis(250))
 }
 
 /// Watches the daemon's local files until it has looked at the database since the
 /// request, then the replica until it has what the daemon had.
 async fn poll(
-    context: &Context,
+    session: &Session,
     database: &Database,
     after: Option<Txid>,
     started: Instant,
     deadline: Instant,
 ) -> Result<Synced> {
-    let config = context.config()?;
+    let config = session.config()?;
     let meta = config.meta_path(database);
     let before = local_txid(&meta).max(after);
     // A caller who names a transaction knows better than its rounds.
-    let rounds = rounds(context, database)?;
+    let rounds = rounds(session, database)?;
     let mut pause = Pause::default();
     let target = loop {
         let now = local_txid(&meta);
@@ -209,32 +209,32 @@ async fn poll(
             break now;
         }
         pause
-            .wait(context, deadline, || {
+            .wait(session, deadline, || {
                 Error::inconclusive("the daemon has not looked at the database in time")
                     .code("timeout")
                     .hint("it may be stopped or stuck: look at its log")
             })
             .await?;
     };
-    let reached = until_replicated(context, database, target, deadline).await?;
+    let reached = until_replicated(session, database, target, deadline).await?;
     Ok(Synced::by("polling", false, reached, started))
 }
 
 /// Watches the replica until it has this transaction, or any.
 async fn until_replicated(
-    context: &Context,
+    session: &Session,
     database: &Database,
     target: Option<Txid>,
     deadline: Instant,
 ) -> Result<Option<Txid>> {
     let mut pause = Pause::default();
     loop {
-        let reached = replica_txid(context, database, deadline).await?;
+        let reached = replica_txid(session, database, deadline).await?;
         if reached.is_some() && reached >= target {
             return Ok(reached);
         }
         pause
-            .wait(context, deadline, || {
+            .wait(session, deadline, || {
                 let at = reached.map_or("nothing".into(), |txid| format!("TXID {txid}"));
                 let want = target.map_or("something".into(), |txid| format!("TXID {txid}"));
                 Error::inconclusive(format!("the replica lags: it has {at}, the daemon {want}"))
@@ -258,7 +258,7 @@ impl Pause {
     /// Fails with `late` when the next look would be behind the deadline.
     pub(super) async fn wait(
         &mut self,
-        context: &Context,
+        session: &Session,
         deadline: Instant,
         late: impl FnOnce() -> Error,
     ) -> Result<()> {
@@ -267,7 +267,7 @@ impl Pause {
         }
         tokio::select! {
             () = tokio::time::sleep(self.0) => {}
-            signal = context.stop.stopped() => return Err(Stop::error(signal)),
+            signal = session.stop.stopped() => return Err(Stop::error(signal)),
         }
         self.0 = (self.0 * 2).min(Duration::from_millis(250));
         Ok(())
@@ -275,16 +275,16 @@ impl Pause {
 }
 
 async fn replica_txid(
-    context: &Context,
+    session: &Session,
     database: &Database,
     deadline: Instant,
 ) -> Result<Option<Txid>> {
-    let config = context.config()?;
+    let config = session.config()?;
     if let Some(folder) = config.replica(database)?.folder {
         return Ok(local_txid(&folder));
     }
     let purpose = Purpose::Read { database: Some(database.path.clone()) };
-    let private = config.for_child(&purpose, &context.environment)?;
+    let private = config.for_child(&purpose, &session.environment)?;
     let arguments = [
         OsStr::new("ltx"),
         OsStr::new("-json"),
@@ -292,7 +292,7 @@ async fn replica_txid(
         OsStr::new("0"),
         database.path.as_os_str(),
     ];
-    let output = child::capture(context, &arguments, Some(private), Limit::At(deadline)).await?;
+    let output = child::capture(session, &arguments, Some(private), Limit::At(deadline)).await?;
     if output.code != Some(0) {
         return Err(explain(&output, &format!("list the replica of {}", database.name())));
     }

@@ -26,6 +26,8 @@ pub struct RestorePlan {
     pub request: restore::Request,
     /// What litestream says about it.
     pub plan: restore::Plan,
+    /// How long it took when this backup was last restored here.
+    pub expected: Option<Duration>,
 }
 
 /// `types.restore-point`.

@@ -2,19 +2,12 @@
 //! JSON ([`json`]), and from which the exit code is derived. The JSON is an
 //! interface (`schema_version`), the text is not.
 
-mod delivery;
 mod fault;
-mod github;
 pub(crate) mod human;
 pub(crate) mod json;
-mod junit;
 pub(crate) mod ndjson;
-mod ping;
-mod prometheus;
 mod shown;
-mod webhook;
 
-pub(crate) use delivery::{Delivery, Destinations, Speaker};
 pub(crate) use fault::Fault;
 
 use std::time::Duration;

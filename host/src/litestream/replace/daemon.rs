@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 
 use super::{busy, remembered};
-use crate::context::Context;
 use crate::error::Result;
+use crate::litestream::Session;
 use crate::litestream::daemon::{self, Control, ControlError, Left};
 use crate::litestream::{once, runtime};
 use crate::scratch::Scratch;
@@ -35,21 +35,21 @@ struct Debt {
 
 impl Stopped {
     /// Tells the daemon to replicate again; a failure is a warning.
-    pub(super) async fn start(self, context: &Context) {
+    pub(super) async fn start(self, session: &Session) {
         if !self.left.running {
-            context.terminal.note("the daemon had been stopped for this database and stays so");
+            session.notes.note("the daemon had been stopped for this database and stays so");
             return;
         }
         let path = self.path.display();
         match start(&self.socket, &self.path).await {
             Ok(Started::Seen) => {}
-            Ok(Started::Late) => context.terminal.note(&format!(
+            Ok(Started::Late) => session.notes.note(&format!(
                 "the litestream daemon replicates {path} again, and is not done with it yet"
             )),
-            Ok(Started::InTrouble(why)) => context.terminal.warning(&format!(
+            Ok(Started::InTrouble(why)) => session.notes.warning(&format!(
                 "the litestream daemon was started for {path} again, and cannot replicate it: {why}"
             )),
-            Err(why) => context.terminal.warning(&format!(
+            Err(why) => session.notes.warning(&format!(
                 "the litestream daemon does not replicate {path} again: {why}; run: lsrun start {path}"
             )),
         }
@@ -91,12 +91,12 @@ async fn start(socket: &Path, path: &Path) -> std::result::Result<Started, Strin
 /// `private` is the folder of this restore: what is noted there, the next restore
 /// of the target pays with [`settle`] when this one is killed.
 pub(super) async fn stop(
-    context: &Context,
+    session: &Session,
     given: &Path,
     target: &Path,
     private: &Path,
 ) -> Result<Option<Stopped>> {
-    for control in runtime::controls(context) {
+    for control in runtime::controls(session) {
         let socket = control.socket().to_owned();
         for path in [given, target] {
             let debt = Debt { socket: socket.clone(), path: path.to_owned() };
@@ -141,14 +141,14 @@ pub(super) async fn stop(
 
 /// Starts the daemons that killed restores had stopped and not started again; what
 /// they left is in the notes.
-pub(in crate::litestream) async fn settle(context: &Context, scratch: &Scratch) {
+pub(in crate::litestream) async fn settle(session: &Session, scratch: &Scratch) {
     for debt in scratch.found().iter().filter_map(|note| serde_json::from_str::<Debt>(note).ok()) {
         let path = debt.path.display();
         match start(&debt.socket, &debt.path).await {
-            Ok(_whatever_it_says) => context.terminal.note(&format!(
+            Ok(_whatever_it_says) => session.notes.note(&format!(
                 "an earlier restore broke off while the daemon was stopped for {path}; it replicates it again, and lacks what was written meanwhile until it is started anew"
             )),
-            Err(why) => context.terminal.warning(&format!(
+            Err(why) => session.notes.warning(&format!(
                 "an earlier restore broke off while the daemon was stopped for {path}, and it cannot be started: {why}; run: lsrun start {path}"
             )),
         }

@@ -18,9 +18,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::exit::Exit;
+use crate::litestream::Session;
 use crate::litestream::daemon::{self as litestream, identity};
 use crate::litestream::restore::{Copy, Place, Point, Request};
 use crate::litestream::runtime;
@@ -53,7 +53,7 @@ pub(crate) struct Replaced {
 ///
 /// An existing target needs `force` and must not be open elsewhere. It is kept as
 /// `<name>.before-restore-<time>`.
-pub(crate) async fn replace(context: Arc<Context>, copy: Copy, force: bool) -> Result<Replaced> {
+pub(crate) async fn replace(session: Arc<Session>, copy: Copy, force: bool) -> Result<Replaced> {
     let Some(given) = copy.target.clone() else {
         return Err(Error::usage("the copy was restored without a target").code("invalid"));
     };
@@ -64,7 +64,7 @@ pub(crate) async fn replace(context: Arc<Context>, copy: Copy, force: bool) -> R
     if stands && !force {
         return Err(exists(&target));
     }
-    if let Some(signal) = context.stop.signal() {
+    if let Some(signal) = session.stop.signal() {
         return Err(Stop::error(signal));
     }
     if stands {
@@ -77,16 +77,16 @@ pub(crate) async fn replace(context: Arc<Context>, copy: Copy, force: bool) -> R
     }
     let (txid, bytes) = (copy.txid, copy.bytes);
     let private = copy.path.parent().unwrap_or_else(|| Path::new("/"));
-    let mut stopped = daemon::stop(&context, &given, &target, private).await?;
+    let mut stopped = daemon::stop(&session, &given, &target, private).await?;
     // Its memory of a file that is gone would be applied to the new one.
     if let Some(stopped) = stopped.take_if(|stopped| !stands && stopped.left.txid > 0) {
-        stopped.start(&context).await;
+        stopped.start(&session).await;
         return Err(remembered(&target));
     }
     swap::point(0);
-    if let Some(signal) = context.stop.signal() {
+    if let Some(signal) = session.stop.signal() {
         if let Some(stopped) = stopped {
-            stopped.start(&context).await;
+            stopped.start(&session).await;
         }
         return Err(Stop::error(signal));
     }
@@ -95,7 +95,7 @@ pub(crate) async fn replace(context: Arc<Context>, copy: Copy, force: bool) -> R
         force,
         replicated: stopped.is_some(),
         even_if_in_use: copy.even_if_in_use,
-        keep: context.project.restore().keep,
+        keep: session.project.restore().keep,
     };
     let swapped = tokio::task::spawn_blocking(move || {
         let done = job.run(&copy.path);
@@ -106,11 +106,11 @@ pub(crate) async fn replace(context: Arc<Context>, copy: Copy, force: bool) -> R
     swap::point(7);
     let was_stopped = stopped.is_some();
     if let Some(stopped) = stopped {
-        stopped.start(&context).await;
+        stopped.start(&session).await;
     }
     let (swapped, _folder) = swapped.map_err(broke_off)?;
     if was_stopped && swapped.is_err() {
-        context.terminal.note(
+        session.notes.note(
             "the daemon was stopped for a moment and goes on; lsrun verify shows whether its backup is right",
         );
     }
@@ -118,10 +118,10 @@ pub(crate) async fn replace(context: Arc<Context>, copy: Copy, force: bool) -> R
     // Only now may the log be checkpointed.
     drop(guard);
     for note in notes {
-        context.terminal.note(&note);
+        session.notes.note(&note);
     }
     for warning in warnings {
-        context.terminal.warning(&warning);
+        session.notes.warning(&warning);
     }
     Ok(Replaced { path: target, kept, txid, bytes })
 }
@@ -129,7 +129,7 @@ pub(crate) async fn replace(context: Arc<Context>, copy: Copy, force: bool) -> R
 /// Fails as [`replace`] would, as far as that can be known without touching anything:
 /// what is there and may not be replaced, or is in use. Blocks for half a second before
 /// it fails.
-pub(crate) async fn check_target(context: &Context, request: &Request, force: bool) -> Result<()> {
+pub(crate) async fn check_target(session: &Session, request: &Request, force: bool) -> Result<()> {
     let Some(given) = &request.target else { return Ok(()) };
     refuse_special(given)?;
     if !request.target_exists() {
@@ -140,7 +140,7 @@ pub(crate) async fn check_target(context: &Context, request: &Request, force: bo
         return Err(exists(&target));
     }
     if let Some(pid) = litestream::running(&target).first()
-        && runtime::controls(context).next().is_none()
+        && runtime::controls(session).next().is_none()
     {
         return Err(busy(&target, format!("a litestream daemon (process {pid}) replicates it")));
     }

@@ -8,6 +8,7 @@ use wasmtime::component::Resource;
 use crate::config::Severity;
 use crate::error::Error;
 use crate::litestream::examine;
+use crate::plugin;
 use crate::plugin::bindings::config::{Host, HostProblem};
 use crate::plugin::failure::Failure;
 use crate::plugin::handles::Problem;
@@ -26,7 +27,7 @@ impl Host for State {
     async fn check(&mut self, timeout: u64) -> wasmtime::Result<Vec<Resource<Problem>>> {
         let context = Arc::clone(&self.call.context);
         let timeout = self.call.patience.min(Duration::from_millis(timeout));
-        let problems = examine::problems(&context, timeout).await;
+        let problems = examine::problems(&context, plugin::problems(&context), timeout).await;
         problems.into_iter().map(|one| Ok(self.table.push(Problem(one))?)).collect()
     }
 }

@@ -10,7 +10,7 @@ use crate::config::Purpose;
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::litestream::restore::{self, Request, Source};
-use crate::litestream::{moment, reach, replace, runtime, sync};
+use crate::litestream::{Session, moment, reach, replace, runtime, sync};
 use crate::plugin::bindings::litestream::{
     Host, HostProcess, HostRestoreJob, HostRestoreRequest, HostSyncJob, HostSyncRequest,
     HostSyncResult, OutputLine,
@@ -24,6 +24,7 @@ use crate::plugin::limits;
 use crate::plugin::process;
 use crate::plugin::spawn::{self, DATABASE_ARGUMENT};
 use crate::plugin::store::{Role, State};
+use crate::results::History;
 
 /// What there may be only so many of at once.
 const JOBS: &str = "jobs of litestream";
@@ -67,12 +68,12 @@ impl Host for State {
         let Some(copy) = Arc::into_inner(copy.0) else {
             return Err(Error::inconclusive("the copy is in use by a check").code("busy").into());
         };
-        let context = Arc::clone(&self.call.context);
+        let session = Arc::clone(&self.call.context.session);
         // Goes on when the guest is ended: a daemon that was stopped has to be started.
-        let hold = context.stop.hold();
+        let hold = session.stop.hold();
         let swap = tokio::spawn(async move {
             let _hold = hold;
-            replace::replace(context, copy, force).await
+            replace::replace(session, copy, force).await
         });
         let broke_off = |error| Error::new(Exit::Unexpected, "the swap broke off").cause(error);
         let replaced = swap.await.map_err(broke_off)??;
@@ -152,9 +153,9 @@ impl HostSyncRequest for State {
             read_only: request.read_only,
         };
         let deadline = self.call.deadline(request.timeout);
-        let context = Arc::clone(&self.call.context);
+        let session = Arc::clone(&self.call.context.session);
         let token = self.jobs.take(limits::JOBS, JOBS)?;
-        let job = Job::start(sync::sync(context, wanted, deadline.min(self.ends)));
+        let job = Job::start(sync::sync(session, wanted, deadline.min(self.ends)));
         Ok(self.table.push(SyncJob(job, token))?)
     }
 
@@ -364,7 +365,8 @@ impl HostRestoreRequest for State {
         self.may_restore(&request)?;
         let context = Arc::clone(&self.call.context);
         let plan = restore::plan(&context, &request).await?;
-        Ok(self.table.push(RestorePlan { request, plan })?)
+        let expected = expected(&context, &request);
+        Ok(self.table.push(RestorePlan { request, plan, expected })?)
     }
 
     async fn start(
@@ -376,7 +378,8 @@ impl HostRestoreRequest for State {
         let sink = Arc::clone(&self.call.sink);
         let watch = move |done, of, elapsed| sink.restoring(done, of, elapsed);
         let token = self.jobs.take(limits::JOBS, JOBS)?;
-        let job = Job::start(restore::restore(Arc::clone(&self.call.context), request, watch));
+        let job =
+            Job::start(restore::restore(Arc::clone(&self.call.context.session), request, watch));
         Ok(self.table.push(RestoreJob(job, token))?)
     }
 
@@ -425,4 +428,15 @@ impl HostProcess for State {
         self.table.delete(handle)?;
         Ok(())
     }
+}
+
+/// How long it took when this backup was last restored here. A history that cannot
+/// be read knows nothing.
+fn expected(session: &Session, request: &restore::Request) -> Option<Duration> {
+    let restore::Source::Database(database) = &request.source else { return None };
+    if request.kept {
+        return None;
+    }
+    let history = History::of(&session.project, &session.environment).ok()?;
+    history.restore_time(&database.path.display().to_string()).ok().flatten()
 }

@@ -162,7 +162,7 @@ impl HostRestorePlan for State {
         &mut self,
         handle: Resource<RestorePlan>,
     ) -> wasmtime::Result<Option<u64>> {
-        Ok(self.table.get(&handle)?.plan.expected.map(crate::figures::milliseconds))
+        Ok(self.table.get(&handle)?.expected.map(crate::figures::milliseconds))
     }
 
     async fn present(

@@ -2,10 +2,10 @@
 
 use reqwest::Url;
 
-use super::{Report, human};
+use super::http::{self, Patience};
 use crate::exit::Exit;
-use crate::http::{self, Patience};
 use crate::redact::Redactor;
+use crate::report::{Report, human};
 
 /// What a body may have: services keep the first 10 to 100 kB.
 const MOST: usize = 10_000;

@@ -11,15 +11,16 @@ use std::sync::Arc;
 use reqwest::Url;
 use tokio::task::JoinHandle;
 
-use super::{Outcome, Report, github, junit, ping, prometheus, webhook};
+use super::history::{History, Past};
+use super::http::Patience;
+use super::{github, junit, ping, prometheus, webhook};
 use crate::cache;
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::exit::Exit;
-use crate::history::{History, Past};
-use crate::http::Patience;
 use crate::path::absolute;
 use crate::project::{Database, ResultSettings};
+use crate::report::{Outcome, Report};
 use crate::secret::Secret;
 
 /// Where results go.
@@ -206,7 +207,7 @@ impl Delivery {
     }
 
     fn github(&self, report: &Report) {
-        let Context { environment, terminal, .. } = &*self.context;
+        let (environment, terminal) = (&self.context.environment, &self.context.terminal);
         if environment.get("GITHUB_ACTIONS") != Some("true") {
             return;
         }

@@ -3,9 +3,9 @@
 
 use quick_junit::{NonSuccessKind, Report as Xml, TestCase, TestCaseStatus, TestSuite};
 
-use super::{Check, DatabaseReport, Fault, Outcome, Report};
 use crate::error::{Error, Result};
 use crate::exit::Exit;
+use crate::report::{Check, DatabaseReport, Fault, Outcome, Report};
 
 /// The type of a failure that the live database has as well.
 const LIVE_DAMAGED: &str = "live-damaged";
@@ -97,8 +97,8 @@ fn skipped(reason: &str) -> TestCaseStatus {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::{check, report};
     use super::*;
+    use crate::report::tests::{check, report};
 
     #[test]
     fn failures_errors_and_skipped_are_told_apart() {

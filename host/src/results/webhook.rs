@@ -2,9 +2,9 @@
 
 use reqwest::Url;
 
-use super::{Report, json};
-use crate::http::{self, Patience};
+use super::http::{self, Patience};
 use crate::redact::Redactor;
+use crate::report::{Report, json};
 
 /// Posts it, whatever the outcome is.
 pub(super) async fn send(

@@ -4,8 +4,8 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt::Write;
 
-use super::{DatabaseReport, NOT_REPLICATED, Outcome, Replication, Report, Restore};
-use crate::history::Past;
+use super::history::Past;
+use crate::report::{DatabaseReport, NOT_REPLICATED, Outcome, Replication, Report, Restore};
 
 const LAST_SUCCESS: &str = "lsrun_verify_last_success_timestamp_seconds";
 const OUTCOME: &str = "lsrun_verify_outcome";
@@ -190,10 +190,10 @@ fn first_label(labels: &str) -> Option<&str> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::{check, report};
-    use super::super::{Check, Fault};
     use super::*;
     use crate::error::Error;
+    use crate::report::tests::{check, report};
+    use crate::report::{Check, Fault};
 
     #[test]
     fn a_good_run_gives_every_metric() {

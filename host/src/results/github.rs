@@ -2,8 +2,8 @@
 
 use std::fmt::Write;
 
-use super::{DatabaseReport, Fault, Outcome, Report};
 use crate::figures::{bytes, duration};
+use crate::report::{DatabaseReport, Fault, Outcome, Report};
 
 /// Workflow commands, a line each: an error for each database that was not proved,
 /// a warning for each optional check that did not pass.
@@ -119,9 +119,9 @@ fn cell(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Check;
-    use super::super::tests::{check, report};
     use super::*;
+    use crate::report::Check;
+    use crate::report::tests::{check, report};
 
     #[test]
     fn what_was_not_proved_is_annotated_on_one_line() {

@@ -1,0 +1,102 @@
+//! What everything that concerns litestream is done with: the project, and the things
+//! that are made once and only when needed. It knows no terminal.
+
+use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
+
+use tokio::sync::OnceCell;
+
+use super::binary::{self, Binary, Progress, Wanted};
+use crate::config::Config;
+use crate::environment::Environment;
+use crate::error::Result;
+use crate::notes::Notes;
+use crate::project::Project;
+use crate::scratch::Scratch;
+use crate::stop::Stop;
+
+/// One run's dealings with litestream.
+pub(crate) struct Session {
+    /// The project file.
+    pub project: Project,
+    /// The environment it started with.
+    pub environment: Environment,
+    /// The folder it was called in; paths of the command line are relative to it.
+    pub cwd: PathBuf,
+    /// Whether it is being stopped.
+    pub stop: Stop,
+    /// Where to say what the user should know.
+    pub notes: Arc<dyn Notes>,
+    config: OnceLock<Result<Config>>,
+    scratch: OnceLock<Result<Scratch>>,
+    binary: OnceCell<Result<Binary>>,
+}
+
+impl Session {
+    /// Nothing is rendered, downloaded or created yet.
+    #[must_use]
+    pub(crate) fn new(
+        project: Project,
+        environment: Environment,
+        cwd: PathBuf,
+        stop: Stop,
+        notes: Arc<dyn Notes>,
+    ) -> Self {
+        Self {
+            project,
+            environment,
+            cwd,
+            stop,
+            notes,
+            config: OnceLock::new(),
+            scratch: OnceLock::new(),
+            binary: OnceCell::new(),
+        }
+    }
+
+    /// The Litestream configuration, checked. Its warnings are said once.
+    pub(crate) fn config(&self) -> Result<&Config> {
+        self.config
+            .get_or_init(|| {
+                let config = Config::of(&self.project, &self.environment)?;
+                for warning in &config.warnings {
+                    self.notes.warning(warning);
+                }
+                Ok(config)
+            })
+            .as_ref()
+            .map_err(Clone::clone)
+    }
+
+    /// The private folder of this run.
+    pub(crate) fn scratch(&self) -> Result<&Scratch> {
+        self.scratch.get_or_init(Scratch::temporary).as_ref().map_err(Clone::clone)
+    }
+
+    /// The litestream binary, downloaded where there is none.
+    pub(crate) async fn binary(&self) -> Result<&Binary> {
+        self.binary
+            .get_or_init(|| async {
+                let (bin_path, version) = self.project.litestream_wanted();
+                let wanted = Wanted { bin_path, version };
+                binary::find(&wanted, &self.environment, self).await
+            })
+            .await
+            .as_ref()
+            .map_err(Clone::clone)
+    }
+}
+
+impl Progress for Session {
+    fn note(&self, text: &str) {
+        self.notes.note(text);
+    }
+
+    fn bytes(&self, done: u64, total: Option<u64>) {
+        self.notes.transfer(done, total);
+    }
+
+    fn finished(&self) {
+        self.notes.transferred();
+    }
+}

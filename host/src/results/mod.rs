@@ -1,0 +1,14 @@
+//! Where the results of a run that proves something go besides standard output: files,
+//! GitHub, servers, the history. It reads finished [reports](crate::report).
+
+mod delivery;
+mod github;
+mod history;
+mod http;
+mod junit;
+mod ping;
+mod prometheus;
+mod webhook;
+
+pub(crate) use self::delivery::{Delivery, Destinations, Speaker};
+pub(crate) use self::history::{History, Past};
