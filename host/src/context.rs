@@ -25,10 +25,9 @@ impl Context {
         project: Project,
         environment: Environment,
         cwd: PathBuf,
-        terminal: Terminal,
+        terminal: Arc<Terminal>,
         stop: Stop,
     ) -> Self {
-        let terminal = Arc::new(terminal);
         let notes = Arc::clone(&terminal);
         Self { session: Arc::new(Session::new(project, environment, cwd, stop, notes)), terminal }
     }
@@ -39,12 +38,6 @@ impl Context {
     pub(crate) fn without_expansion(self) -> Self {
         let project = self.project.clone().without_expansion();
         self.of(project, Arc::clone(&self.terminal))
-    }
-
-    /// The same run with other streams, before anything is said on the present ones.
-    #[must_use]
-    pub(crate) fn onto(self, terminal: Terminal) -> Self {
-        self.of(self.project.clone(), Arc::new(terminal))
     }
 
     fn of(&self, project: Project, terminal: Arc<Terminal>) -> Self {

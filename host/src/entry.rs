@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use crate::cli::{self, Cli};
+use crate::cli::Cli;
 use crate::commands::{self, Start};
 use crate::environment::Environment;
 use crate::error::Error;
@@ -24,7 +24,7 @@ pub fn run() -> ExitCode {
 
 /// Reads the global options; prints help, version and usage errors.
 fn parse() -> Result<(Cli, String), Exit> {
-    let matches = cli::command().try_get_matches();
+    let matches = commands::command_line().try_get_matches();
     let cli = matches.and_then(|matches| Cli::from_arg_matches(&matches)).map_err(|error| {
         let printed = error.print();
         if error.use_stderr() { Exit::Usage } else { after_print(printed) }
@@ -46,7 +46,7 @@ fn parse() -> Result<(Cli, String), Exit> {
         }
         Some(name) if name != "help" => Ok((cli, name)),
         _ => {
-            let printed = cli::command().print_help();
+            let printed = commands::command_line().print_help();
             Err(after_print(printed))
         }
     }

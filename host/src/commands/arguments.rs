@@ -69,7 +69,7 @@ pub(super) fn parse(name: &str, manifest: &Manifest, words: &[OsString]) -> Resu
     let long = cli::long_options(&clap);
     let flags: Vec<&str> =
         described.arguments.iter().filter(|it| it.flag).map(|it| it.name.as_str()).collect();
-    let words = go_booleans(cli::two_dashes(words.to_vec(), &long), &flags);
+    let words = cli::go_booleans(cli::two_dashes(words.to_vec(), &long), &flags);
     let mut parsed = Parsed {
         name: name.to_owned(),
         global: Global::default(),
@@ -164,24 +164,6 @@ pub(super) fn usage(error: &clap::Error, name: &str) -> Error {
     let tip = text.lines().find_map(|line| line.trim().strip_prefix("tip: "));
     let own = Error::usage(first.trim_start_matches("error: ").to_owned());
     own.hint(tip.map_or_else(|| format!("see lsrun {name} --help"), str::to_owned))
-}
-
-/// Go's flags may be written `-force=true`.
-pub(super) fn go_booleans(words: Vec<OsString>, flags: &[&str]) -> Vec<OsString> {
-    words
-        .into_iter()
-        .filter_map(|word| {
-            let Some((name, value)) = word.to_str().and_then(|text| text.split_once('=')) else {
-                return Some(word);
-            };
-            let known = name.strip_prefix("--").is_some_and(|name| flags.contains(&name));
-            match (known, value) {
-                (true, "true" | "1" | "t") => Some(name.to_owned().into()),
-                (true, "false" | "0" | "f") => None,
-                _ => Some(word),
-            }
-        })
-        .collect()
 }
 
 fn command(name: &str, manifest: &Manifest, described: &Command) -> clap::Command {

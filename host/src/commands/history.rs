@@ -3,11 +3,12 @@
 use std::collections::{BTreeMap, HashSet};
 use std::fmt::Write;
 
-use clap::{Args, FromArgMatches};
+use clap::Args;
 use serde::Serialize;
 
-use super::{Failed, Start, context, terminal};
-use crate::cli::{self, Global, HISTORY};
+use super::Run;
+use super::native::Native;
+use crate::cli::Global;
 use crate::config::first_of;
 use crate::context::Context;
 use crate::error::{Error, Result};
@@ -37,34 +38,15 @@ const EXAMPLES: &str = "Examples:
   lsrun history default            its runs
   lsrun --format json history      for machines";
 
+/// What it is for.
+pub(super) const ABOUT: &str = "Show what earlier verifications found out";
+
 /// Runs the command.
-pub(super) fn run(start: &Start) -> std::result::Result<Exit, Failed> {
-    let failed = |error: Error, global: &Global| (Box::new(terminal(global, start)), error);
-    let command = Arguments::augment_args(clap::Command::new("history"))
-        .bin_name("lsrun history")
-        .about(HISTORY)
-        .no_binary_name(true)
-        .after_help(EXAMPLES);
-    let command = cli::with_config(command);
-    let words = cli::two_dashes(start.arguments.clone(), &cli::long_options(&command));
-    let matches = match command.try_get_matches_from(words) {
-        Ok(matches) => matches,
-        Err(error) if error.kind() == clap::error::ErrorKind::DisplayHelp => {
-            terminal(&start.global, start).data(error.render().to_string().as_bytes());
-            return Ok(Exit::Success);
-        }
-        Err(error) => {
-            return Err(failed(super::arguments::usage(&error, "history"), &start.global));
-        }
-    };
-    let arguments = Arguments::from_arg_matches(&matches)
-        .map_err(|error| failed(super::arguments::usage(&error, "history"), &start.global))?;
-    let global = arguments.global.clone().or(&start.global);
-    let shown = || {
-        let context = context(&global, start, false)?;
-        show(&context, &arguments)
-    };
-    shown().map_err(|error| failed(error, &global))
+pub(super) fn run(run: &Run) -> Result<Exit> {
+    let native = Native { name: "history", about: ABOUT, examples: EXAMPLES };
+    let Some(arguments) = native.parse::<Arguments>(run)? else { return Ok(Exit::Success) };
+    let context = run.context(&arguments.global.clone().or(&run.start.global), false)?;
+    show(&context, &arguments)
 }
 
 fn show(context: &Context, arguments: &Arguments) -> Result<Exit> {

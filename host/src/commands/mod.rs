@@ -3,23 +3,27 @@
 mod arguments;
 mod component;
 mod history;
+mod native;
 mod passthrough;
 mod points;
 mod replicate;
 mod selection;
 mod sync;
+mod table;
 mod user;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::cli::{self, Global};
+use self::table::Command;
+pub(crate) use self::table::command_line;
+use crate::cli::Global;
 use crate::context::Context;
 use crate::environment::Environment;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::exit::Exit;
-use crate::litestream::line::{RESTORE_OF_03, Reaches, Verb, is_url};
+use crate::litestream::line::{Reaches, Verb, is_url};
 use crate::output::Output;
 use crate::plugin::Builtin;
 use crate::project::Project;
@@ -42,110 +46,137 @@ pub(crate) struct Start {
     pub output: Arc<Output>,
 }
 
+/// One run of a command.
+struct Run {
+    start: Start,
+    /// The options before the command, and those behind it where they are lsrun's.
+    global: Global,
+    terminal: Arc<Terminal>,
+}
+
 /// Runs the command and gives the code that the process ends with. Errors have
 /// been printed.
 pub(crate) async fn run(name: &str, start: Start) -> u8 {
     for argument in &start.arguments {
         start.environment.redactor().learn_urls(&argument.to_string_lossy());
     }
-    match find(name, start).await {
-        Ok(code) => code,
-        Err((terminal, error)) => {
-            terminal.clear();
-            terminal.error(&error);
-            error.exit().code()
+    let run = Run::of(start);
+    let command = Command::named(name, &run);
+    let run = match command {
+        // What is behind a command of litestream is litestream's.
+        Ok(Command::Litestream(_)) => run.before_the_command(),
+        _ => run,
+    };
+    let done = match command {
+        Ok(command) => command.run(name, &run).await,
+        Err(error) => Err(error),
+    };
+    done.unwrap_or_else(|error| {
+        run.terminal.clear();
+        run.terminal.error(&error);
+        error.exit().code()
+    })
+}
+
+impl Command {
+    /// Runs it to its end.
+    async fn run(self, name: &str, run: &Run) -> Result<u8> {
+        match self {
+            Self::Builtin(builtin) => builtin_command(builtin, run).await.map(Exit::code),
+            Self::Project(command) => command.run(name, run).await.map(Exit::code),
+            Self::History => history::run(run).map(Exit::code),
+            Self::Points => points::run(run).await.map(Exit::code),
+            Self::Litestream(verb) => litestream(verb, run).await,
+            Self::Unknown(context) => {
+                let context = Arc::new(*context);
+                for note in &context.project.notes {
+                    context.terminal.note(note);
+                }
+                let mut words: Vec<OsString> = vec![name.into()];
+                words.extend(run.start.arguments.iter().cloned());
+                passthrough::unknown(&context, &words).await
+            }
         }
     }
 }
 
-type Failed = (Box<Terminal>, Error);
+impl Run {
+    fn of(start: Start) -> Self {
+        let global = Global::behind(&start.arguments).or(&start.global);
+        let terminal = Arc::new(terminal(&global, &start));
+        Self { start, global, terminal }
+    }
 
-async fn find(name: &str, start: Start) -> std::result::Result<u8, Failed> {
-    let failed = |error: Error, global: &Global| (Box::new(terminal(global, &start)), error);
-    if let Some(command) = user::in_place_of(name, &start) {
-        let run = command.run(name, &start).await;
-        return run.map_err(|(global, error)| failed(error, &global));
+    /// The same with the options before the command only.
+    fn before_the_command(self) -> Self {
+        let global = self.start.global.clone();
+        let terminal = Arc::new(terminal(&global, &self.start));
+        Self { start: self.start, global, terminal }
     }
-    if name == "restore" && RESTORE_OF_03.read(&start.arguments).is_of_03() {
-        let global = start.global.clone();
-        return litestream(&RESTORE_OF_03, &start).await.map_err(|error| failed(error, &global));
-    }
-    if let Some(builtin) = Builtin::named(name) {
-        let manifest = builtin.manifest().map_err(|error| failed(error, &start.global))?;
-        let parsed = arguments::parse(name, &manifest, &start.arguments)
-            .map_err(|error| failed(error, &start.global))?;
-        let global = parsed.global.clone().or(&start.global);
-        let parsed = match parsed.help {
-            Some(help) => {
-                terminal(&global, &start).data(help.as_bytes());
-                return Ok(Exit::Success.code());
-            }
-            None => parsed,
+
+    /// The run in the project that the command line names, or in the one it finds.
+    /// `without_file` needs none: one that is there is used.
+    fn context(&self, global: &Global, without_file: bool) -> Result<Context> {
+        let Start { cwd, environment, .. } = &self.start;
+        let project = match Project::load(global.project.as_deref(), cwd, environment) {
+            Err(_none) if without_file && global.project.is_none() => Project::without_file(cwd),
+            other => other?,
         };
-        let context = match parsed.values.get("config").and_then(|files| files.first()) {
-            Some(file) => context_of(&global, &start, |start| {
-                Project::of_litestream(file.as_ref(), &start.cwd, &start.environment)
-            }),
-            None => context(&global, &start, parsed.urls_only()),
-        };
-        let context = context
-            .and_then(|context| match parsed.flags.contains("no-expand-env") {
-                true => without_expansion(context),
-                false => Ok(context),
-            })
-            .map_err(|error| failed(error, &global))?;
-        return component::run(&context, |context| builtin.load(context), parsed)
-            .await
-            .map(Exit::code)
-            .map_err(|error| failed(error, &global));
+        Ok(self.within(project))
     }
-    if name == "history" {
-        return history::run(&start).map(Exit::code);
-    }
-    if name == "points" {
-        return points::run(&start).await.map(Exit::code);
-    }
-    let global = start.global.clone();
-    if let Some(verb) = Verb::named(name) {
-        return litestream(verb, &start).await.map_err(|error| failed(error, &global));
-    }
-    let (context, names) = match user::search(name, &start) {
-        Ok(user::Search::Found(command)) => {
-            let run = command.run(name, &start).await;
-            return run.map_err(|(global, error)| failed(error, &global));
+
+    /// The run in this project.
+    fn within(&self, project: Project) -> Context {
+        for note in &project.notes {
+            self.terminal.note(note);
         }
-        Ok(user::Search::Others(context, names)) => (Arc::new(*context), names),
-        // Without a project there are no plugins; the word may be mistyped.
-        Err(error) => return Err(failed(cli::mistyped(name, &[]).unwrap_or(error), &global)),
+        self.silently_within(project)
+    }
+
+    /// The run in this project, with nothing said about it yet.
+    fn silently_within(&self, project: Project) -> Context {
+        let Start { environment, cwd, stop, .. } = &self.start;
+        let (environment, cwd, stop) = (environment.clone(), cwd.clone(), stop.clone());
+        Context::new(project, environment, cwd, Arc::clone(&self.terminal), stop)
+    }
+}
+
+/// A command that comes with lsrun as a component.
+async fn builtin_command(builtin: &Builtin, run: &Run) -> Result<Exit> {
+    let Start { arguments, cwd, environment, .. } = &run.start;
+    let parsed = arguments::parse(builtin.name, &builtin.manifest()?, arguments)?;
+    if let Some(help) = parsed.help {
+        run.terminal.data(help.as_bytes());
+        return Ok(Exit::Success);
+    }
+    let context = match parsed.values.get("config").and_then(|files| files.first()) {
+        Some(file) => run.within(Project::of_litestream(file.as_ref(), cwd, environment)?),
+        None => run.context(&parsed.global.clone().or(&run.start.global), parsed.urls_only())?,
     };
-    if let Some(error) = cli::mistyped(name, &names) {
-        return Err(failed(error, &global));
-    }
-    for note in &context.project.notes {
-        context.terminal.note(note);
-    }
-    let mut words: Vec<OsString> = vec![name.into()];
-    words.extend(start.arguments.iter().cloned());
-    passthrough::unknown(&context, &words).await.map_err(|error| failed(error, &global))
+    let context = match parsed.flags.contains("no-expand-env") {
+        true => context.without_expansion(),
+        false => context,
+    };
+    component::run(&Arc::new(context), |context| builtin.load(context), parsed).await
 }
 
 /// A command of litestream. Those that need no project run without one.
-async fn litestream(verb: &Verb, start: &Start) -> Result<u8> {
-    let line = verb.read(&start.arguments);
+async fn litestream(verb: &Verb, run: &Run) -> Result<u8> {
+    let words = &run.start.arguments;
+    let line = verb.read(words);
     let needless = verb.reaches != Reaches::Configuration
         || line.has("config")
         || line.has("h")
         || line.has("help")
         || line.positionals.iter().any(|word| is_url(word));
-    let context = context(&start.global, start, needless)?;
-    let context = if line.has("no-expand-env") { without_expansion(context)? } else { context };
-    if verb.name == "replicate" {
-        return replicate::run(&context, verb, &start.arguments).await;
+    let context = run.context(&run.global, needless)?;
+    let context =
+        Arc::new(if line.has("no-expand-env") { context.without_expansion() } else { context });
+    match verb.name {
+        "replicate" => replicate::run(&context, verb, words).await,
+        "sync" => sync::run(&context, words).await,
+        _ => passthrough::verb(&context, verb, words).await,
     }
-    if verb.name == "sync" {
-        return sync::run(&context, &start.arguments).await;
-    }
-    passthrough::verb(&context, verb, &start.arguments).await
 }
 
 fn terminal(global: &Global, start: &Start) -> Terminal {
@@ -155,43 +186,4 @@ fn terminal(global: &Global, start: &Start) -> Terminal {
     Terminal::new(format, global.quiet, color, no_color)
         .within(&start.environment)
         .onto(Arc::clone(&start.output))
-}
-
-fn context(global: &Global, start: &Start, without_file: bool) -> Result<Arc<Context>> {
-    context_of(global, start, |start| {
-        match Project::load(global.project.as_deref(), &start.cwd, &start.environment) {
-            // A replica URL needs no project; one that is there is used.
-            Err(_none) if without_file && global.project.is_none() => {
-                Ok(Project::without_file(&start.cwd))
-            }
-            other => other,
-        }
-    })
-}
-
-/// For Litestream's `-no-expand-env`.
-fn without_expansion(context: Arc<Context>) -> Result<Arc<Context>> {
-    match Arc::into_inner(context) {
-        Some(context) => Ok(Arc::new(context.without_expansion())),
-        None => Err(Error::new(Exit::Unexpected, "the context is shared")),
-    }
-}
-
-fn context_of(
-    global: &Global,
-    start: &Start,
-    project: impl FnOnce(&Start) -> Result<Project>,
-) -> Result<Arc<Context>> {
-    let project = project(start)?;
-    let terminal = terminal(global, start);
-    for note in &project.notes {
-        terminal.note(note);
-    }
-    Ok(Arc::new(Context::new(
-        project,
-        start.environment.clone(),
-        start.cwd.clone(),
-        terminal,
-        start.stop.clone(),
-    )))
 }

@@ -3,13 +3,14 @@
 use std::fmt::Write;
 use std::time::Duration;
 
-use clap::{Args, FromArgMatches};
+use clap::Args;
 use jiff::Timestamp;
 use serde::Serialize;
 
+use super::Run;
 use super::arguments::is_url;
-use super::{Failed, Start, context, terminal};
-use crate::cli::{self, Global, POINTS};
+use super::native::Native;
+use crate::cli::{self, Global};
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::exit::Exit;
@@ -49,33 +50,16 @@ const EXAMPLES: &str = "Examples:
   lsrun points --limit 10 default    the newest ten
   lsrun restore -o copy.sqlite3 -txid 0000000000000005 default";
 
+/// What it is for.
+pub(super) const ABOUT: &str = "Show the points in time that a backup can be restored to";
+
 /// Runs the command.
-pub(super) async fn run(start: &Start) -> std::result::Result<Exit, Failed> {
-    let failed = |error: Error, global: &Global| (Box::new(terminal(global, start)), error);
-    let command = Arguments::augment_args(clap::Command::new("points"))
-        .bin_name("lsrun points")
-        .about(POINTS)
-        .no_binary_name(true)
-        .after_help(EXAMPLES);
-    let command = cli::with_config(command);
-    let words = cli::two_dashes(start.arguments.clone(), &cli::long_options(&command));
-    let matches = match command.try_get_matches_from(words) {
-        Ok(matches) => matches,
-        Err(error) if error.kind() == clap::error::ErrorKind::DisplayHelp => {
-            terminal(&start.global, start).data(error.render().to_string().as_bytes());
-            return Ok(Exit::Success);
-        }
-        Err(error) => return Err(failed(super::arguments::usage(&error, "points"), &start.global)),
-    };
-    let arguments = Arguments::from_arg_matches(&matches)
-        .map_err(|error| failed(super::arguments::usage(&error, "points"), &start.global))?;
-    let global = arguments.global.clone().or(&start.global);
-    let shown = async {
-        let url = arguments.database.as_deref().is_some_and(is_url);
-        let context = context(&global, start, url)?;
-        show(&context, &arguments).await
-    };
-    shown.await.map_err(|error| failed(error, &global))
+pub(super) async fn run(run: &Run) -> Result<Exit> {
+    let native = Native { name: "points", about: ABOUT, examples: EXAMPLES };
+    let Some(arguments) = native.parse::<Arguments>(run)? else { return Ok(Exit::Success) };
+    let url = arguments.database.as_deref().is_some_and(is_url);
+    let context = run.context(&arguments.global.clone().or(&run.start.global), url)?;
+    show(&context, &arguments).await
 }
 
 async fn show(context: &Context, arguments: &Arguments) -> Result<Exit> {

@@ -63,7 +63,7 @@ pub(super) async fn run(context: &Context, words: &[OsString]) -> Result<u8> {
         .no_binary_name(true)
         .after_help(EXAMPLES);
     let words = cli::two_dashes(words.to_vec(), &LONG);
-    let words = super::arguments::go_booleans(words, &["wait", "json"]);
+    let words = cli::go_booleans(words, &["wait", "json"]);
     let matches = match command.try_get_matches_from(words) {
         Ok(matches) => matches,
         Err(error) if error.kind() == clap::error::ErrorKind::DisplayHelp => {

@@ -1,11 +1,8 @@
 //! A command of the project: a component of its plugins folders, called by its name.
 
-use std::ffi::OsString;
-use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::{Start, arguments, component, terminal};
-use crate::cli::Global;
+use super::{Run, Start, arguments, component};
 use crate::context::Context;
 use crate::error::Result;
 use crate::exit::Exit;
@@ -27,18 +24,10 @@ pub(super) struct Command {
 }
 
 /// Looks for a command of this name in the project that the command line means.
-/// Global options may stand behind the command.
-pub(super) fn search(name: &str, start: &Start) -> Result<Search> {
-    let global = Global { project: project_behind(&start.arguments), ..Global::default() };
-    let global = global.or(&start.global);
-    let project = Project::load(global.project.as_deref(), &start.cwd, &start.environment)?;
-    let context = Context::new(
-        project,
-        start.environment.clone(),
-        start.cwd.clone(),
-        terminal(&global, start),
-        start.stop.clone(),
-    );
+pub(super) fn search(name: &str, run: &Run) -> Result<Search> {
+    let Start { cwd, environment, .. } = &run.start;
+    let project = Project::load(run.global.project.as_deref(), cwd, environment)?;
+    let context = run.silently_within(project);
     let mut names = Vec::new();
     for found in registry::scan(&context) {
         match found {
@@ -59,14 +48,13 @@ pub(super) fn search(name: &str, start: &Start) -> Result<Search> {
 /// (`override: true`), if there is one.
 ///
 /// What is wrong with the project is said by the command that needs it.
-pub(super) fn in_place_of(name: &str, start: &Start) -> Option<Box<Command>> {
-    let at = project_behind(&start.arguments);
-    let at = at.as_deref().or(start.global.project.as_deref());
+pub(super) fn in_place_of(name: &str, run: &Run) -> Option<Box<Command>> {
+    let at = run.global.project.as_deref();
     // Read twice only where it may say so.
-    if !Project::mentions("override", at, &start.cwd, &start.environment) {
+    if !Project::mentions("override", at, &run.start.cwd, &run.start.environment) {
         return None;
     }
-    match search(name, start) {
+    match search(name, run) {
         Ok(Search::Found(command)) => {
             let setting = command.context.project.plugins().setting(name);
             setting.override_.then_some(command)
@@ -76,59 +64,17 @@ pub(super) fn in_place_of(name: &str, start: &Start) -> Option<Box<Command>> {
 }
 
 impl Command {
-    /// Reads the words behind it and runs it. An error comes with the global options
-    /// that it is shown with.
-    pub(super) async fn run(
-        self,
-        name: &str,
-        start: &Start,
-    ) -> std::result::Result<u8, (Global, crate::error::Error)> {
+    /// Reads the words behind it and runs it.
+    pub(super) async fn run(self, name: &str, run: &Run) -> Result<Exit> {
         let Self { context, found } = self;
-        let parsed = arguments::parse(name, &found.manifest, &start.arguments)
-            .map_err(|error| (start.global.clone(), error))?;
-        let global = parsed.global.clone().or(&start.global);
-        let context = context.onto(terminal(&global, start));
+        let parsed = arguments::parse(name, &found.manifest, &run.start.arguments)?;
         if let Some(help) = parsed.help {
             context.terminal.data(help.as_bytes());
-            return Ok(Exit::Success.code());
+            return Ok(Exit::Success);
         }
         for note in &context.project.notes {
             context.terminal.note(note);
         }
-        let context = Arc::new(context);
-        let run = component::run(&context, |context| found.load(context), parsed).await;
-        run.map(Exit::code).map_err(|error| (global, error))
-    }
-}
-
-/// `-C` and `--project` behind a command whose own options are not known yet.
-fn project_behind(words: &[OsString]) -> Option<PathBuf> {
-    let mut words = words.iter().take_while(|word| *word != "--");
-    while let Some(word) = words.next() {
-        let text = word.to_str().unwrap_or_default();
-        if matches!(text, "-C" | "--project" | "-project") {
-            return words.next().map(PathBuf::from);
-        }
-        let value = text.strip_prefix("--project=").or_else(|| text.strip_prefix("-C"));
-        if let Some(value) = value {
-            return Some(PathBuf::from(value.trim_start_matches('=')));
-        }
-    }
-    None
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_project_may_be_named_behind_the_command() {
-        let of = |words: &[&str]| {
-            project_behind(&words.iter().map(Into::into).collect::<Vec<OsString>>())
-        };
-        for words in [&["x", "-C", "there"][..], &["-Cthere"], &["--project=there", "x"]] {
-            assert_eq!(of(words), Some("there".into()), "{words:?}");
-        }
-        assert_eq!(of(&["x", "--", "-C", "there"]), None);
+        component::run(&Arc::new(context), |context| found.load(context), parsed).await
     }
 }

@@ -15,7 +15,7 @@ mod hooks;
 mod imports;
 mod limits;
 pub(crate) mod manifest;
-mod names;
+pub(crate) mod names;
 mod output;
 mod problems;
 #[allow(unreachable_pub, reason = "re-exported by the generated bindings")]

@@ -4,6 +4,10 @@
 use super::Builtin;
 use crate::error::{Error, Result};
 use crate::exit::Exit;
+use crate::litestream::line::Verb;
+
+/// The commands that the host has itself, and those that it will have.
+pub(crate) const NATIVE: [&str; 4] = ["help", "history", "plugin", "points"];
 
 /// The longest name of a plugin.
 const LONGEST_NAME: usize = 64;
@@ -57,7 +61,7 @@ pub(super) fn check(name: &str, place: &str) -> Result<()> {
 /// Whether lsrun or Litestream has a command of this name.
 #[must_use]
 pub(super) fn is_command(name: &str) -> bool {
-    Builtin::named(name).is_some() || crate::cli::is_own(name)
+    Builtin::named(name).is_some() || NATIVE.contains(&name) || Verb::named(name).is_some()
 }
 
 /// A guest's id or key as it is shown: one line, of a bounded length, without what

@@ -1,0 +1,36 @@
+//! The command line of a command that the host has itself.
+
+use clap::{Args, FromArgMatches};
+
+use super::{Run, arguments};
+use crate::cli;
+use crate::error::Result;
+
+/// What a native command is called, and what its help says.
+pub(super) struct Native {
+    pub(super) name: &'static str,
+    pub(super) about: &'static str,
+    pub(super) examples: &'static str,
+}
+
+impl Native {
+    /// The arguments of the run; none when its help was asked for and printed.
+    pub(super) fn parse<A: Args + FromArgMatches>(&self, run: &Run) -> Result<Option<A>> {
+        let command = A::augment_args(clap::Command::new(self.name))
+            .bin_name(format!("lsrun {}", self.name))
+            .about(self.about)
+            .no_binary_name(true)
+            .after_help(self.examples);
+        let command = cli::with_config(command);
+        let words = cli::two_dashes(run.start.arguments.clone(), &cli::long_options(&command));
+        let usage = |error: clap::Error| arguments::usage(&error, self.name);
+        match command.try_get_matches_from(words) {
+            Ok(matches) => A::from_arg_matches(&matches).map(Some).map_err(usage),
+            Err(error) if error.kind() == clap::error::ErrorKind::DisplayHelp => {
+                run.terminal.data(error.render().to_string().as_bytes());
+                Ok(None)
+            }
+            Err(error) => Err(usage(error)),
+        }
+    }
+}
