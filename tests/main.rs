@@ -12,6 +12,7 @@ mod deadlines;
 mod faults;
 mod gaps;
 mod hostile;
+mod layers;
 mod litestream_configuration;
 mod many;
 mod metrics;

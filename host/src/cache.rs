@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 
 use etcetera::BaseStrategy;
 
+use crate::code::Code;
 use crate::environment::Environment;
 use crate::error::{Error, Result};
-use crate::exit::Exit;
 use crate::trust::{self, Distrust};
 
 /// The root of the cache: `LSRUN_CACHE_DIR`, else `lsrun` in the platform's cache
@@ -19,11 +19,11 @@ use crate::trust::{self, Distrust};
 pub(crate) fn root(environment: &Environment) -> Result<PathBuf> {
     if let Some(folder) = environment.get("LSRUN_CACHE_DIR") {
         return std::path::absolute(folder).map_err(|error| {
-            Error::new(Exit::Usage, "LSRUN_CACHE_DIR is not a path").cause(error)
+            Error::new(Code::Invalid, "LSRUN_CACHE_DIR is not a path").cause(error)
         });
     }
     etcetera::choose_base_strategy().map(|base| base.cache_dir().join("lsrun")).map_err(|error| {
-        Error::new(Exit::Unexpected, "no cache folder: there is no home folder")
+        Error::new(Code::Unexpected, "no cache folder: there is no home folder")
             .cause(error)
             .hint("set LSRUN_CACHE_DIR to a folder that only this user can write")
     })
@@ -39,12 +39,12 @@ fn refused(folder: &Path, distrust: &Distrust) -> Error {
     let folder = folder.display();
     let instead = "set LSRUN_CACHE_DIR to a folder that only this user can write";
     if !distrust.is_about_others() {
-        return Error::new(Exit::Unexpected, format!("cannot use the cache folder {folder}"))
+        return Error::new(Code::Unexpected, format!("cannot use the cache folder {folder}"))
             .cause(distrust)
             .hint(instead);
     }
     let message = format!("the cache folder {folder} can be changed by others");
-    let error = Error::new(Exit::Unexpected, message).cause(distrust);
+    let error = Error::new(Code::Unexpected, message).cause(distrust);
     match distrust.fix() {
         Some(fix) => error.hint(format!("{fix}, or {instead}")),
         None => error.hint(instead),

@@ -6,6 +6,7 @@
 use std::error::Error as StdError;
 use std::fmt::Display;
 
+use crate::code::Code;
 use crate::exit::Exit;
 
 /// `Result` with lsrun's own error.
@@ -15,8 +16,7 @@ pub(crate) type Result<T, E = Error> = std::result::Result<T, E>;
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{message}")]
 pub struct Error {
-    exit: Exit,
-    code: Option<&'static str>,
+    code: Code,
     message: String,
     causes: Vec<String>,
     hint: Option<String>,
@@ -24,49 +24,36 @@ pub struct Error {
 
 impl Error {
     /// `message` says what is wrong and where.
-    pub fn new(exit: Exit, message: impl Into<String>) -> Self {
-        Self { exit, code: None, message: message.into(), causes: Vec::new(), hint: None }
+    pub(crate) fn new(code: Code, message: impl Into<String>) -> Self {
+        Self { code, message: message.into(), causes: Vec::new(), hint: None }
     }
 
     /// Wrong project file or alias (exit 20).
     pub fn project(message: impl Into<String>) -> Self {
-        Self::new(Exit::Project, message)
+        Self::new(Code::Project, message)
     }
 
     /// Wrong command line (exit 2).
     pub fn usage(message: impl Into<String>) -> Self {
-        Self::new(Exit::Usage, message)
+        Self::new(Code::Invalid, message)
     }
 
     /// A step that could not be carried out (exit 11).
     pub fn inconclusive(message: impl Into<String>) -> Self {
-        Self::new(Exit::Inconclusive, message)
+        Self::new(Code::Inconclusive, message)
     }
 
-    /// The code under which plugins see it (`types.wit`), where the exit code does
-    /// not say enough.
+    /// The same error of another kind.
     #[must_use]
-    pub fn code(mut self, code: &'static str) -> Self {
-        self.code = Some(code);
+    pub(crate) fn with_code(mut self, code: Code) -> Self {
+        self.code = code;
         self
     }
 
-    /// The code under which plugins see this error; the list is in `types.wit`.
+    /// What kind of error it is.
     #[must_use]
-    pub fn plugin_code(&self) -> &'static str {
-        self.code.unwrap_or(match self.exit {
-            Exit::CheckFailed => "failed",
-            Exit::LiveDamaged => "live-damaged",
-            Exit::HookRefused => "refused",
-            Exit::PluginDenied => "denied",
-            Exit::Project => "project",
-            Exit::Usage => "invalid",
-            Exit::LitestreamMissing => "no-litestream",
-            Exit::Litestream => "litestream",
-            Exit::Timeout => "timeout",
-            Exit::Interrupted | Exit::Terminated => "cancelled",
-            _ => "inconclusive",
-        })
+    pub(crate) fn code(&self) -> Code {
+        self.code
     }
 
     /// Appends one cause, outermost first.
@@ -105,13 +92,6 @@ impl Error {
         self
     }
 
-    /// The same error under another exit code.
-    #[must_use]
-    pub fn with_exit(mut self, exit: Exit) -> Self {
-        self.exit = exit;
-        self
-    }
-
     /// Puts `message` in front; the present message becomes its first cause.
     #[must_use]
     pub fn context(mut self, message: impl Into<String>) -> Self {
@@ -133,7 +113,7 @@ impl Error {
     /// The code the process ends with when nothing outranks it.
     #[must_use]
     pub fn exit(&self) -> Exit {
-        self.exit
+        self.code.exit()
     }
 
     /// What is wrong.
@@ -174,7 +154,7 @@ impl From<anyhow::Error> for Error {
             Err(other) => {
                 let mut chain = other.chain();
                 let message = chain.next().map(ToString::to_string).unwrap_or_default();
-                let mut own = Self::new(Exit::Unexpected, message);
+                let mut own = Self::new(Code::Unexpected, message);
                 own.causes.extend(chain.map(ToString::to_string));
                 own
             }
@@ -184,6 +164,6 @@ impl From<anyhow::Error> for Error {
 
 impl From<std::io::Error> for Error {
     fn from(error: std::io::Error) -> Self {
-        Self::new(Exit::Unexpected, error.to_string())
+        Self::new(Code::Unexpected, error.to_string())
     }
 }

@@ -1,10 +1,10 @@
 //! The exit codes: an interface that scripts and CI pipelines rely on.
 //!
 //! Every code is defined here and nowhere else. A plugin never chooses one; the
-//! host derives it from what happened.
+//! host derives it from what happened: of an error, from its [code](crate::code::Code).
 
 /// Why the process ends. The numbers never change once released.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum Exit {
     /// All that was asked was done and every check passed.

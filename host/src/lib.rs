@@ -2,6 +2,7 @@
 
 mod cache;
 mod cli;
+mod code;
 mod commands;
 mod config;
 mod context;

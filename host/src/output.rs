@@ -4,8 +4,8 @@
 use std::io::{ErrorKind, Write};
 use std::sync::OnceLock;
 
+use crate::code::Code;
 use crate::error::Error;
-use crate::exit::Exit;
 
 /// Standard output of a run.
 #[derive(Debug, Default)]
@@ -42,7 +42,7 @@ impl Output {
             _ => error.to_string(),
         };
         Some(
-            Error::new(Exit::Unexpected, format!("cannot write the report: {text}"))
+            Error::new(Code::Unexpected, format!("cannot write the report: {text}"))
                 .hint("what it has is not all; make room and run it again"),
         )
     }

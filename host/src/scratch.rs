@@ -10,8 +10,8 @@ use std::fs::File;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use crate::code::Code;
 use crate::error::{Error, Result};
-use crate::exit::Exit;
 
 /// What every scratch folder's name starts with.
 const PREFIX: &str = "lsrun-";
@@ -55,10 +55,10 @@ impl Scratch {
     pub(crate) fn within(parent: &Path, prefix: &str) -> Result<Self> {
         let failed = |error: std::io::Error| {
             Error::new(
-                Exit::Inconclusive,
+                Code::Inconclusive,
                 format!("cannot create a private folder in {}", parent.display()),
             )
-            .code("io")
+            .with_code(Code::Io)
             .cause(error)
         };
         // The lock is taken before the folder gets the name that the sweeper

@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
+use crate::code::Code;
 use crate::error::{Error, Result};
 use crate::exit::Exit;
 
@@ -190,11 +191,11 @@ impl Stop {
     /// The error of whoever was stopped.
     #[must_use]
     pub(crate) fn error(signal: Signal) -> Error {
-        let word = match signal {
-            Signal::Interrupt => "interrupted",
-            Signal::Terminate | Signal::HangUp => "terminated",
-            Signal::Deadline => "not finished before the deadline",
+        let (code, word) = match signal {
+            Signal::Interrupt => (Code::Interrupted, "interrupted"),
+            Signal::Terminate | Signal::HangUp => (Code::Terminated, "terminated"),
+            Signal::Deadline => (Code::Overdue, "not finished before the deadline"),
         };
-        Error::new(signal.exit(), word).code("cancelled")
+        Error::new(code, word)
     }
 }

@@ -11,6 +11,7 @@ use tokio::task::JoinSet;
 
 use super::arguments::{self, Parsed};
 use super::selection::{Target, select};
+use crate::code::Code;
 use crate::context::Context;
 use crate::create;
 use crate::error::{Error, Result};
@@ -285,7 +286,7 @@ async fn all(
         };
         let Some(result) = result else { break };
         let (index, result) = result.map_err(|error| {
-            Error::new(Exit::Unexpected, "a database's run broke off").cause(error)
+            Error::new(Code::Unexpected, "a database's run broke off").cause(error)
         })?;
         if let Some(place) = done.get_mut(index) {
             *place = Some(result);

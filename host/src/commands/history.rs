@@ -9,6 +9,7 @@ use serde::Serialize;
 use super::Run;
 use super::native::Native;
 use crate::cli::Global;
+use crate::code::Code;
 use crate::config::first_of;
 use crate::context::Context;
 use crate::error::{Error, Result};
@@ -59,7 +60,7 @@ fn show(context: &Context, arguments: &Arguments) -> Result<Exit> {
     if past.is_empty() {
         let named = arguments.databases.join(", ");
         let of = if named.is_empty() { "this project".to_owned() } else { named };
-        let mut error = Error::new(Exit::NothingSelected, format!("there is no history of {of}"));
+        let mut error = Error::new(Code::NothingSelected, format!("there is no history of {of}"));
         let names: Vec<&str> = never.iter().map(|(name, _)| name.as_str()).collect();
         if !names.is_empty() {
             error = error.cause(format!("never verified: {}", first_of(&names)));

@@ -11,6 +11,7 @@ use super::Run;
 use super::arguments::is_url;
 use super::native::Native;
 use crate::cli::{self, Global};
+use crate::code::Code;
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::exit::Exit;
@@ -85,7 +86,7 @@ async fn show(context: &Context, arguments: &Arguments) -> Result<Exit> {
         return Err(Error::inconclusive(format!(
             "no point of the backup of {name} can be restored"
         ))
-        .code("not-found")
+        .with_code(Code::NotFound)
         .cause("it has files, and no snapshot from which they go on")
         .hint(format!("`lsrun ltx {name}` lists the files")));
     }
@@ -109,7 +110,7 @@ fn only(context: &Context) -> Result<Database> {
     let mut databases = context.project.every_database()?;
     match databases.len() {
         1 => Ok(databases.remove(0)),
-        0 => Err(Error::new(Exit::NothingSelected, "the project has no SQLite database")
+        0 => Err(Error::new(Code::NothingSelected, "the project has no SQLite database")
             .hint("add one under databases in lsrun.yml")),
         count => {
             let names: Vec<String> = databases.iter().take(5).map(Database::name).collect();

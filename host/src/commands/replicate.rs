@@ -15,6 +15,7 @@ use process_wrap::tokio::{ChildWrapper, CommandWrap, KillOnDrop, ProcessGroup};
 
 use super::{component, passthrough};
 use crate::cli;
+use crate::code::Code;
 use crate::config::{Config, Purpose};
 use crate::context::Context;
 use crate::error::{Error, Result};
@@ -410,7 +411,7 @@ impl Supervisor<'_> {
                 return Ok(None);
             }
             if Instant::now() > deadline {
-                let late = Error::new(Exit::Litestream, "litestream is not ready in time");
+                let late = Error::new(Code::Litestream, "litestream is not ready in time");
                 return Err(late.cause(format!("nobody listens at {}", socket.display())));
             }
         }
@@ -436,7 +437,7 @@ impl Supervisor<'_> {
         };
         let failed = match (lost, status) {
             (Some(error), _) => Some(error),
-            (None, None) => Some(Error::new(Exit::Litestream, "litestream did not end in time")),
+            (None, None) => Some(Error::new(Code::Litestream, "litestream did not end in time")),
             (None, Some(status)) if !status.success() => Some(gone(status)),
             (None, Some(_)) => None,
         };
@@ -472,7 +473,7 @@ impl Supervisor<'_> {
         let first = first?;
         Some(
             Error::new(
-                Exit::Litestream,
+                Code::Litestream,
                 format!("the last changes did not reach the replica: {}", lost.join(", ")),
             )
             .cause(first.one_line())
@@ -482,7 +483,7 @@ impl Supervisor<'_> {
 }
 
 fn gone(status: ExitStatus) -> Error {
-    Error::new(Exit::Litestream, format!("litestream ended ({status})"))
+    Error::new(Code::Litestream, format!("litestream ended ({status})"))
 }
 
 /// Starts the application in a process group of its own, so that a signal reaches

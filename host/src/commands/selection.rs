@@ -8,9 +8,9 @@ use glob::{MatchOptions, Pattern};
 use sha2::{Digest, Sha256};
 
 use super::arguments::{Parsed, is_url};
+use crate::code::Code;
 use crate::context::Context;
 use crate::error::{Error, Result};
-use crate::exit::Exit;
 use crate::plugin::manifest;
 use crate::project::{Database, Project};
 
@@ -53,13 +53,13 @@ pub(super) fn select(
             let folders = context.project.directories();
             let Some(folder) = folders.first() else {
                 return Err(Error::new(
-                    Exit::NothingSelected,
+                    Code::NothingSelected,
                     "the project has no SQLite database",
                 )
                 .hint("add one under databases in lsrun.yml"));
             };
             return Err(Error::new(
-                Exit::NothingSelected,
+                Code::NothingSelected,
                 format!("there is no SQLite database in {}", folder.display()),
             )
             .hint("check dir, pattern and recursive in lsrun.yml"));
@@ -145,7 +145,7 @@ fn matching(context: &Context, word: &str) -> Result<Vec<Database>> {
         })
         .collect();
     if found.is_empty() {
-        return Err(Error::new(Exit::NothingSelected, format!("no database matches {word}"))
+        return Err(Error::new(Code::NothingSelected, format!("no database matches {word}"))
             .hint("a pattern is compared with aliases, file names and paths"));
     }
     Ok(found)
@@ -207,6 +207,7 @@ impl std::fmt::Display for Shard {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::exit::Exit;
 
     #[test]
     fn a_database_is_in_exactly_one_shard_and_every_shard_has_its_part() {

@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use super::passthrough;
 use crate::cli;
+use crate::code::Code;
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::exit::Exit;
@@ -120,7 +121,7 @@ async fn ask(
         }
     }
     let mut error = Error::new(
-        Exit::Litestream,
+        Code::Litestream,
         format!("no litestream daemon with a control socket replicates {name}"),
     );
     for socket in &sockets {

@@ -29,6 +29,7 @@ use self::read::{Reader, go_duration};
 use self::render::Variables;
 use self::sites::{Site, Sites};
 use self::tree::{Map, Node, Role, Text};
+use crate::code::Code;
 use crate::environment::Environment;
 use crate::error::{Error, Result};
 use crate::nearest::nearest;
@@ -175,7 +176,7 @@ impl From<&Error> for Problem {
     fn from(error: &Error) -> Self {
         Self {
             severity: Severity::Error,
-            code: error.plugin_code(),
+            code: error.code().as_str(),
             message: error.one_line(),
             hint: error.hint_text().map(str::to_owned),
         }
@@ -467,7 +468,7 @@ impl Config {
             gather(errors, |count| {
                 format!("{count} things are missing for the Litestream configuration")
             })?;
-            Err(Error::new(crate::exit::Exit::Unexpected, "no configuration"))
+            Err(Error::new(Code::Unexpected, "no configuration"))
         })
     }
 

@@ -7,6 +7,7 @@
 
 use std::time::{Duration, Instant};
 
+use crate::code::Code;
 use crate::error::{Error, Result};
 use crate::litestream::Session;
 use crate::litestream::points::{self, Listing};
@@ -29,14 +30,14 @@ pub(super) async fn settled<T, F: Future<Output = Result<T>>>(
             Ok(done) => return Ok(done),
             Err(error) => error,
         };
-        if !["litestream", "not-found"].contains(&error.plugin_code()) {
+        if !matches!(error.code(), Code::Litestream | Code::Daemon | Code::NotFound) {
             return Err(error);
         }
         // Who cannot be asked now says nothing else about the failure.
         let Ok(now) = points::list(session, &request.source, request.patience).await else {
             return Err(error);
         };
-        if error.plugin_code() == "not-found" && !holds(&now, request) {
+        if error.code() == Code::NotFound && !holds(&now, request) {
             return Err(nothing(&now, request, error));
         }
         let since = match failed {
@@ -58,7 +59,7 @@ pub(super) async fn settled<T, F: Future<Output = Result<T>>>(
 
 fn vanishing(error: &Error, count: u32) -> Error {
     Error::inconclusive("files of the backup were removed while they were read, every time")
-        .code("inconclusive")
+        .with_code(Code::Inconclusive)
         .cause(format!("{count} attempts; the last one: {}", error.one_line()))
         .hint("see what removes files from the replica (retention, a lifecycle rule), or allow more time with --timeout")
 }
@@ -88,7 +89,7 @@ fn nothing(files: &Listing, request: &Request, error: Error) -> Error {
             let last = files.files.iter().map(|file| file.max).max();
             let cause = last.map(|last| format!("its last one is TXID {last}")).unwrap_or_default();
             Error::inconclusive(format!("the backup of {name} has no TXID {txid}"))
-                .code("not-found")
+                .with_code(Code::NotFound)
                 .cause(cause)
                 .hint(see)
         }
@@ -96,7 +97,7 @@ fn nothing(files: &Listing, request: &Request, error: Error) -> Error {
             "the backup of {name} begins at {}",
             super::moment::shown(first.time)
         ))
-        .code("not-found")
+        .with_code(Code::NotFound)
         .hint(see),
         _ => error,
     }
@@ -105,6 +106,6 @@ fn nothing(files: &Listing, request: &Request, error: Error) -> Error {
 /// The error where a replica holds nothing.
 pub(crate) fn no_backup(name: &str) -> Error {
     Error::inconclusive(format!("no backup of {name} yet"))
-        .code("not-found")
+        .with_code(Code::NotFound)
         .hint("has `lsrun replicate` run?")
 }

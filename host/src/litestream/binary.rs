@@ -11,9 +11,9 @@ use super::download::{Goal, Source};
 use super::probe;
 use super::version::{MINIMUM, PINNED, Version};
 use crate::cache;
+use crate::code::Code;
 use crate::environment::Environment;
 use crate::error::{Error, Result};
-use crate::exit::Exit;
 
 /// What to do when there is no litestream and none can be downloaded.
 pub(super) const HINT: &str = "install litestream, or name its executable with litestream.bin_path \
@@ -128,11 +128,12 @@ pub(super) async fn find_with(
 /// one knows why.
 async fn named(path: PathBuf, origin: Origin, memory: Option<&Path>) -> Result<Binary> {
     let refused = |what: &str| {
-        Error::new(Exit::LitestreamMissing, format!("{origin} names {}, {what}", path.display()))
-            .hint(format!(
+        Error::new(Code::NoLitestream, format!("{origin} names {}, {what}", path.display())).hint(
+            format!(
                 "correct {origin}, or remove it: lsrun then looks on PATH and downloads litestream \
              {PINNED} if needed"
-            ))
+            ),
+        )
     };
     match std::fs::metadata(&path) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {

@@ -11,9 +11,9 @@ use std::time::{Duration, Instant};
 use process_wrap::tokio::{ChildWrapper, CommandWrap, KillOnDrop, ProcessGroup};
 use tokio::io::{AsyncRead, AsyncReadExt};
 
+use crate::code::Code;
 use crate::config::ChildConfig;
 use crate::error::{Error, Result};
-use crate::exit::Exit;
 use crate::litestream::Session;
 use crate::litestream::binary::Binary;
 use crate::stop::Stop;
@@ -57,7 +57,9 @@ impl ConfigFile {
             file.write_all(config.yaml.as_bytes())
         };
         write().map_err(|error| {
-            Error::inconclusive(format!("cannot write {}", path.display())).code("io").cause(error)
+            Error::inconclusive(format!("cannot write {}", path.display()))
+                .with_code(Code::Io)
+                .cause(error)
         })?;
         Ok(Self { path, variables: config.variables })
     }
@@ -147,7 +149,7 @@ pub(crate) fn spawn(
     CommandWrap::from(command).wrap(ProcessGroup::leader()).wrap(KillOnDrop).spawn().map_err(
         |error| {
             Error::new(
-                Exit::LitestreamMissing,
+                Code::NoLitestream,
                 format!("cannot run litestream at {}", binary.path.display()),
             )
             .cause(error)
@@ -204,7 +206,7 @@ pub(crate) async fn capture_with(
         let said = stderr.await.unwrap_or_default();
         let verb = arguments.first().map(|verb| verb.to_string_lossy()).unwrap_or_default();
         let mut error = Error::inconclusive(format!("litestream {verb} did not end in time"))
-            .code("timeout")
+            .with_code(Code::Timeout)
             .hint("see whether the replica answers; --timeout allows more time");
         if let Some(line) = last_problem(&said) {
             error = error.cause(line);
@@ -251,7 +253,7 @@ impl Output {
             let mut lines = said.flat_map(|text| text.lines().rev());
             lines.find(|line| !line.trim().is_empty()).map(str::to_owned)
         });
-        Error::new(Exit::Litestream, format!("litestream cannot {what}"))
+        Error::new(Code::Litestream, format!("litestream cannot {what}"))
             .cause(reason.unwrap_or(ended))
     }
 }

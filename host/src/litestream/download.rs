@@ -22,9 +22,9 @@ use super::pins::{self, Digest, Pin, Platform};
 use super::version::Version;
 use super::{pip, probe};
 use crate::cache;
+use crate::code::Code;
 use crate::environment::Environment;
 use crate::error::{Error, Result};
-use crate::exit::Exit;
 
 /// The prefix of the folders in which a download is put together.
 const WORK: &str = ".download-";
@@ -92,7 +92,7 @@ impl Goal {
     ) -> Result<Self> {
         let platform = source.platform.ok_or_else(|| {
             Error::new(
-                Exit::LitestreamMissing,
+                Code::NoLitestream,
                 format!(
                     "lsrun knows no litestream executable for {} on {}",
                     std::env::consts::OS,
@@ -228,7 +228,7 @@ fn remove_leftovers(shelf: &Path) {
 }
 
 fn cannot_write(folder: &Path, error: impl std::fmt::Display) -> Error {
-    Error::new(Exit::LitestreamMissing, format!("cannot write litestream to {}", folder.display()))
+    Error::new(Code::NoLitestream, format!("cannot write litestream to {}", folder.display()))
         .cause(error)
         .hint("make room, or set LSRUN_CACHE_DIR to another folder")
 }
@@ -264,11 +264,8 @@ impl Run<'_> {
     async fn fetch(&self) -> Result<Fetched> {
         let version = &self.goal.version;
         let failed = || {
-            Error::new(
-                Exit::LitestreamMissing,
-                format!("litestream {version} cannot be downloaded"),
-            )
-            .hint(HINT)
+            Error::new(Code::NoLitestream, format!("litestream {version} cannot be downloaded"))
+                .hint(HINT)
         };
         if let Some(mirror) = self.environment.get("LSRUN_DOWNLOAD_URL") {
             let mirror = mirror_url(mirror)?;
@@ -307,7 +304,7 @@ impl Run<'_> {
     fn unchecked(&self, why: String) -> Error {
         let version = &self.goal.version;
         let message = format!("the litestream {version} of this mirror could not be checked");
-        Error::new(Exit::LitestreamMissing, message)
+        Error::new(Code::NoLitestream, message)
             .cause(format!("lsrun has no pinned digest of litestream {version}"))
             .cause(why)
             .hint(
@@ -394,7 +391,7 @@ impl Run<'_> {
             }
             Ok(Err(archive::Failure::Write(error))) => Err(self.fatal(error)),
             Err(error) => Err(Failure::Fatal(
-                Error::new(Exit::Unexpected, "unpacking litestream ended early").cause(error),
+                Error::new(Code::Unexpected, "unpacking litestream ended early").cause(error),
             )),
         }
     }
@@ -409,7 +406,7 @@ impl Run<'_> {
             return Err(self.mismatch(&fetched.origin, expected, fetched.digest));
         }
         let refused = |what: String| {
-            Error::new(Exit::LitestreamMissing, what).hint(
+            Error::new(Code::NoLitestream, what).hint(
                 "nothing was installed; set LSRUN_CACHE_DIR to a folder where programs may \
                  run, or name an executable with litestream.bin_path or LSRUN_LITESTREAM",
             )
@@ -430,7 +427,7 @@ impl Run<'_> {
 
     fn mismatch(&self, origin: &str, expected: Digest, found: Digest) -> Error {
         Error::new(
-            Exit::LitestreamMissing,
+            Code::NoLitestream,
             format!("the litestream {} from {origin} is not the expected file", self.goal.version),
         )
         .cause(format!("expected SHA-256 {expected}"))

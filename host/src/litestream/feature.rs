@@ -3,8 +3,8 @@
 //! [`super::binary`]'s.
 
 use super::version::{MINIMUM, PINNED, Version};
+use crate::code::Code;
 use crate::error::{Error, Result};
-use crate::exit::Exit;
 
 /// A command, flag or setting that not every Litestream has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -130,7 +130,7 @@ impl Feature {
 pub(crate) fn require(version: &Version, feature: Feature) -> Result<()> {
     match feature.row() {
         Some((_, first, name)) if version < first => Err(Error::new(
-            Exit::LitestreamMissing,
+            Code::NoLitestream,
             format!("litestream {version} has no {name} (it came with {first})"),
         )
         .hint(format!(

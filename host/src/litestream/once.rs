@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 
+use crate::code::Code;
 use crate::config::Purpose;
 use crate::error::{Error, Result};
 use crate::litestream::Session;
@@ -154,7 +155,7 @@ async fn reveal(session: &Session, database: &Database, state: &Path) -> Result<
         return Ok(());
     }
     Err(Error::inconclusive(format!("{what}: litestream would leave something out"))
-        .code("busy")
+        .with_code(Code::Busy)
         .cause("the database is too busy to be made ready")
         .hint("run it again when the database is less busy"))
 }
@@ -190,7 +191,7 @@ impl Turn {
                 .wait(session, deadline, || {
                     let name = database.name();
                     Error::inconclusive(format!("another lsrun replicates {name}"))
-                        .code("timeout")
+                        .with_code(Code::Timeout)
                         .hint("run it again later; allow more time with --timeout")
                 })
                 .await?;
@@ -227,7 +228,7 @@ pub(crate) async fn hold(session: &Session, databases: &[Database]) -> Result<Ve
     for database in databases.iter().filter(|database| database.path.exists()) {
         let prepared = match Prepared::of(session, database, Instant::now() + OTHERS).await {
             Ok(prepared) => prepared,
-            Err(error) if error.plugin_code() == "busy" => {
+            Err(error) if error.code() == Code::Busy => {
                 session.notes.warning(&error.one_line());
                 continue;
             }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
+use crate::code::Code;
 use crate::config::{Purpose, Replica};
 use crate::error::{Error, Result};
 use crate::litestream::Session;
@@ -189,14 +190,14 @@ impl Listing {
                 "no single points are kept just before {}",
                 shown(time)
             ))
-            .code("not-found")
+            .with_code(Code::NotFound)
             .cause(format!(
                 "what was written after TXID {reached} was compacted into files of a later time"
             ))
             .hint(hint));
         }
         Err(Error::inconclusive(format!("the backup has a gap before {}", shown(time)))
-            .code("not-found")
+            .with_code(Code::NotFound)
             .cause(format!(
                 "it can be restored to TXID {reached}; the next file begins with TXID {} and was written {}",
                 next.min, shown(next.created)

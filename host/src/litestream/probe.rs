@@ -15,8 +15,8 @@ use tokio::process::Command;
 
 use super::version::Version;
 use crate::cache;
+use crate::code::Code;
 use crate::error::{Error, Result};
-use crate::exit::Exit;
 
 /// How long `litestream version` may take.
 const DEADLINE: Duration = Duration::from_secs(10);
@@ -40,10 +40,7 @@ pub(super) async fn version_of(path: &Path, cache_root: Option<&Path>) -> Result
 /// Runs `path version`. Fails with exit 21 when that does not work.
 pub(super) async fn run(path: &Path) -> Result<Version> {
     let failed = || {
-        Error::new(
-            Exit::LitestreamMissing,
-            format!("{} cannot be run as litestream", path.display()),
-        )
+        Error::new(Code::NoLitestream, format!("{} cannot be run as litestream", path.display()))
     };
     match tokio::time::timeout(DEADLINE, output(path)).await {
         Err(_) => Err(failed().cause(format!(

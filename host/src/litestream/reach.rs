@@ -7,6 +7,7 @@ use std::time::Duration;
 use rustix::fs::{Access, AtFlags, CWD, accessat};
 use tokio::net::TcpStream;
 
+use crate::code::Code;
 use crate::config::Replica;
 use crate::error::{Error, Result};
 use crate::litestream::Session;
@@ -38,7 +39,7 @@ async fn answers(replica: &Replica, timeout: Duration) -> Result<()> {
 
 fn silent(replica: &Replica) -> Error {
     Error::inconclusive(format!("the replica does not answer: {}", replica.description))
-        .code("unreachable")
+        .with_code(Code::Unreachable)
         .hint("check its address and the network")
 }
 

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use crate::code::Code;
 use crate::config::Purpose;
 use crate::error::{Error, Result};
 use crate::litestream::Session;
@@ -281,7 +282,7 @@ async fn planned(session: &Session, request: &Request, output: &Path) -> Result<
     let output = run(session, request, output, &["-dry-run"]).await?;
     if output.code != Some(0) {
         let error = explain(&output, "plan the restore");
-        if error.plugin_code() == "not-found" && request.is_of_03(session) {
+        if error.code() == Code::NotFound && request.is_of_03(session) {
             return Ok(Point::default());
         }
         return Err(error);
@@ -352,7 +353,7 @@ pub(crate) async fn restore(
     let bytes = std::fs::metadata(&path)
         .map_err(|error| {
             Error::inconclusive("litestream said that it had restored, and there is no database")
-                .code("litestream")
+                .with_code(Code::Daemon)
                 .cause(error)
         })?
         .len();
@@ -456,7 +457,9 @@ pub(crate) fn keep(copy: &Copy) -> Result<PathBuf> {
         }
     };
     keep().map_err(|error| {
-        Error::inconclusive("cannot keep the copy in the temporary folder").code("io").cause(error)
+        Error::inconclusive("cannot keep the copy in the temporary folder")
+            .with_code(Code::Io)
+            .cause(error)
     })
 }
 
@@ -578,7 +581,9 @@ fn home(session: &Session, request: &Request) -> Result<(Home, PathBuf)> {
 fn beside(target: &Path) -> Result<Scratch> {
     let target = &locate(target)?;
     let io = |what: &str, path: &Path, error: &dyn std::fmt::Display| {
-        Error::inconclusive(format!("cannot {what} {}", path.display())).code("io").cause(error)
+        Error::inconclusive(format!("cannot {what} {}", path.display()))
+            .with_code(Code::Io)
+            .cause(error)
     };
     let folder = target.parent().unwrap_or_else(|| Path::new("/"));
     make(folder).map_err(|error| io("make the folder", folder, &error))?;

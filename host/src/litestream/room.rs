@@ -8,6 +8,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
+use crate::code::Code;
 use crate::error::{Error, Result};
 use crate::figures;
 use crate::litestream::Session;
@@ -112,7 +113,7 @@ fn none(folder: &Path, needed: u64, free: u64) -> Error {
         figures::bytes(needed),
         figures::bytes(free)
     ))
-    .code("io")
+    .with_code(Code::Io)
     .hint("make room there; for a private copy, TMPDIR names a folder on another disk")
 }
 
@@ -149,7 +150,7 @@ mod tests {
         match none_at_all {
             Answer::Never(free) => {
                 let error = none(folder.path(), u64::MAX / 2, free);
-                assert_eq!(error.plugin_code(), "io");
+                assert_eq!(error.code().as_str(), "io");
                 assert!(error.message().contains("no room"), "{error}");
             }
             // A copy of another test that is being made.

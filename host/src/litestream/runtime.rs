@@ -7,10 +7,10 @@ use std::path::PathBuf;
 use sha2::{Digest, Sha256};
 
 use crate::cache;
+use crate::code::Code;
 use crate::config;
 use crate::digest::hex;
 use crate::error::{Error, Result};
-use crate::exit::Exit;
 use crate::litestream::Session;
 use crate::litestream::daemon::Control;
 use crate::trust::Trust;
@@ -68,7 +68,7 @@ pub(crate) fn live(session: &Session) -> Result<PathBuf> {
     if let Some(socket) = all.iter().find(listens) {
         return Ok(socket.clone());
     }
-    let mut error = Error::new(Exit::Litestream, "no litestream daemon of this project is running");
+    let mut error = Error::new(Code::Litestream, "no litestream daemon of this project is running");
     let places = configured.into_iter().chain(places(session));
     for place in places.chain([PathBuf::from(config::DEFAULT_SOCKET)]) {
         error = error.cause(format!("looked at {}", place.display()));
@@ -125,7 +125,7 @@ impl Runtime {
                 Err(error) => last = Some(error),
             }
         }
-        let error = Error::new(Exit::Unexpected, "there is no folder for the control socket");
+        let error = Error::new(Code::Unexpected, "there is no folder for the control socket");
         Err(match last {
             Some(cause) => error.cause(cause.one_line()),
             None => error,

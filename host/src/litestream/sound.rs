@@ -3,6 +3,7 @@
 
 use std::time::{Duration, Instant};
 
+use crate::code::Code;
 use crate::error::{Error, Result};
 use crate::litestream::Session;
 use crate::project::Database;
@@ -31,14 +32,14 @@ pub(super) async fn refuse_damaged(
     };
     let damaged = |cause: &str| {
         let message = "the live database is damaged: it was not replicated";
-        Error::inconclusive(message).code("damaged").cause(cause)
+        Error::inconclusive(message).with_code(Code::Damaged).cause(cause)
     };
     match found.await {
         Ok(found) if found.pages => {
             let first = found.problems.first().map_or("", String::as_str);
             Err(damaged(first))
         }
-        Err(error) if error.plugin_code() == "damaged" => Err(damaged(&error.one_line())),
+        Err(error) if error.code() == Code::Damaged => Err(damaged(&error.one_line())),
         // What cannot be looked at here is litestream's to open.
         _ => Ok(()),
     }

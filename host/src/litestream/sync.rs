@@ -6,9 +6,9 @@ use std::ffi::OsStr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::code::Code;
 use crate::config::Purpose;
 use crate::error::{Error, Result};
-use crate::exit::Exit;
 use crate::litestream::Session;
 use crate::litestream::child::{self, Limit, Output};
 use crate::litestream::daemon::{self, Presence, ReadLock};
@@ -110,8 +110,8 @@ async fn sync_somehow(
             let patience = rounds(session, database)? * 2 + UNSEEN;
             poll(session, database, *after, started, deadline.min(started + patience))
                 .await
-                .map_err(|error| match error.plugin_code() {
-                    "timeout" => unseen(database).cause(error.one_line()),
+                .map_err(|error| match error.code() {
+                    Code::Timeout => unseen(database).cause(error.one_line()),
                     _ => error,
                 })
         }
@@ -142,7 +142,7 @@ pub(super) fn unseen(database: &Database) -> Error {
         "{} is open in another container, and whether a litestream replicates it there cannot be seen from here",
         database.name()
     ))
-    .code("busy")
+    .with_code(Code::Busy)
     .hint(
         "run lsrun where litestream runs, or let both see its control socket: litestream.socket: {enabled: true, path: …} on a volume that they share",
     )
@@ -211,7 +211,7 @@ async fn poll(
         pause
             .wait(session, deadline, || {
                 Error::inconclusive("the daemon has not looked at the database in time")
-                    .code("timeout")
+                    .with_code(Code::Timeout)
                     .hint("it may be stopped or stuck: look at its log")
             })
             .await?;
@@ -238,7 +238,7 @@ async fn until_replicated(
                 let at = reached.map_or("nothing".into(), |txid| format!("TXID {txid}"));
                 let want = target.map_or("something".into(), |txid| format!("TXID {txid}"));
                 Error::inconclusive(format!("the replica lags: it has {at}, the daemon {want}"))
-                    .code("timeout")
+                    .with_code(Code::Timeout)
                     .hint("look at the daemon's log; allow more time with --timeout")
             })
             .await?;
@@ -322,36 +322,38 @@ pub(crate) fn explain(output: &Output, what: &str) -> Error {
     // A signal, such as that of a system that is out of memory: whatever litestream
     // said before says nothing about the backup.
     // What was said says nothing about the backup: exit 11, with a code that says why.
-    let error = failed.clone().with_exit(Exit::Inconclusive);
+    let error = failed.clone().with_code(Code::Inconclusive);
     if output.code.is_none() {
-        return error
-            .code("inconclusive")
-            .hint("something killed litestream: look at the system's log");
+        return error.hint("something killed litestream: look at the system's log");
     }
     if any(&["no matching backup", "timestamp does not exist", "no backup found"]) {
-        return error.code("not-found").hint("lsrun ltx shows what the replica holds");
+        return error.with_code(Code::NotFound).hint("lsrun ltx shows what the replica holds");
     }
     if any(&["SignatureDoesNotMatch", "InvalidAccessKeyId", "AccessDenied", "StatusCode: 403"]) {
         return error
-            .code("unreachable")
+            .with_code(Code::Unreachable)
             .hint("the storage refuses the credentials: check the keys and the clock");
     }
     if any(&["NoSuchBucket", "StatusCode: 404"]) {
-        return error.code("unreachable").hint("the bucket does not exist: check its name");
+        return error
+            .with_code(Code::Unreachable)
+            .hint("the bucket does not exist: check its name");
     }
     if any(&["failed to refresh cached credentials", "no EC2 IMDS role"]) {
         return error
-            .code("unreachable")
+            .with_code(Code::Unreachable)
             .hint("no credentials: set LITESTREAM_ACCESS_KEY_ID and LITESTREAM_SECRET_ACCESS_KEY");
     }
     if any(&["connection refused", "no such host", "maximum number of attempts", "i/o timeout"]) {
-        return error.code("unreachable").hint("the replica does not answer: check its address");
+        return error
+            .with_code(Code::Unreachable)
+            .hint("the replica does not answer: check its address");
     }
     if any(&LOCAL) {
-        return error.code("io");
+        return error.with_code(Code::Io);
     }
     if any(&["SQLITE_BUSY", "database is locked"]) {
-        return error.code("busy").hint("another process holds the database locked");
+        return error.with_code(Code::Busy).hint("another process holds the database locked");
     }
     failed
 }
@@ -364,12 +366,12 @@ mod tests {
     fn a_refusal_of_the_storage_is_told_from_a_bad_backup() {
         let output =
             |stderr: &str| Output { stdout: String::new(), stderr: stderr.into(), code: Some(1) };
-        let code = |stderr: &str| explain(&output(stderr), "restore").plugin_code();
+        let code = |stderr: &str| explain(&output(stderr), "restore").code().as_str();
         assert_eq!(code("Error: no matching backup files available"), "not-found");
         assert_eq!(code("Error: StatusCode: 403 SignatureDoesNotMatch"), "unreachable");
         assert_eq!(code("Error: decode database: unexpected EOF"), "litestream");
         assert_eq!(code("Error: write x: no space left on device"), "io");
         let killed = Output { stdout: String::new(), stderr: String::new(), code: None };
-        assert_eq!(explain(&killed, "restore").plugin_code(), "inconclusive");
+        assert_eq!(explain(&killed, "restore").code().as_str(), "inconclusive");
     }
 }

@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use super::live::{Image, read_to_end};
 use super::ltx_header::Header;
+use crate::code::Code;
 use crate::error::{Error, Result};
 
 /// How many differing pages are named.
@@ -187,5 +188,5 @@ impl Part<'_> {
 }
 
 fn unreadable(error: &std::io::Error) -> Error {
-    Error::inconclusive("the restored copy cannot be read").code("io").cause(error)
+    Error::inconclusive("the restored copy cannot be read").with_code(Code::Io).cause(error)
 }

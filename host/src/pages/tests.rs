@@ -72,7 +72,7 @@ impl Case {
     #[track_caller]
     fn refuses(&self, header: &Header, copy: &Path, why: &str) {
         let error = self.compare(header, copy).unwrap_err();
-        assert_eq!(error.plugin_code(), "inconclusive");
+        assert_eq!(error.code().as_str(), "inconclusive");
         assert!(error.one_line().contains(why), "{error:?}");
     }
 }

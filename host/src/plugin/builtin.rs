@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use super::manifest::{self, Manifest};
 use super::{Origin, Plugin};
+use crate::code::Code;
 use crate::context::Context;
 use crate::error::{Error, Result};
-use crate::exit::Exit;
 use crate::trust::Trust;
 
 /// A built-in component.
@@ -34,7 +34,7 @@ impl Builtin {
     /// Its manifest, without compiling it.
     pub(crate) fn manifest(&self) -> Result<Manifest> {
         manifest::read(self.bytes, self.name)?.ok_or_else(|| {
-            Error::new(Exit::Plugin, format!("the built-in {} has no manifest", self.name))
+            Error::new(Code::UnusablePlugin, format!("the built-in {} has no manifest", self.name))
         })
     }
 
@@ -50,7 +50,8 @@ impl Builtin {
         let path = std::path::Path::new(folder).join(format!("{name}.wasm"));
         // It may do what a built-in may.
         let bytes = Trust::mine().read(&path, 256 << 20).map_err(|distrust| {
-            distrust.error(Exit::Plugin, format!("cannot use {} as a built-in", path.display()))
+            distrust
+                .error(Code::UnusablePlugin, format!("cannot use {} as a built-in", path.display()))
         })?;
         let manifest = manifest::read(&bytes, self.name)?.unwrap_or_default();
         Plugin::load(context, name, &bytes, manifest, Origin::Builtin).map(Arc::new)

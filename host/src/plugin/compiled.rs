@@ -16,10 +16,10 @@ use wasmtime::Engine;
 use wasmtime::component::Component;
 
 use crate::cache;
+use crate::code::Code;
 use crate::digest::hex;
 use crate::environment::Environment;
 use crate::error::{Error, Result};
-use crate::exit::Exit;
 use crate::trust::Trust;
 
 /// What a file begins with; the digest and the code follow.
@@ -48,7 +48,7 @@ pub(super) fn load(
         return Ok(component);
     }
     let component = Component::new(engine, bytes).map_err(|error| {
-        Error::new(Exit::Plugin, format!("{name} is no component that lsrun can run"))
+        Error::new(Code::UnusablePlugin, format!("{name} is no component that lsrun can run"))
             .cause(format!("{error:#}"))
             .hint("build it as a component of wit/plugin.wit; a core module is not one")
     })?;

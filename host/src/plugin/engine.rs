@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use wasmtime::{Config, Engine};
 
+use crate::code::Code;
 use crate::error::{Error, Result};
-use crate::exit::Exit;
 
 /// Time between two epochs: how often a running guest is looked at.
 pub(super) const TICK: Duration = Duration::from_millis(10);
@@ -29,7 +29,7 @@ pub(super) fn engine() -> Result<&'static Engine> {
         })
         .as_ref()
         .map_err(|error| {
-            Error::new(Exit::Unexpected, "WebAssembly does not work on this machine").cause(error)
+            Error::new(Code::Unexpected, "WebAssembly does not work on this machine").cause(error)
         })
 }
 
@@ -50,5 +50,5 @@ pub(super) fn tick(engine: &'static Engine) -> Result<()> {
                 .map_err(|error| error.to_string())
         })
         .clone()
-        .map_err(|error| Error::new(Exit::Unexpected, "cannot start a thread").cause(error))
+        .map_err(|error| Error::new(Code::Unexpected, "cannot start a thread").cause(error))
 }

@@ -1,12 +1,9 @@
 //! Errors on their way between the host and a guest.
 
 use super::bindings::types;
+use crate::code::Code;
 use crate::error::Error;
-use crate::exit::Exit;
 use crate::shown::bounded;
-
-/// The code of a check that has nothing to look at in this database.
-pub const NOT_APPLICABLE: &str = "not-applicable";
 
 /// What an import gives a guest instead of a result.
 pub enum Failure {
@@ -26,7 +23,7 @@ impl From<Error> for Failure {
 #[must_use]
 pub fn to_guest(error: &Error) -> types::Error {
     types::Error {
-        code: error.plugin_code().to_owned(),
+        code: error.code().as_str().to_owned(),
         message: error.message().to_owned(),
         hint: error.hint_text().map(str::to_owned),
         causes: error.causes().to_vec(),
@@ -37,7 +34,7 @@ pub fn to_guest(error: &Error) -> types::Error {
 const REMEMBERED: usize = 100;
 
 /// The last errors that the host gave to a guest. A guest that gives one of them back
-/// gives back its exit code: an error keeps its code wherever it travels, and a guest
+/// gives back its code: an error keeps its code wherever it travels, and a guest
 /// can choose none that the host has not given it.
 #[derive(Debug, Default)]
 pub struct Given(std::collections::VecDeque<Error>);
@@ -51,14 +48,14 @@ impl Given {
         self.0.push_back(error.clone());
     }
 
-    /// The exit code of the host's error that this one is, or was caused by.
+    /// The code of the host's error that this one is, or was caused by.
     #[must_use]
-    pub fn exit_of(&self, code: &str, message: &str, causes: &[String]) -> Option<Exit> {
+    pub fn code_of(&self, code: &str, message: &str, causes: &[String]) -> Option<Code> {
         let own = |error: &&Error| {
-            error.plugin_code() == code
+            error.code().as_str() == code
                 && (error.message() == message || causes.iter().any(|it| it == error.message()))
         };
-        self.0.iter().rev().find(own).map(Error::exit)
+        self.0.iter().rev().find(own).map(Error::code)
     }
 }
 
@@ -74,35 +71,13 @@ impl From<wasmtime::Error> for Failure {
     }
 }
 
-/// The error that a guest returned. The exit code is that of the host's own error
-/// where it is one, else it follows from the code by this table; a guest cannot choose
-/// any other.
+/// The error that a guest returned. Its code is that of the host's own error where it is
+/// one, else the guest's word; a guest cannot choose an exit code that no word has.
 #[must_use]
-pub fn from_guest(error: types::Error, given: &Given) -> Error {
-    let (exit, code) = match error.code.as_str() {
-        "failed" => (Exit::CheckFailed, "failed"),
-        "refused" => (Exit::HookRefused, "refused"),
-        "denied" => (Exit::PluginDenied, "denied"),
-        "project" => (Exit::Project, "project"),
-        "not-found" => (Exit::Inconclusive, "not-found"),
-        "not-applicable" => (Exit::Inconclusive, NOT_APPLICABLE),
-        "invalid" => (Exit::Usage, "invalid"),
-        "exists" => (Exit::Inconclusive, "exists"),
-        "busy" => (Exit::Inconclusive, "busy"),
-        "timeout" => (Exit::Inconclusive, "timeout"),
-        "unreachable" => (Exit::Inconclusive, "unreachable"),
-        "no-litestream" => (Exit::LitestreamMissing, "no-litestream"),
-        "litestream" => (Exit::Litestream, "litestream"),
-        "sqlite" => (Exit::Inconclusive, "sqlite"),
-        "damaged" => (Exit::Inconclusive, "damaged"),
-        "limit" => (Exit::Inconclusive, "limit"),
-        "io" => (Exit::Inconclusive, "io"),
-        "crashed" => (Exit::PluginCrashed, "crashed"),
-        "cancelled" => (Exit::Inconclusive, "cancelled"),
-        _ => (Exit::Inconclusive, "inconclusive"),
-    };
-    let exit = given.exit_of(&error.code, &error.message, &error.causes).unwrap_or(exit);
-    let mut own = Error::new(exit, bounded(error.message)).code(code);
+pub(crate) fn from_guest(error: types::Error, given: &Given) -> Error {
+    let code = given.code_of(&error.code, &error.message, &error.causes);
+    let code = code.unwrap_or_else(|| Code::of_guest(&error.code));
+    let mut own = Error::new(code, bounded(error.message));
     for cause in error.causes.into_iter().take(20) {
         own = own.cause(bounded(&cause));
     }
@@ -115,6 +90,7 @@ pub fn from_guest(error: types::Error, given: &Given) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::exit::Exit;
 
     #[test]
     fn an_unknown_code_is_inconclusive() {
@@ -131,7 +107,7 @@ mod tests {
     #[test]
     fn an_error_of_the_host_keeps_its_exit_code_and_no_other_can_be_had() {
         let mut given = Given::default();
-        given.remember(&Error::project("no such alias").code("not-found"));
+        given.remember(&Error::new(Code::UnknownDatabase, "no such alias"));
         let returned = |code: &str, message: &str, causes: &[&str]| {
             let causes = causes.iter().map(|it| (*it).to_owned()).collect();
             let error =

@@ -4,8 +4,8 @@
 //! alias, a command of litestream, `*` for all. A word of litestream's without one
 //! (`litestream:sync`) is for all as well.
 
+use crate::code::Code;
 use crate::error::Error;
-use crate::exit::Exit;
 use crate::project::Database;
 
 /// Words that are for a database.
@@ -91,7 +91,7 @@ impl Grants {
     /// to write where.
     pub(super) fn require(&self, permission: &str) -> Result<(), Error> {
         let denied = |hint: String| {
-            Error::new(Exit::PluginDenied, format!("plugin {} may not {permission}", self.plugin))
+            Error::new(Code::Denied, format!("plugin {} may not {permission}", self.plugin))
                 .hint(hint)
         };
         if !holds(&self.asked, permission) {
@@ -154,6 +154,7 @@ fn holds(list: &[String], permission: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::exit::Exit;
 
     #[test]
     fn a_permission_has_to_be_asked_for_and_granted() {

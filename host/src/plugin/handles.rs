@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio::task::JoinHandle;
 
+use crate::code::Code;
 use crate::error::{Error, Result};
 use crate::litestream::places::Places;
 use crate::litestream::txid::Txid;
@@ -132,7 +133,7 @@ impl Token {
     pub fn take(&self, most: usize, what: &str) -> Result<Self> {
         if Arc::strong_count(&self.0) > most {
             return Err(Error::inconclusive(format!("the plugin has {most} {what} already"))
-                .code("busy")
+                .with_code(Code::Busy)
                 .hint("drop one before the next"));
         }
         Ok(self.clone())
@@ -151,12 +152,12 @@ impl<T: Send + 'static> Job<T> {
     /// Its result, once.
     pub async fn wait(&mut self) -> Result<T> {
         let Some(handle) = &mut self.0 else {
-            return Err(Error::usage("the job was waited for already").code("invalid"));
+            return Err(Error::usage("the job was waited for already").with_code(Code::Invalid));
         };
         let result = handle.await;
         self.0 = None;
         result.unwrap_or_else(|error| {
-            Err(Error::new(crate::exit::Exit::Unexpected, "a job broke off").cause(error))
+            Err(Error::new(Code::Unexpected, "a job broke off").cause(error))
         })
     }
 }

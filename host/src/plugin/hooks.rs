@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use futures_util::future::join_all;
 
-use super::failure::NOT_APPLICABLE;
 use super::registry::{self, Found, Unusable};
 use super::store::Call;
 use super::{CHECK, POST_RESTORE, PRE_RESTORE, Plugin, RESTORED, handles, problems, run};
+use crate::code::Code;
 use crate::config::Severity;
 use crate::context::Context;
 use crate::error::{Error, Result};
@@ -196,10 +196,9 @@ async fn recorded(
 
 /// The error of a restore that a hook did not agree to.
 fn refusal(plugin: &Plugin, refused: &str, error: Error) -> Error {
-    match error.exit() {
-        Exit::PluginCrashed | Exit::PluginDenied => error,
-        _ => Error::new(Exit::HookRefused, format!("{} {refused}", plugin.name))
-            .code("refused")
+    match error.code() {
+        Code::Crashed | Code::Denied => error,
+        _ => Error::new(Code::Refused, format!("{} {refused}", plugin.name))
             .cause(error.one_line())
             .or_hint(error.hint_text().unwrap_or("nothing was touched")),
     }
@@ -207,13 +206,12 @@ fn refusal(plugin: &Plugin, refused: &str, error: Error) -> Error {
 
 /// The error of a restore that was done, and of which a hook could not be told.
 fn not_told(plugin: &Plugin, error: Error) -> Error {
-    let (exit, code) = match error.exit() {
-        exit @ (Exit::PluginCrashed | Exit::PluginDenied) => (exit, error.plugin_code()),
-        _ => (Exit::Inconclusive, "inconclusive"),
+    let code = match error.code() {
+        code @ (Code::Crashed | Code::Denied) => code,
+        _ => Code::Inconclusive,
     };
     let name = &plugin.name;
-    Error::new(exit, format!("the database was restored, and {name} failed behind it"))
-        .code(code)
+    Error::new(code, format!("the database was restored, and {name} failed behind it"))
         .cause(error.one_line())
         .or_hint(error.hint_text().unwrap_or("nothing is undone: do by hand what it is for"))
 }
@@ -248,11 +246,11 @@ async fn check_one(
     let (outcome, message, exit) = match run::check(plugin, own, database, copy).await {
         Ok(()) => (Outcome::Passed, String::new(), None),
         // For this check, and never for the database.
-        Err(error) if error.plugin_code() == NOT_APPLICABLE => {
+        Err(error) if error.code() == Code::NotApplicable => {
             (Outcome::Skipped, message(&error), None)
         }
         Err(error) => {
-            let wrong = error.exit() == Exit::CheckFailed;
+            let wrong = error.code() == Code::Failed;
             let outcome = if wrong { Outcome::Failed } else { Outcome::Inconclusive };
             (outcome, message(&error), Some(exit_of_check(&error)))
         }

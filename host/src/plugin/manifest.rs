@@ -5,8 +5,8 @@
 use serde::Deserialize;
 use wasmparser::{Encoding, Parser, Payload};
 
+use crate::code::Code;
 use crate::error::{Error, Result};
-use crate::exit::Exit;
 
 /// The name of the custom section.
 pub(crate) const SECTION: &str = "lsrun:manifest";
@@ -127,7 +127,7 @@ fn done() -> String {
 pub(crate) fn read(component: &[u8], name: &str) -> Result<Option<Manifest>> {
     for payload in Parser::new(0).parse_all(component) {
         let payload = payload.map_err(|error| {
-            Error::new(Exit::Plugin, format!("{name} is not WebAssembly")).cause(error)
+            Error::new(Code::UnusablePlugin, format!("{name} is not WebAssembly")).cause(error)
         })?;
         if let Payload::CustomSection(section) = payload
             && section.name() == SECTION
@@ -146,7 +146,7 @@ pub(crate) fn exports(component: &[u8], name: &str) -> Result<Option<Vec<String>
     let (mut depth, mut is_component) = (0_u32, false);
     for payload in Parser::new(0).parse_all(component) {
         let payload = payload.map_err(|error| {
-            Error::new(Exit::Plugin, format!("{name} is not WebAssembly")).cause(error)
+            Error::new(Code::UnusablePlugin, format!("{name} is not WebAssembly")).cause(error)
         })?;
         match payload {
             Payload::Version { encoding, .. } if depth == 0 => {
@@ -168,13 +168,14 @@ pub(crate) fn exports(component: &[u8], name: &str) -> Result<Option<Vec<String>
 /// A manifest in YAML.
 pub(crate) fn parse(yaml: &str, name: &str) -> Result<Manifest> {
     serde_yaml::from_str(yaml).map_err(|error| {
-        Error::new(Exit::Plugin, format!("the manifest of {name} is wrong")).cause(error)
+        Error::new(Code::UnusablePlugin, format!("the manifest of {name} is wrong")).cause(error)
     })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::exit::Exit;
 
     #[test]
     fn a_manifest_says_what_a_command_takes() {

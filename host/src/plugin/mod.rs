@@ -39,9 +39,9 @@ pub(crate) use run::run_command;
 pub(crate) use sink::Sink;
 pub(crate) use store::{Call, Role};
 
+use crate::code::Code;
 use crate::context::Context;
 use crate::error::{Error, Result};
-use crate::exit::Exit;
 use crate::project::PluginSetting;
 use grants::Grants;
 use manifest::Manifest;
@@ -103,7 +103,7 @@ impl Plugin {
         };
         let linker = store::linker(engine, store::wants_wasi(engine, &component))?;
         let pre = linker.instantiate_pre(&component).map_err(|error| {
-            Error::new(Exit::Plugin, format!("{place} does not fit this lsrun"))
+            Error::new(Code::UnusablePlugin, format!("{place} does not fit this lsrun"))
                 .cause(format!("{error:#}"))
                 .hint("it was built against another interface than wit/ of this lsrun offers")
         })?;

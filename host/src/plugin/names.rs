@@ -2,8 +2,8 @@
 //! what lsrun says itself.
 
 use super::Builtin;
+use crate::code::Code;
 use crate::error::{Error, Result};
-use crate::exit::Exit;
 use crate::litestream::line::Verb;
 
 /// The commands that the host has itself, and those that it will have.
@@ -49,7 +49,7 @@ pub(super) fn check(name: &str, place: &str) -> Result<()> {
     let allowed = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-');
     if name.is_empty() || name.len() > LONGEST_NAME || !name.bytes().all(allowed) {
         return Err(Error::new(
-            Exit::Plugin,
+            Code::UnusablePlugin,
             format!("the plugin {place:?} cannot have the name {name:?}"),
         )
         .cause(format!("a name has 1 to {LONGEST_NAME} of the letters a to z, digits, _ and -"))
@@ -91,6 +91,7 @@ fn turns(letter: char) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::exit::Exit;
 
     #[test]
     fn a_name_cannot_be_taken_for_something_else() {

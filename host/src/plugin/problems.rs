@@ -5,10 +5,10 @@ use std::path::Path;
 
 use super::registry::{self, Found, Unusable};
 use super::{CHECK, COMMAND, POST_RESTORE, PRE_RESTORE, RESTORED, grants};
+use crate::code::Code;
 use crate::config::{Problem, Severity};
 use crate::context::Context;
 use crate::error::Error;
-use crate::exit::Exit;
 use crate::nearest::nearest;
 
 /// What a component can be.
@@ -57,7 +57,7 @@ pub(super) fn of_all(context: &Context, found: &[Result<Found, Unusable>]) -> Ve
 
 /// The error of a problem, for a run that it stops.
 pub(super) fn error(problem: &Problem) -> Error {
-    let error = Error::new(Exit::Plugin, problem.message.clone());
+    let error = Error::new(Code::UnusablePlugin, problem.message.clone());
     match &problem.hint {
         Some(hint) => error.hint(hint.clone()),
         None => error,

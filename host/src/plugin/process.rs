@@ -7,6 +7,7 @@ use process_wrap::tokio::ChildWrapper;
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 use tokio::sync::mpsc;
 
+use crate::code::Code;
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::litestream::child::{self, ConfigFile};
@@ -75,7 +76,7 @@ impl Process {
         // Nobody reads the rest; it must not keep the process from ending.
         self.lines.close();
         let Some(child) = &mut self.child else {
-            return Err(Error::usage("the process has ended").code("invalid"));
+            return Err(Error::usage("the process has ended").with_code(Code::Invalid));
         };
         tokio::select! {
             status = child.wait() => {

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use super::manifest::{self, Manifest};
 use super::{Builtin, CHECK, COMMAND, Origin, Plugin, names};
+use crate::code::Code;
 use crate::context::Context;
 use crate::error::{Error, Result};
-use crate::exit::Exit;
 use crate::trust::{Distrust, Trust};
 
 /// The largest component that is read, and the largest manifest beside one, in bytes.
@@ -56,10 +56,11 @@ pub(crate) fn scan(context: &Context) -> Vec<Result<Found, Unusable>> {
     for one in &mut found {
         let Ok(plugin) = one else { continue };
         if let Some(first) = names.insert(plugin.name.clone(), plugin.path.clone()) {
-            let error = Error::new(Exit::Plugin, format!("two plugins are named {}", plugin.name))
-                .cause(first.display())
-                .cause(plugin.path.display())
-                .hint("rename one of them, or remove it");
+            let error =
+                Error::new(Code::UnusablePlugin, format!("two plugins are named {}", plugin.name))
+                    .cause(first.display())
+                    .cause(plugin.path.display())
+                    .hint("rename one of them, or remove it");
             *one = Err(Unusable { name: Some(plugin.name.clone()), error });
         }
     }
@@ -69,8 +70,11 @@ pub(crate) fn scan(context: &Context) -> Vec<Result<Found, Unusable>> {
 /// The files of one folder; a missing folder has none.
 fn files(folder: &Path, trust: &Trust) -> Result<Vec<PathBuf>> {
     let unusable = |error: &dyn std::fmt::Display| {
-        Error::new(Exit::Plugin, format!("cannot read the plugins folder {}", folder.display()))
-            .cause(error)
+        Error::new(
+            Code::UnusablePlugin,
+            format!("cannot read the plugins folder {}", folder.display()),
+        )
+        .cause(error)
     };
     let entries = match std::fs::read_dir(folder) {
         Ok(entries) => entries,
@@ -105,7 +109,7 @@ fn distrusted(what: &str, distrust: &Distrust) -> Error {
     } else {
         format!("{what} cannot be used")
     };
-    distrust.error(Exit::Plugin, message)
+    distrust.error(Code::UnusablePlugin, message)
 }
 
 fn read(path: &Path, trust: &Trust) -> Result<Found> {
@@ -186,7 +190,7 @@ impl Found {
         }
         let what = if as_check { "check" } else { "command" };
         let error = Error::new(
-            Exit::Plugin,
+            Code::UnusablePlugin,
             format!("the plugin {name} takes the name of a {what} of lsrun"),
         )
         .cause(self.path.display());

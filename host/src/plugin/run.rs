@@ -12,8 +12,8 @@ use super::handles::{self, InvocationData};
 use super::limits::{self, Exceeded, Key};
 use super::store::{self, Call, State, Stopped};
 use super::{CHECK, COMMAND, Origin, POST_RESTORE, PRE_RESTORE, Plugin, RESTORED};
+use crate::code::Code;
 use crate::error::{Error, Result};
-use crate::exit::Exit;
 use crate::shown::bounded;
 use crate::stop::Stop;
 
@@ -157,10 +157,10 @@ fn crashed(
     }
     let name = &plugin.name;
     if let Some(exceeded) = exceeded(error) {
-        let own = Error::new(Exit::PluginCrashed, format!("plugin {name} {exceeded}"));
-        return reasons(own, state).code("crashed").hint(remedy(plugin, &exceeded));
+        let own = Error::new(Code::Crashed, format!("plugin {name} {exceeded}"));
+        return reasons(own, state).with_code(Code::Crashed).hint(remedy(plugin, &exceeded));
     }
-    let own = Error::new(Exit::PluginCrashed, format!("plugin {name} crashed")).code("crashed");
+    let own = Error::new(Code::Crashed, format!("plugin {name} crashed")).with_code(Code::Crashed);
     let mut own = reasons(own, state);
     own = match error.downcast_ref::<Trap>() {
         Some(trap) => own.cause(trap),

@@ -3,8 +3,8 @@
 //! shell, and `-config`, `-o` and `-socket` reach what the plugin was not granted.
 
 use super::grants::{Grants, READING};
+use crate::code::Code;
 use crate::error::{Error, Result};
-use crate::exit::Exit;
 use crate::project::Project;
 
 /// What a whole argument starts with when it stands for a database.
@@ -22,9 +22,8 @@ pub(super) fn allow(grants: &Grants, project: &Project, arguments: &[String]) ->
     if grants.is_builtin() {
         return grants.require("litestream:spawn=*");
     }
-    let denied = |what: String| {
-        Error::new(Exit::PluginDenied, format!("a plugin may not run litestream {what}"))
-    };
+    let denied =
+        |what: String| Error::new(Code::Denied, format!("a plugin may not run litestream {what}"));
     if !READING.contains(&verb) {
         return Err(denied(verb.to_owned())
             .hint(format!("plugins run commands that only read: {}", READING.join(", "))));
@@ -56,6 +55,7 @@ pub(super) fn allow(grants: &Grants, project: &Project, arguments: &[String]) ->
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::exit::Exit;
 
     fn words(words: &[&str]) -> Vec<String> {
         words.iter().map(|word| (*word).to_owned()).collect()

@@ -15,9 +15,9 @@ use super::handles::Token;
 use super::limits::{self, Exceeded, Limits, Meter};
 use super::output::Stream;
 use super::{Hooks, Plugin, Sink};
+use crate::code::Code;
 use crate::context::Context;
 use crate::error::{Error, Result};
-use crate::exit::Exit;
 use crate::project::Database;
 
 /// As what a guest is called.
@@ -122,7 +122,7 @@ pub(super) fn wants_wasi(engine: &Engine, component: &Component) -> bool {
 /// costs time, and what is not linked cannot be reached.
 pub(super) fn linker(engine: &Engine, wasi: bool) -> Result<Linker<State>> {
     let failed = |error: wasmtime::Error| {
-        Error::new(Exit::Unexpected, "cannot offer the interfaces").cause(format!("{error:#}"))
+        Error::new(Code::Unexpected, "cannot offer the interfaces").cause(format!("{error:#}"))
     };
     let mut linker = Linker::new(engine);
     Imports::add_to_linker::<_, HasSelf<_>>(&mut linker, |state: &mut State| state)

@@ -5,9 +5,9 @@ use std::io::Read;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use crate::code::Code;
 use crate::environment::Environment;
 use crate::error::{Error, Result};
-use crate::exit::Exit;
 use crate::path::absolute;
 use crate::trust::{Distrust, Trust};
 
@@ -59,7 +59,7 @@ fn refused(path: &Path, distrust: &Distrust) -> Error {
     }
     let word = shell_words::quote(&path.to_string_lossy()).into_owned();
     let message = format!("{} was found by searching and is not trusted", path.display());
-    Error::new(Exit::Project, message).cause(distrust).hint(format!(
+    Error::new(Code::Project, message).cause(distrust).hint(format!(
         "if you trust what is in it, name it: lsrun -C {word}, or LSRUN_PROJECT={word}"
     ))
 }

@@ -23,6 +23,7 @@ use self::roll::Roll;
 pub(crate) use self::settings::{
     PluginLimits, PluginSetting, PluginSettings, RestoreSettings, ResultSettings, VerifySettings,
 };
+use crate::code::Code;
 use crate::environment::Environment;
 use crate::error::{Error, Result};
 use crate::path::{absolute, expand_home, identity};
@@ -313,7 +314,11 @@ impl Project {
             Some(file) => format!("unknown database `{name}` in {}", file.display()),
             None => format!("there is no lsrun.yml that would know the database `{name}`"),
         };
-        settings::did_you_mean(Error::project(message).code("not-found"), name, &aliases)
+        settings::did_you_mean(
+            Error::project(message).with_code(Code::UnknownDatabase),
+            name,
+            &aliases,
+        )
     }
 
     /// Every database that this project has Litestream replicate, in the order of

@@ -132,7 +132,7 @@ pub(super) fn of_database<'a>(database: &'a DatabaseReport, outcome: &'a str) ->
         skipped: database.skipped.as_deref(),
         error: database.error.as_ref().map(|error| JsonError {
             exit_code: error.exit().code(),
-            code: error.plugin_code(),
+            code: error.code().as_str(),
             message: error.message(),
             hint: error.hint_text(),
             causes: error.causes(),

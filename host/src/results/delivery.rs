@@ -15,6 +15,7 @@ use super::history::{History, Past};
 use super::http::Patience;
 use super::{github, junit, ping, prometheus, webhook};
 use crate::cache;
+use crate::code::Code;
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::exit::Exit;
@@ -248,6 +249,6 @@ impl Delivery {
 /// Whole or not at all, readable by everybody: collectors run as others.
 fn write(path: &Path, text: &str) -> Result<()> {
     cache::write_atomically(path, text.as_bytes(), 0o644).map_err(|error| {
-        Error::new(Exit::Unexpected, format!("cannot write {}", path.display())).cause(error)
+        Error::new(Code::Unexpected, format!("cannot write {}", path.display())).cause(error)
     })
 }

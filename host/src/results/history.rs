@@ -10,10 +10,10 @@ use std::time::Duration;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, TransactionBehavior, params};
 use sha2::{Digest, Sha256};
 
+use crate::code::Code;
 use crate::digest::hex;
 use crate::environment::Environment;
 use crate::error::{Error, Result};
-use crate::exit::Exit;
 use crate::path::identity;
 use crate::project::Project;
 use crate::report::{DatabaseReport, LastGood, Outcome, Report};
@@ -94,7 +94,7 @@ impl History {
         } else if let Some(home) = environment.get("HOME") {
             Path::new(home).join(".local/state/lsrun")
         } else {
-            return Err(Error::new(Exit::Unexpected, "there is no folder for the history")
+            return Err(Error::new(Code::Unexpected, "there is no folder for the history")
                 .hint("set LSRUN_STATE_DIR"));
         };
         let file = identity(project.file.as_deref().unwrap_or(&project.root));
@@ -255,7 +255,7 @@ impl History {
 
     fn failed(&self, what: &str, error: &anyhow::Error) -> Error {
         let mut own =
-            Error::new(Exit::Unexpected, format!("the history {} {what}", self.path.display()));
+            Error::new(Code::Unexpected, format!("the history {} {what}", self.path.display()));
         for cause in error.chain() {
             own = own.cause(cause);
         }

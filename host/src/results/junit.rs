@@ -3,6 +3,7 @@
 
 use quick_junit::{NonSuccessKind, Report as Xml, TestCase, TestCaseStatus, TestSuite};
 
+use crate::code::Code;
 use crate::error::{Error, Result};
 use crate::exit::Exit;
 use crate::report::{Check, DatabaseReport, Fault, Outcome, Report};
@@ -16,7 +17,7 @@ pub(super) fn render(report: &Report) -> Result<String> {
     xml.set_time(report.duration);
     xml.add_test_suites(report.databases.iter().map(suite));
     xml.to_string().map_err(|error| {
-        Error::new(Exit::Unexpected, "the JUnit report cannot be made").source_chain(&error)
+        Error::new(Code::Unexpected, "the JUnit report cannot be made").source_chain(&error)
     })
 }
 

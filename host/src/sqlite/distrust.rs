@@ -8,6 +8,7 @@ use rusqlite::limits::Limit;
 
 use super::explain;
 use super::worker::{Access, Connection, Inside, Statement, execute, watch};
+use crate::code::Code;
 use crate::error::{Error, Result};
 
 /// The longest pattern of LIKE and GLOB: while SQLite is in one function, nothing
@@ -49,10 +50,7 @@ fn distrust(connection: &rusqlite::Connection) -> rusqlite::Result<()> {
 
 fn within(inside: Inside<'_>, statements: &[Statement], limit: Duration) -> Result<u64> {
     if inside.access != Access::Write {
-        return Err(Error::new(
-            crate::exit::Exit::PluginDenied,
-            "the connection was opened for reading",
-        ));
+        return Err(Error::new(Code::Denied, "the connection was opened for reading"));
     }
     let Inside { connection, given_up, .. } = inside;
     let failed = |error: &rusqlite::Error| explain(error, "the transaction failed");
@@ -74,7 +72,7 @@ fn within(inside: Inside<'_>, statements: &[Statement], limit: Duration) -> Resu
             if error.sqlite_error_code() == Some(rusqlite::ErrorCode::OperationInterrupted)
                 && Instant::now() > over =>
         {
-            Err(failed(&error).code("timeout").cause(format!(
+            Err(failed(&error).with_code(Code::Timeout).cause(format!(
                 "it kept other writers out for {} ms and was rolled back",
                 limit.as_millis()
             )))

@@ -20,32 +20,33 @@ pub(crate) use worker::{
     Access, Connection, Contents, IntegrityJob, Rows, Running, Statement, Value, any_open, settle,
 };
 
+use crate::code::Code;
 use crate::error::Error;
 
 /// The error of a statement or of opening, with what can be done about it.
 #[must_use]
 pub(crate) fn explain(error: &rusqlite::Error, what: &str) -> Error {
     use rusqlite::ErrorCode;
-    let own = Error::inconclusive(what.to_owned()).cause(error).code("sqlite");
+    let own = Error::inconclusive(what.to_owned()).cause(error).with_code(Code::Sqlite);
     match error.sqlite_error_code() {
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
-            own.code("busy").hint("another process holds the database locked")
+            own.with_code(Code::Busy).hint("another process holds the database locked")
         }
-        Some(ErrorCode::DatabaseCorrupt) => own.code("damaged"),
-        Some(ErrorCode::NotADatabase) => {
-            own.code("damaged").hint("the file is not a SQLite database, or it is encrypted")
-        }
+        Some(ErrorCode::DatabaseCorrupt) => own.with_code(Code::Damaged),
+        Some(ErrorCode::NotADatabase) => own
+            .with_code(Code::Damaged)
+            .hint("the file is not a SQLite database, or it is encrypted"),
         Some(ErrorCode::CannotOpen) => own.hint("look at the path and at the permissions"),
         Some(ErrorCode::ReadOnly) => own
-            .code("io")
+            .with_code(Code::Io)
             .hint("the database, or its folder, cannot be written; --read-only writes nothing"),
         Some(ErrorCode::OutOfMemory) => {
-            own.code("limit").hint("it needs more memory than lsrun lets SQLite have")
+            own.with_code(Code::Limit).hint("it needs more memory than lsrun lets SQLite have")
         }
-        Some(ErrorCode::TooBig) => own.code("limit"),
-        Some(ErrorCode::DiskFull) => own.code("io").hint("the disk is full"),
-        Some(ErrorCode::AuthorizationForStatementDenied) => own.code("denied"),
-        Some(ErrorCode::OperationInterrupted) => own.code("timeout"),
+        Some(ErrorCode::TooBig) => own.with_code(Code::Limit),
+        Some(ErrorCode::DiskFull) => own.with_code(Code::Io).hint("the disk is full"),
+        Some(ErrorCode::AuthorizationForStatementDenied) => own.with_code(Code::Denied),
+        Some(ErrorCode::OperationInterrupted) => own.with_code(Code::Timeout),
         _ => own,
     }
 }

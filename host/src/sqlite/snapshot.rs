@@ -12,6 +12,7 @@ use rusqlite::{OpenFlags, TransactionState};
 use super::descriptors::{self, Opened};
 use super::explain;
 use super::worker::{Connection, Inside, Running};
+use crate::code::Code;
 use crate::error::{Error, Result};
 use crate::pages::ltx_header::Header;
 use crate::pages::{self, Comparison, Held, Image};
@@ -99,7 +100,7 @@ fn compare(
     // Closed after the connection, which would lose its locks.
     let file = File::open(inside.path).map(|file| descriptors::keep(inside.path, file));
     let file = file.map_err(|error| {
-        Error::inconclusive("the database's file cannot be read").code("io").cause(error)
+        Error::inconclusive("the database's file cannot be read").with_code(Code::Io).cause(error)
     })?;
     let same = |file: &&File| file.metadata().ok().map(|it| of(&it)) == inside.identity;
     let Some(file) = file.file().filter(same) else {
@@ -108,7 +109,7 @@ fn compare(
     let log = Sidecar::Wal.of(inside.path);
     let mut image = Image::open(file, &log, held)?;
     let copy = File::open(copy).map_err(|error| {
-        Error::inconclusive("the restored copy cannot be read").code("io").cause(error)
+        Error::inconclusive("the restored copy cannot be read").with_code(Code::Io).cause(error)
     })?;
     pages::find(&mut image, headers, &copy, unwanted)
 }
@@ -318,12 +319,12 @@ mod tests {
         let (copy, header) = case.state();
         let running = reader.pages(copy.clone(), vec![header.clone()]).unwrap();
         assert_eq!(
-            reader.pages(copy.clone(), vec![header.clone()]).err().unwrap().plugin_code(),
+            reader.pages(copy.clone(), vec![header.clone()]).err().unwrap().code().as_str(),
             "busy"
         );
         drop(running);
         let mut running = reader.pages(copy, vec![header]).unwrap();
         assert_same(running.wait().await);
-        assert_eq!(running.wait().await.unwrap_err().plugin_code(), "invalid");
+        assert_eq!(running.wait().await.unwrap_err().code().as_str(), "invalid");
     }
 }

@@ -18,6 +18,7 @@ use super::integrity::{self, GivenUp, Integrity, Level};
 use super::slots::Slots;
 use super::snapshot::{Identity, identity};
 use super::{explain, limits};
+use crate::code::Code;
 use crate::error::{Error, Result};
 use crate::pages::Held;
 use crate::path::Sidecar;
@@ -267,7 +268,7 @@ impl Connection {
     fn take(&self) -> Result<()> {
         if self.busy.swap(true, Ordering::AcqRel) {
             return Err(Error::usage("the last query of this connection is not at its end")
-                .code("busy")
+                .with_code(Code::Busy)
                 .hint("read it to its end, drop it, or open a second connection"));
         }
         Ok(())
@@ -284,7 +285,7 @@ impl<T> Running<T> {
     /// Its result, once.
     pub(crate) async fn wait(&mut self) -> Result<T> {
         let Some(answer) = &mut self.answer else {
-            return Err(Error::usage("the job was waited for already").code("invalid"));
+            return Err(Error::usage("the job was waited for already").with_code(Code::Invalid));
         };
         let result = answer.await;
         self.answer = None;
@@ -314,14 +315,14 @@ fn bounded(statement: &Statement) -> Result<()> {
         return Ok(());
     }
     let most = limits::MAX_SQL;
-    Err(Error::usage(format!("a statement may have {most} bytes")).code("limit"))
+    Err(Error::usage(format!("a statement may have {most} bytes")).with_code(Code::Limit))
 }
 
 impl IntegrityJob {
     /// What was found, once.
     pub(crate) async fn wait(&mut self) -> Result<Integrity> {
         let Some(answer) = &mut self.answer else {
-            return Err(Error::usage("the job was waited for already").code("invalid"));
+            return Err(Error::usage("the job was waited for already").with_code(Code::Invalid));
         };
         let result = answer.await;
         self.answer = None;
@@ -584,7 +585,7 @@ impl Worker {
         let readonly = error.sqlite_error_code() == Some(rusqlite::ErrorCode::ReadOnly);
         if readonly && self.access != Access::Write {
             let message = "the connection was opened for reading";
-            return Error::new(crate::exit::Exit::PluginDenied, message).cause(error);
+            return Error::new(Code::Denied, message).cause(error);
         }
         explain(error, "the query failed")
     }
@@ -595,7 +596,7 @@ impl Worker {
                 .map_err(|error| explain(&error, "the transaction failed"))
         } else {
             let message = "the connection was opened for reading";
-            Err(Error::new(crate::exit::Exit::PluginDenied, message))
+            Err(Error::new(Code::Denied, message))
         }
     }
 
@@ -831,11 +832,11 @@ mod tests {
             attach.as_str(),
         ] {
             let error = all(&connection, sql).await.expect_err(sql);
-            assert!(["denied", "sqlite"].contains(&error.plugin_code()), "{sql}: {error:?}");
+            assert!(["denied", "sqlite"].contains(&error.code().as_str()), "{sql}: {error:?}");
         }
         assert!(!folder.path().join("y").exists());
         let error = connection.transact(vec![statement("SELECT 1")]).await.unwrap_err();
-        assert_eq!(error.plugin_code(), "denied");
+        assert_eq!(error.code().as_str(), "denied");
         for sql in ["PRAGMA integrity_check", "PRAGMA table_info(t)", "SELECT count(*) FROM t"] {
             all(&connection, sql).await.expect(sql);
         }
@@ -853,7 +854,7 @@ mod tests {
         all(&connection, "BEGIN").await.unwrap();
         all(&connection, "SELECT count(*) FROM t").await.unwrap();
         for sql in ["PRAGMA query_only = 0", "PRAGMA query_only", "PRAGMA temp_store = 1"] {
-            assert_eq!(all(&connection, sql).await.unwrap_err().plugin_code(), "denied", "{sql}");
+            assert_eq!(all(&connection, sql).await.unwrap_err().code().as_str(), "denied", "{sql}");
         }
         application.execute("INSERT INTO t (x) VALUES (7)", []).unwrap();
     }
@@ -873,7 +874,7 @@ mod tests {
         let connection = open(&path, Access::Read).await.unwrap();
         all(&connection, "BEGIN").await.unwrap();
         let mut job = connection.integrity(Level::Full).unwrap();
-        assert_eq!(connection.integrity(Level::Full).err().unwrap().plugin_code(), "busy");
+        assert_eq!(connection.integrity(Level::Full).err().unwrap().code().as_str(), "busy");
         let found = job.wait().await.unwrap();
         assert_eq!(found.problems, ["CHECK constraint failed in c"]);
         assert_eq!(found.limited, ["words: quick_check only (no such collation sequence: german)"]);
@@ -882,7 +883,7 @@ mod tests {
             ("PRAGMA ignore_check_constraints = 1", "denied"),
             ("BEGIN IMMEDIATE", "denied"),
         ] {
-            assert_eq!(all(&connection, sql).await.unwrap_err().plugin_code(), code, "{sql}");
+            assert_eq!(all(&connection, sql).await.unwrap_err().code().as_str(), code, "{sql}");
         }
         // A job that nobody waits for leaves the connection free.
         drop(connection.integrity(Level::Full).unwrap());
@@ -903,10 +904,10 @@ mod tests {
                 .into(),
         ] {
             let error = all(&connection, &sql).await.unwrap_err();
-            assert_eq!(error.plugin_code(), "limit", "{}: {error:?}", &sql[..40]);
+            assert_eq!(error.code().as_str(), "limit", "{}: {error:?}", &sql[..40]);
         }
         let long = format!("SELECT {}1", "1 + ".repeat(300_000));
-        assert_eq!(all(&connection, &long).await.unwrap_err().plugin_code(), "limit");
+        assert_eq!(all(&connection, &long).await.unwrap_err().code().as_str(), "limit");
         all(&connection, "SELECT length(randomblob(10000000)), randomblob(10000000)")
             .await
             .unwrap();
@@ -939,7 +940,7 @@ mod tests {
             format!("SELECT count(DISTINCT x) FROM ({rows})"),
         ] {
             let error = all(&connection, &sql).await.unwrap_err();
-            assert_eq!(error.plugin_code(), "limit", "{error:?}");
+            assert_eq!(error.code().as_str(), "limit", "{error:?}");
         }
         let temporary = std::fs::read_dir("/proc/self/fd").unwrap().flatten().filter(|it| {
             std::fs::read_link(it.path()).is_ok_and(|to| to.to_string_lossy().contains("etilqs"))
@@ -961,7 +962,7 @@ mod tests {
         let found = connection.integrity(Level::Full).unwrap().wait().await.unwrap();
         assert_eq!(found, Integrity::default());
         let error = all(&connection, "SELECT x FROM t").await.unwrap_err();
-        assert_eq!(error.plugin_code(), "limit");
+        assert_eq!(error.code().as_str(), "limit");
     }
 
     #[tokio::test]
@@ -1004,7 +1005,7 @@ mod tests {
         let mut rows = connection.query(statement(endless)).unwrap();
         assert_eq!(rows.next(1).await.unwrap(), [[Value::Integer(1)]]);
         let second = connection.query(statement("SELECT 1")).err().unwrap();
-        assert_eq!(second.plugin_code(), "busy");
+        assert_eq!(second.code().as_str(), "busy");
         drop(rows);
         assert_eq!(all(&connection, "SELECT 1").await.unwrap(), [[Value::Integer(1)]]);
     }
@@ -1018,7 +1019,7 @@ mod tests {
             Connection::open(&path, Access::Read, deadline, stop, &slots).await.unwrap();
         let endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n";
         let error = all(&connection, endless).await.unwrap_err();
-        assert_eq!(error.plugin_code(), "timeout");
+        assert_eq!(error.code().as_str(), "timeout");
     }
 
     #[tokio::test]

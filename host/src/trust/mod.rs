@@ -21,8 +21,8 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 pub(crate) use self::peer::peer_is_trusted;
+use crate::code::Code;
 use crate::error::Error;
-use crate::exit::Exit;
 
 /// Whose files are trusted, besides root's.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -154,8 +154,8 @@ impl Distrust {
 
     /// As an error under `message`, with what to do.
     #[must_use]
-    pub fn error(&self, exit: Exit, message: impl Into<String>) -> Error {
-        let error = Error::new(exit, message).cause(self);
+    pub(crate) fn error(&self, code: Code, message: impl Into<String>) -> Error {
+        let error = Error::new(code, message).cause(self);
         match self.fix() {
             Some(fix) => error.hint(format!("make sure that nobody else can change it: {fix}")),
             None => error,

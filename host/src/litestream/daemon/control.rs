@@ -14,8 +14,8 @@ use hyper::body::Bytes;
 use hyper_util::rt::TokioIo;
 use serde::Deserialize;
 
+use crate::code::Code;
 use crate::error::Error;
-use crate::exit::Exit;
 use crate::litestream::txid::Txid;
 use crate::trust;
 
@@ -93,7 +93,7 @@ impl ControlError {
             Self::NotThere => None,
             Self::Stopped => Some(
                 Error::inconclusive(format!("the litestream daemon was stopped for {database}"))
-                    .code("litestream")
+                    .with_code(Code::Daemon)
                     // Litestream 0.5.17 remembers how far it had read the log.
                     .hint(format!(
                         "restart the daemon; lsrun start {database} is enough only if nothing was written meanwhile"
@@ -170,7 +170,7 @@ impl Control {
                 Error::inconclusive(format!(
                     "the replica lags: it has TXID {has}, the daemon {wanted}"
                 ))
-                .code("timeout")
+                .with_code(Code::Timeout)
                 .hint(LOOK_AT_ITS_LOG)
             };
             if !pace.wait(deadline).await {
@@ -178,7 +178,7 @@ impl Control {
             }
             latest = match self.look(database, deadline).await {
                 Ok(answer) => answer.replicated_txid,
-                Err(ControlError::Refused(error)) if error.plugin_code() == "timeout" => {
+                Err(ControlError::Refused(error)) if error.code() == Code::Timeout => {
                     return Err(lags().into());
                 }
                 Err(error) => return Err(error),
@@ -203,7 +203,7 @@ impl Control {
                 Err(_late) => return Err(self.late().into()),
             };
             match answer {
-                Err(ControlError::Refused(error)) if error.plugin_code() == "busy" => {
+                Err(ControlError::Refused(error)) if error.code() == Code::Busy => {
                     if !pace.wait(deadline).await {
                         return Err(error.into());
                     }
@@ -240,7 +240,7 @@ impl Control {
     /// Litestream 0.5.17 keeps no deadline while it waits for its replica.
     fn late(&self) -> Error {
         Error::inconclusive("the litestream daemon does not answer in time")
-            .code("timeout")
+            .with_code(Code::Timeout)
             .cause(format!("control socket {}", self.socket.display()))
             .hint(LOOK_AT_ITS_LOG)
     }
@@ -248,7 +248,7 @@ impl Control {
     /// Whoever put the socket there could say anything.
     fn stranger(&self) -> Error {
         Error::inconclusive("another user's process listens at the litestream control socket")
-            .code("litestream")
+            .with_code(Code::Daemon)
             .cause(format!("control socket {}", self.socket.display()))
             .hint(
                 "it is not asked; if it is your daemon, have its socket in a folder that only \
@@ -278,7 +278,7 @@ impl Control {
         }
         let (status, text) = exchange(stream, path, body).await.map_err(|error| {
             Error::inconclusive("the litestream daemon broke off")
-                .code("litestream")
+                .with_code(Code::Daemon)
                 .cause(format!("control socket {}", self.socket.display()))
                 .cause(format!("{error:#}"))
         })?;
@@ -296,21 +296,20 @@ impl Control {
                 return Err(ControlError::Stopped);
             }
             let says = |words: &[&str]| words.iter().any(|word| reason.contains(word));
-            let (exit, code) = if says(&["deadline exceeded"]) {
-                (Exit::Inconclusive, "timeout")
+            let code = if says(&["deadline exceeded"]) {
+                Code::Timeout
             } else if says(&["database is locked", "SQLITE_BUSY"]) {
-                (Exit::Inconclusive, "busy")
+                Code::Busy
             } else {
-                (Exit::Litestream, "litestream")
+                Code::Litestream
             };
-            return Err(Error::new(exit, "the litestream daemon cannot replicate")
-                .code(code)
+            return Err(Error::new(code, "the litestream daemon cannot replicate")
                 .cause(reason)
                 .hint(LOOK_AT_ITS_LOG)
                 .into());
         }
         serde_json::from_slice(&text).map_err(|error| {
-            Error::new(Exit::Litestream, "the litestream daemon gave an answer nobody expects")
+            Error::new(Code::Litestream, "the litestream daemon gave an answer nobody expects")
                 .cause(error)
                 .into()
         })

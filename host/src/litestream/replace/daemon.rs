@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 
 use super::{busy, remembered};
+use crate::code::Code;
 use crate::error::Result;
 use crate::litestream::Session;
 use crate::litestream::daemon::{self, Control, ControlError, Left};
@@ -81,7 +82,7 @@ async fn start(socket: &Path, path: &Path) -> std::result::Result<Started, Strin
     // others from checkpointing what it has not read.
     Ok(match control.look(path, Instant::now() + PATIENCE).await {
         Ok(_local) => Started::Seen,
-        Err(ControlError::Refused(error)) if error.plugin_code() == "timeout" => Started::Late,
+        Err(ControlError::Refused(error)) if error.code() == Code::Timeout => Started::Late,
         Err(error) => Started::InTrouble(explain(error)),
     })
 }

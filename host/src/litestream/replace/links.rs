@@ -10,6 +10,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
 
 use super::io;
+use crate::code::Code;
 use crate::error::{Error, Result};
 
 /// As many as Linux follows.
@@ -53,7 +54,7 @@ pub(in crate::litestream) fn locate(given: &Path) -> Result<PathBuf> {
     match maker {
         Some((link, user)) if owner(&found) != Some(user) => {
             Err(Error::inconclusive(format!("{} is not followed", link.display()))
-                .code("io")
+                .with_code(Code::Io)
                 .cause(format!(
                     "it is a link of user {user}, to a file that is not theirs: {}",
                     found.display()

@@ -18,8 +18,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
+use crate::code::Code;
 use crate::error::{Error, Result};
-use crate::exit::Exit;
 use crate::litestream::Session;
 use crate::litestream::daemon::{self as litestream, identity};
 use crate::litestream::restore::{Copy, Place, Point, Request};
@@ -55,7 +55,7 @@ pub(crate) struct Replaced {
 /// `<name>.before-restore-<time>`.
 pub(crate) async fn replace(session: Arc<Session>, copy: Copy, force: bool) -> Result<Replaced> {
     let Some(given) = copy.target.clone() else {
-        return Err(Error::usage("the copy was restored without a target").code("invalid"));
+        return Err(Error::usage("the copy was restored without a target").with_code(Code::Invalid));
     };
     // The file behind a link is replaced, not the link.
     let target = locate(&given)?;
@@ -151,7 +151,7 @@ pub(crate) async fn check_target(session: &Session, request: &Request, force: bo
 }
 
 fn broke_off(error: tokio::task::JoinError) -> Error {
-    Error::new(Exit::Unexpected, "the swap broke off").cause(error)
+    Error::new(Code::Unexpected, "the swap broke off").cause(error)
 }
 
 /// A database that a restore has replaced.
@@ -165,7 +165,9 @@ pub(super) struct Kept {
 /// The newest one of the request's target.
 pub(super) fn newest_kept(request: &Request) -> Result<Kept> {
     let Some(given) = &request.target else {
-        return Err(Error::usage("a kept database is brought back to a target").code("invalid"));
+        return Err(
+            Error::usage("a kept database is brought back to a target").with_code(Code::Invalid)
+        );
     };
     let target = locate(given)?;
     // A second name of the database itself is what a killed restore has left.
@@ -174,7 +176,7 @@ pub(super) fn newest_kept(request: &Request) -> Result<Kept> {
     all.retain(|kept| identity(kept) != own);
     let Some(path) = all.pop() else {
         return Err(Error::inconclusive(format!("there is no kept copy of {}", target.display()))
-            .code("not-found")
+            .with_code(Code::NotFound)
             .hint("restore -force keeps the database that it replaces"));
     };
     for sidecar in [Sidecar::Wal, Sidecar::Journal] {
@@ -183,7 +185,7 @@ pub(super) fn newest_kept(request: &Request) -> Result<Kept> {
                 "{} was kept with a log that SQLite could not fold into it",
                 path.display()
             ))
-            .code("sqlite")
+            .with_code(Code::Sqlite)
             .cause(sidecar.of(&path).display())
             .hint("copy both to another place and try sqlite3's .recover there"));
         }
@@ -241,7 +243,7 @@ impl Kept {
                 "{} was not kept by a restore as it is now",
                 self.path.display()
             ))
-            .code("io")
+            .with_code(Code::Io)
             .cause("its owner or its mode is not that of the database, and others can rename files in its folder")
             .hint("look at the file; copy it to the database's path yourself, if it is what you want")),
         }
@@ -253,12 +255,14 @@ fn folder_of(file: &Path) -> &Path {
 }
 
 fn io(what: &str, target: &Path, error: &dyn std::fmt::Display) -> Error {
-    Error::inconclusive(format!("cannot {what} {}", target.display())).code("io").cause(error)
+    Error::inconclusive(format!("cannot {what} {}", target.display()))
+        .with_code(Code::Io)
+        .cause(error)
 }
 
 fn busy(target: &Path, holder: String) -> Error {
     Error::inconclusive(format!("{} is in use", target.display()))
-        .code("busy")
+        .with_code(Code::Busy)
         .cause(holder)
         .hint("stop what uses it, restore, and start it again")
 }
@@ -271,7 +275,7 @@ fn remembered(target: &Path) -> Error {
 
 /// The refusal to replace a database without `-force`.
 fn exists(target: &Path) -> Error {
-    Error::new(Exit::Inconclusive, format!("{} exists", target.display()))
-        .code("exists")
+    Error::new(Code::Inconclusive, format!("{} exists", target.display()))
+        .with_code(Code::Exists)
         .hint("use -o FILE, or -force (the old one is kept)")
 }

@@ -7,6 +7,7 @@
 
 use super::folder::{Folder, Pinned};
 use super::io;
+use crate::code::Code;
 use crate::error::{Error, Result};
 
 /// Whose rights.
@@ -53,7 +54,7 @@ impl Rights {
         }
         let (user, group) = folder.owner();
         Err(Error::inconclusive(format!("root cannot safely write {}", target.display()))
-            .code("io")
+            .with_code(Code::Io)
             .cause("another user can exchange the folders that lead to it")
             .hint(format!(
                 "run lsrun as the user of the folder, or give the database to them (chown {user}:{group} {})",

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use wasmtime::component::Resource;
 
+use crate::code::Code;
 use crate::config::Purpose;
 use crate::error::Error;
-use crate::exit::Exit;
 use crate::litestream::restore::{self, Request, Source};
 use crate::litestream::{Session, moment, reach, replace, runtime, sync};
 use crate::plugin::bindings::litestream::{
@@ -66,7 +66,9 @@ impl Host for State {
         self.call.plugin.grants.require_some("litestream:replace")?;
         let copy = self.table.delete(handle)?;
         let Some(copy) = Arc::into_inner(copy.0) else {
-            return Err(Error::inconclusive("the copy is in use by a check").code("busy").into());
+            return Err(Error::inconclusive("the copy is in use by a check")
+                .with_code(Code::Busy)
+                .into());
         };
         let session = Arc::clone(&self.call.context.session);
         // Goes on when the guest is ended: a daemon that was stopped has to be started.
@@ -75,7 +77,7 @@ impl Host for State {
             let _hold = hold;
             replace::replace(session, copy, force).await
         });
-        let broke_off = |error| Error::new(Exit::Unexpected, "the swap broke off").cause(error);
+        let broke_off = |error| Error::new(Code::Unexpected, "the swap broke off").cause(error);
         let replaced = swap.await.map_err(broke_off)??;
         self.call.sink.written(replaced.path.display().to_string());
         Ok(self.table.push(Replaced(replaced))?)

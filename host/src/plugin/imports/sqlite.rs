@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use wasmtime::component::Resource;
 
+use crate::code::Code;
 use crate::error::Error;
 use crate::litestream::places::Places;
 use crate::litestream::txid::Txid;
@@ -61,7 +62,10 @@ impl State {
         let held = self.table.iter_mut().filter(|entry| entry.is::<Connection>()).count();
         if held >= sqlite::MOST_CONNECTIONS {
             let message = format!("it has {held} connections, which is as many as it may have");
-            return Err(Error::inconclusive(message).code("busy").hint("drop one first").into());
+            return Err(Error::inconclusive(message)
+                .with_code(Code::Busy)
+                .hint("drop one first")
+                .into());
         }
         // Its statements end with the call.
         let deadline = self.ends;

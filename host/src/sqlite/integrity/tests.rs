@@ -354,7 +354,7 @@ fn no_damage(result: rusqlite::Result<Integrity>) -> bool {
         }
         Err(error) => {
             assert!(!is_damage(&error), "{error:?}");
-            let code = super::super::explain(&error, "x").plugin_code();
+            let code = super::super::explain(&error, "x").code().as_str();
             assert_ne!(code, "damaged", "{error:?}");
             false
         }
