@@ -177,7 +177,7 @@ fn broken_references_of_the_live_database_are_a_note_and_those_of_the_copy_alone
     assert!(message(&report, "foreign_key_check").contains("orders: 2 rows"), "{report}");
     // A point is proved without the live database: nobody says whose fault it is.
     let report = json(&sandbox, 11, &["--at", "latest"]);
-    assert!(message(&report, "foreign_key_check").contains("not looked at (--at)"), "{report}");
+    assert!(message(&report, "foreign_key_check").contains("not examined (--at)"), "{report}");
     let sql = "PRAGMA foreign_keys = off; DELETE FROM users WHERE id = 1";
     let report = altered(&sandbox, sql, None, 10);
     assert_eq!(check(&report, "foreign_key_check")["outcome"], "failed", "{report}");
@@ -198,7 +198,7 @@ fn an_assertion_is_the_backups_fault_only_where_the_live_database_keeps_it() {
     assert_eq!(check(&report, "assertion:bob")["fault"], "live", "{report}");
     // The live database is not looked at: the failure stays one.
     let report = json(&sandbox, 10, &["--at", "latest"]);
-    assert!(message(&report, "assertion:bob").contains("not looked at (--at)"), "{report}");
+    assert!(message(&report, "assertion:bob").contains("not examined (--at)"), "{report}");
 }
 
 #[test]

@@ -31,6 +31,7 @@ pub(crate) struct Cli {
 /// A duration on the command line: `30s`, `5m`, `1h`.
 pub(crate) fn duration(text: &str) -> Result<std::time::Duration> {
     crate::quantity::parse_duration(text).ok_or_else(|| {
-        Error::usage(format!("{text} is no duration")).hint("write it like 30s, 5m or 1h")
+        Error::usage(format!("{text:?} is not a valid duration"))
+            .hint("write it like 30s, 5m or 1h")
     })
 }

@@ -145,7 +145,7 @@ pub(super) fn parse(name: &str, manifest: &Manifest, words: &[OsString]) -> Resu
         }
     }
     if parsed.all && !parsed.selected.is_empty() {
-        return Err(Error::usage("--all goes without names"));
+        return Err(Error::usage("use either --all or database names, not both"));
     }
     Ok(parsed)
 }
@@ -193,19 +193,17 @@ fn command(name: &str, manifest: &Manifest, described: &Command) -> clap::Comman
                     .long("jobs")
                     .value_name("N")
                     .value_parser(clap::value_parser!(u16).range(1..))
-                    .help("How many databases are worked on side by side"),
+                    .help("Number of databases to process in parallel"),
             )
             .arg(
                 Arg::new("timeout")
                     .long("timeout")
                     .value_name("TIME")
-                    .help("How long each wait for the replica may take, such as 30s or 5m"),
+                    .help("Longest wait for the replica, each time, such as 30s or 5m"),
             )
-            .arg(
-                Arg::new("deadline").long("deadline").value_name("TIME").help(
-                    "End the whole run after this time with code 124; what finished is reported",
-                ),
-            )
+            .arg(Arg::new("deadline").long("deadline").value_name("TIME").help(
+                "End the whole run after this time, with exit code 124; finished work is reported",
+            ))
             .arg(
                 Arg::new("shard")
                     .long("shard")
@@ -216,7 +214,7 @@ fn command(name: &str, manifest: &Manifest, described: &Command) -> clap::Comman
                 Arg::new("verbose")
                     .long("verbose")
                     .action(ArgAction::SetTrue)
-                    .help("Every check, also of many databases that are all right"),
+                    .help("Show every check, also for databases that passed"),
             );
         if described.records {
             command = command.args(results());

@@ -181,14 +181,14 @@ fn application(line: &mut Line, config: Option<&Config>) -> Result<Option<Vec<Os
     line.remove("exec", true);
     let rest = std::mem::take(&mut line.rest);
     if flag.is_some() && !rest.is_empty() {
-        return Err(Error::usage("the application is named twice: with -exec and behind --"));
+        return Err(Error::usage("the application is named twice: with -exec and after --"));
     }
     if !rest.is_empty() {
         return Ok(Some(rest));
     }
     let Some(command) = flag.or_else(|| config.and_then(Config::exec)) else { return Ok(None) };
     let words = shell_words::split(&command).map_err(|error| {
-        Error::usage("the command of -exec cannot be taken apart").cause(error).cause(&command)
+        Error::usage("cannot parse the command of -exec").cause(error).cause(&command)
     })?;
     if words.is_empty() {
         return Err(Error::usage("-exec names no command"));

@@ -120,7 +120,7 @@ fn named(
 /// name of the file is enough, with or without its extension.
 fn matching(context: &Context, word: &str) -> Result<Vec<Database>> {
     let pattern = Pattern::new(word).map_err(|error| {
-        Error::usage(format!("{word} is no pattern: {}", error.msg))
+        Error::usage(format!("{word:?} is not a valid pattern: {}", error.msg))
             .hint("a pattern has *, ? and [a-z]")
     })?;
     let options = MatchOptions { require_literal_separator: true, ..MatchOptions::new() };
@@ -186,7 +186,7 @@ impl Shard {
         let read = text.split_once('/').and_then(|(one, of)| Some((number(one)?, number(of)?)));
         match read {
             Some((number, of)) if number <= of => Ok(Self { number, of }),
-            _ => Err(Error::usage(format!("{text} is no shard"))
+            _ => Err(Error::usage(format!("{text:?} is not a valid shard"))
                 .hint("write it like 2/5: the second of five")),
         }
     }

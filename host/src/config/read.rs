@@ -77,7 +77,7 @@ impl Reader {
             None => String::new(),
         };
         self.warnings.push(format!(
-            "{}: {} is no key of {}: Litestream ignores it{hint}",
+            "{}: {} is not a key of {}: Litestream ignores it{hint}",
             value.key_place(),
             value.dotted(),
             table.what
@@ -176,7 +176,8 @@ impl Reader {
         let written = cursor.text("a duration such as 30s")?;
         let text = self.text(&written, Role::Plain);
         if !text.has_reference() && go_duration(&written).is_none() {
-            let error = cursor.wrong(format!("is `{written}`, which is no duration to Litestream"));
+            let error = cursor
+                .wrong(format!("is `{written}`, which Litestream does not read as a duration"));
             return Err(match days(&written) {
                 Some(days) => error.hint(format!("write `{}h`", days * 24)),
                 None => error.hint("write it like `30s`, `5m`, `1h30m` or `500ms`"),

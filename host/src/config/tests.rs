@@ -245,11 +245,11 @@ fn odd_keys_and_units_are_warned_about() {
     let all = config.warnings.join("\n");
     for part in [
         "lsrun.yml:3:3: litestream.mcp_addr is written `mcp-addr`",
-        "litestream.snapshots is no key of Litestream's configuration",
+        "litestream.snapshots is not a key of Litestream's configuration",
         "did you mean `snapshot`?",
         "sync-interval is 10 without a unit",
-        "litestream.logging.levl is no key of `logging`: Litestream ignores it; did you mean `level`?",
-        "replica.retention is no key of a replica",
+        "litestream.logging.levl is not a key of `logging`: Litestream ignores it; did you mean `level`?",
+        "replica.retention is not a key of a replica",
         "sync_interval is written `sync-interval`",
     ] {
         assert!(all.contains(part), "`{part}` is not in: {all}");

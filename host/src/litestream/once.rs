@@ -145,7 +145,7 @@ async fn reveal(session: &Session, database: &Database, state: &Path) -> Result<
     let (path, folder) = (database.path.clone(), state.to_owned());
     let done = tokio::task::spawn_blocking(move || gap::reveal(&path, &folder)).await;
     let what = format!(
-        "{} was written, and its log started anew, while nothing replicated it",
+        "{} was written, and its write-ahead log was restarted, while nothing replicated it",
         database.name()
     );
     if done.is_ok_and(|done| done) {

@@ -72,7 +72,7 @@ pub(super) fn writable(folder: &Path) -> std::result::Result<(), String> {
         return accessat(CWD, at, access, AtFlags::EACCESS)
             .map_err(|error| format!("{}: {}", at.display(), std::io::Error::from(error)));
     }
-    Err("there is no such folder".to_owned())
+    Err("the folder does not exist".to_owned())
 }
 
 #[cfg(test)]

@@ -352,7 +352,7 @@ pub(crate) async fn restore(
     };
     let bytes = std::fs::metadata(&path)
         .map_err(|error| {
-            Error::inconclusive("litestream said that it had restored, and there is no database")
+            Error::inconclusive("litestream reported success, but wrote no database")
                 .with_code(Code::Daemon)
                 .cause(error)
         })?

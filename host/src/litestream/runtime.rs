@@ -125,7 +125,7 @@ impl Runtime {
                 Err(error) => last = Some(error),
             }
         }
-        let error = Error::new(Code::Unexpected, "there is no folder for the control socket");
+        let error = Error::new(Code::Unexpected, "no folder for the control socket");
         Err(match last {
             Some(cause) => error.cause(cause.one_line()),
             None => error,

@@ -210,7 +210,7 @@ async fn poll(
         }
         pause
             .wait(session, deadline, || {
-                Error::inconclusive("the daemon has not looked at the database in time")
+                Error::inconclusive("the daemon has not checked the database in time")
                     .with_code(Code::Timeout)
                     .hint("it may be stopped or stuck: look at its log")
             })

@@ -10,7 +10,7 @@ pub(crate) struct Txid(pub u64);
 
 /// Not a TXID.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is no TXID: expected 16 hexadecimal digits or a decimal number")]
+#[error("{0:?} is not a TXID: expected 16 hexadecimal digits or a decimal number")]
 pub(crate) struct InvalidTxid(String);
 
 /// 16 hexadecimal digits, or anything shorter as a decimal number.

@@ -48,7 +48,7 @@ pub(super) fn load(
         return Ok(component);
     }
     let component = Component::new(engine, bytes).map_err(|error| {
-        Error::new(Code::UnusablePlugin, format!("{name} is no component that lsrun can run"))
+        Error::new(Code::UnusablePlugin, format!("{name} is not a component that lsrun can run"))
             .cause(format!("{error:#}"))
             .hint("build it as a component of wit/plugin.wit; a core module is not one")
     })?;

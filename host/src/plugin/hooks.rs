@@ -211,7 +211,7 @@ fn not_told(plugin: &Plugin, error: Error) -> Error {
         _ => Code::Inconclusive,
     };
     let name = &plugin.name;
-    Error::new(code, format!("the database was restored, and {name} failed behind it"))
+    Error::new(code, format!("the database was restored, and {name} failed afterwards"))
         .cause(error.one_line())
         .or_hint(error.hint_text().unwrap_or("nothing is undone: do by hand what it is for"))
 }

@@ -44,7 +44,7 @@ pub(super) fn find(at: Option<&Path>, cwd: &Path, environment: &Environment) -> 
             Err(distrust) => return Err(refused(&path, &distrust)),
         }
     }
-    let mut error = Error::project(format!("there is no {NAME} here or in a folder above"));
+    let mut error = Error::project(format!("no {NAME} here or in a parent folder"));
     for folder in cwd.ancestors() {
         error = error.cause(format!("searched {}", folder.display()));
     }

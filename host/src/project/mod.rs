@@ -312,7 +312,7 @@ impl Project {
         let aliases: Vec<&str> = self.aliases().collect();
         let message = match &self.file {
             Some(file) => format!("unknown database `{name}` in {}", file.display()),
-            None => format!("there is no lsrun.yml that would know the database `{name}`"),
+            None => format!("unknown database `{name}`: there is no lsrun.yml"),
         };
         settings::did_you_mean(
             Error::project(message).with_code(Code::UnknownDatabase),
@@ -347,7 +347,7 @@ impl Project {
 
     pub(crate) fn no_databases(&self) -> Error {
         let Some(file) = &self.file else {
-            return Error::project("there is no lsrun.yml that would name a database");
+            return Error::project("no database is named, and there is no lsrun.yml");
         };
         let of = if self.declared.is_empty() { "no databases" } else { "no SQLite database" };
         Error::project(format!("{of} in {}", file.display()))

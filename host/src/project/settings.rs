@@ -356,7 +356,7 @@ fn duration(place: &Cursor<'_>) -> Result<Duration> {
             .wrong(format!("is `{text}`, a duration without a unit"))
             .hint(format!("write `{text}s` for seconds"))),
         _ => Err(place
-            .wrong(format!("is `{text}`, which is no duration"))
+            .wrong(format!("is `{text}`, which is not a duration"))
             .hint("write it like `30s`, `5m`, `1h30m`, `500ms` or `1d`")),
     }
 }
@@ -366,7 +366,7 @@ fn size(place: &Cursor<'_>) -> Result<u64> {
     let text = place.text("a size such as 64MiB")?;
     parse_size(&text).ok_or_else(|| {
         place
-            .wrong(format!("is `{text}`, which is no size"))
+            .wrong(format!("is `{text}`, which is not a size"))
             .hint("write it like `64MiB`, `10MB` or a number of bytes")
     })
 }

@@ -192,7 +192,7 @@ fn all_problems_are_told_at_once() {
 #[test]
 fn durations_need_a_unit() {
     assert_shows(&refused("verify: {timeout: 30}\n"), &["without a unit", "`30s`"]);
-    assert_shows(&refused("verify: {timeout: soon}\n"), &["no duration", "`1h30m`"]);
+    assert_shows(&refused("verify: {timeout: soon}\n"), &["not a duration", "`1h30m`"]);
     let project = Folder::new("verify: {timeout: 1m30s, max_lag: 500ms, max_restore: 1d}\n").load();
     assert_eq!(project.verify().timeout, Duration::from_secs(90));
     assert_eq!(project.verify().max_lag, Some(Duration::from_millis(500)));
@@ -369,7 +369,7 @@ fn a_litestream_configuration_is_a_project() {
     // One that was found by searching is an lsrun.yml.
     std::fs::write(folder.path().join("lsrun.yml"), text).unwrap();
     let error = Project::load(None, folder.path(), &environment).unwrap_err();
-    assert_shows(&error, &["dbs is no key of lsrun.yml"]);
+    assert_shows(&error, &["dbs is not a key of lsrun.yml"]);
 }
 
 #[test]

@@ -85,7 +85,7 @@ impl Destinations {
             match Url::parse(&text) {
                 Ok(url) if matches!(url.scheme(), "http" | "https") => Ok(Some(url)),
                 // It may be a secret with a typing error.
-                _ => Err(Error::usage(format!("{option} is no URL"))
+                _ => Err(Error::usage(format!("{option} is not a URL"))
                     .hint("it begins with https:// or http://")),
             }
         };

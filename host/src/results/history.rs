@@ -94,7 +94,7 @@ impl History {
         } else if let Some(home) = environment.get("HOME") {
             Path::new(home).join(".local/state/lsrun")
         } else {
-            return Err(Error::new(Code::Unexpected, "there is no folder for the history")
+            return Err(Error::new(Code::Unexpected, "no folder for the history")
                 .hint("set LSRUN_STATE_DIR"));
         };
         let file = identity(project.file.as_deref().unwrap_or(&project.root));

@@ -81,7 +81,7 @@ impl<'a> Cursor<'a> {
             Some(Step::Key(key)) => key.as_str(),
             _ => "",
         };
-        let error = Error::project(format!("{place}: {} is no key of {of}", self.dotted()));
+        let error = Error::project(format!("{place}: {} is not a key of {of}", self.dotted()));
         match nearest(key, known.clone()) {
             Some(close) => error.hint(format!("did you mean `{close}`?")),
             None => {

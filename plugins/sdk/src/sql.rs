@@ -57,7 +57,7 @@ pub fn is_damage(error: &Error) -> bool {
 pub fn integer(value: &Value) -> Result<i64, Error> {
     match value {
         Value::Integer(integer) => Ok(*integer),
-        other => Err(error("invalid", format!("{} is no integer", kind(other)))),
+        other => Err(error("invalid", format!("{} is not an integer", kind(other)))),
     }
 }
 
@@ -65,7 +65,7 @@ pub fn integer(value: &Value) -> Result<i64, Error> {
 pub fn text(value: &Value) -> Result<&str, Error> {
     match value {
         Value::Text(text) => Ok(text),
-        other => Err(error("invalid", format!("{} is no text", kind(other)))),
+        other => Err(error("invalid", format!("{} is not a text", kind(other)))),
     }
 }
 

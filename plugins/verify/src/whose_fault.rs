@@ -98,7 +98,7 @@ impl Asked<'_> {
         let Failure { check, text, question } = failure;
         let with = |more: &str| format!("{text}\n{more}");
         if matches!(self.side, Side::Absent) {
-            let more = "the live database was not looked at (--at)";
+            let more = "the live database was not examined (--at)";
             match question {
                 // SQLite does not hold a database to its foreign keys by default.
                 Question::References(_) => check.inconclusive(&with(more)),

@@ -147,7 +147,7 @@ pub(in crate::litestream) async fn settle(session: &Session, scratch: &Scratch) 
         let path = debt.path.display();
         match start(&debt.socket, &debt.path).await {
             Ok(_whatever_it_says) => session.notes.note(&format!(
-                "an earlier restore broke off while the daemon was stopped for {path}; it replicates it again, and lacks what was written meanwhile until it is started anew"
+                "an earlier restore broke off while the daemon was stopped for {path}; it replicates it again, and lacks what was written meanwhile until it is started again"
             )),
             Err(why) => session.notes.warning(&format!(
                 "an earlier restore broke off while the daemon was stopped for {path}, and it cannot be started: {why}; run: lsrun start {path}"

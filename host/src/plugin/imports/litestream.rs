@@ -247,7 +247,7 @@ impl HostRestoreRequest for State {
 
     async fn from_url(&mut self, url: String) -> Result<Resource<RestoreRequest>, Failure> {
         if !url.contains("://") {
-            return Err(Error::usage(format!("{url} is no replica URL")).into());
+            return Err(Error::usage(format!("{url} is not a replica URL")).into());
         }
         Ok(self.request(Source::Url(url))?)
     }
