@@ -1,8 +1,10 @@
 //! Where the keys of an object store come from: the configuration, the variables of
 //! lsrun, or what the store's own library finds by itself.
 
+use super::Config;
+use super::listed::replicas_of;
 use super::tree::Map;
-use super::{CREDENTIALS, Config, fallback, lookup, replicas_of};
+use super::variables::{CREDENTIALS, fallback, lookup};
 use crate::environment::Environment;
 
 /// The keys of the replicas that have none of their own.

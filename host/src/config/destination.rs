@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::Replica;
+use super::replica::Replica;
 use super::tree::{Map, Text};
 use crate::environment::Environment;
 use crate::path::{absolute, expand_home};

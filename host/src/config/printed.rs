@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::render::{escaped, is_pid, is_plain};
 use super::tree::{Role, Text};
-use super::{fallback, lookup};
+use super::variables::{fallback, lookup};
 use crate::environment::Environment;
 use crate::path::{absolute, expand_home};
 use crate::redact::{HIDDEN, hide_in_url};
