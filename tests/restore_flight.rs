@@ -14,17 +14,17 @@ fn attempts(sandbox: &Sandbox) -> usize {
 }
 
 /// Runs lsrun with a litestream that does `script` before it restores.
-fn with_script(sandbox: &Sandbox, script: &str, arguments: &[&str]) -> Run {
+pub(crate) fn with_script(sandbox: &Sandbox, script: &str, arguments: &[&str]) -> Run {
     let plan = "case \" $* \" in *\" -dry-run \"*) exec \"$real\" \"$@\";; esac";
     let count = format!("echo x >> {}", sandbox.path("attempts").display());
     let script = stand_in(sandbox, &format!("{plan}\n{count}\n{script}\nexec \"$real\" \"$@\""));
     sandbox.command(arguments).env("LSRUN_LITESTREAM", script).output().unwrap().into()
 }
 
-const RESTORE: [&str; 4] = ["restore", "-o", "copy.sqlite3", "default"];
+pub(crate) const RESTORE: [&str; 4] = ["restore", "-o", "copy.sqlite3", "default"];
 
 /// Takes a file away, fails over it, and brings it back as another one.
-fn vanishing(sandbox: &Sandbox, condition: &str) -> String {
+pub(crate) fn vanishing(sandbox: &Sandbox, condition: &str) -> String {
     let level = sandbox.path("replica/ltx/0");
     let file = level.join(&sandbox.names("replica/ltx/0")[2]).display().to_string();
     format!(

@@ -7,13 +7,13 @@ use crate::support::daemon::Daemon;
 use crate::support::s3::{BUCKET, KEY, S3, Silent, refusing};
 use crate::support::{Run, Sandbox, wait_until};
 
-const SECRET: &str = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY";
+pub(crate) const SECRET: &str = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY";
 /// What YAML, a shell or Litestream's own `$` expansion would change.
 const NASTY: &str = r##"a: #b *c & 'd' "e" $HOME ${PATH} $$ %41 \n{x}[y]!|>"##;
 const USERS: &str = "SELECT count(*) FROM users";
 
 /// `lsrun.yml` for one database in a bucket at `endpoint`.
-fn project(endpoint: &str, bucket: &str, top: &str) -> String {
+pub(crate) fn project(endpoint: &str, bucket: &str, top: &str) -> String {
     format!(
         "databases: {{default: db.sqlite3}}
 litestream:
@@ -26,7 +26,7 @@ litestream:
     )
 }
 
-fn with_keys(sandbox: &Sandbox, prefix: &str, secret: &str, arguments: &[&str]) -> Run {
+pub(crate) fn with_keys(sandbox: &Sandbox, prefix: &str, secret: &str, arguments: &[&str]) -> Run {
     sandbox
         .command(arguments)
         .env(format!("{prefix}_ACCESS_KEY_ID"), KEY)

@@ -8,7 +8,7 @@ use crate::support::daemon::Daemon;
 use crate::support::{PROJECT, Sandbox, check, wait_until};
 
 /// Enough rows for pages that can be overwritten.
-const MANY: &str = "
+pub(crate) const MANY: &str = "
 CREATE TABLE big (id INTEGER PRIMARY KEY, x TEXT);
 CREATE INDEX big_x ON big (x);
 WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 3000)
@@ -18,7 +18,7 @@ PRAGMA wal_checkpoint(truncate);
 
 /// An entry that the index lacks, made as a crash of a bad disk makes it: SQLite knows
 /// nothing of it.
-const UNINDEXED: &str = "
+pub(crate) const UNINDEXED: &str = "
 PRAGMA writable_schema = on;
 CREATE TEMP TABLE kept AS SELECT * FROM sqlite_schema WHERE name = 'big_x';
 DELETE FROM sqlite_schema WHERE name = 'big_x';

@@ -162,6 +162,8 @@ pub(super) fn usage(error: &clap::Error, name: &str) -> Error {
         text.lines().take_while(|line| !line.is_empty()).map(str::trim).collect();
     let first = first.join(" ");
     let tip = text.lines().find_map(|line| line.trim().strip_prefix("tip: "));
+    // An option that does not exist would be taken for a database.
+    let tip = tip.filter(|tip| !tip.starts_with("to pass "));
     let own = Error::usage(first.trim_start_matches("error: ").to_owned());
     own.hint(tip.map_or_else(|| format!("see lsrun {name} --help"), str::to_owned))
 }

@@ -83,12 +83,16 @@ async fn show(context: &Context, arguments: &Arguments) -> Result<Exit> {
         if files.files.is_empty() {
             return Err(attempts::no_backup(&name).cause(place));
         }
+        let word = match &source {
+            Source::Database(_) => name.clone(),
+            Source::Url(url) => crate::litestream::restore::redact(url),
+        };
         return Err(Error::inconclusive(format!(
             "no point of the backup of {name} can be restored"
         ))
         .with_code(Code::NotFound)
         .cause("it has files, and no snapshot from which they go on")
-        .hint(format!("`lsrun ltx {name}` lists the files")));
+        .hint(format!("`lsrun ltx {}` lists the files", shell_words::quote(&word))));
     }
     if let Some(every) = every {
         thin(&mut found, every);
@@ -110,8 +114,7 @@ fn only(context: &Context) -> Result<Database> {
     let mut databases = context.project.every_database()?;
     match databases.len() {
         1 => Ok(databases.remove(0)),
-        0 => Err(Error::new(Code::NothingSelected, "the project has no SQLite database")
-            .hint("add one under databases in lsrun.yml")),
+        0 => Err(super::selection::nothing(context)),
         count => {
             let names: Vec<String> = databases.iter().take(5).map(Database::name).collect();
             let more = if count > names.len() { ", …" } else { "" };

@@ -25,6 +25,22 @@ pub(super) enum Target {
     Whole,
 }
 
+/// The error where a project has no database to choose: exit 4, with where one is missing.
+pub(super) fn nothing(context: &Context) -> Error {
+    let none = |what: String| Error::new(Code::NothingSelected, what);
+    if let Some(folder) = context.project.directories().first() {
+        return none(format!("there is no SQLite database in {}", folder.display()))
+            .hint("check dir, pattern and recursive in lsrun.yml");
+    }
+    if context.project.unlisted().next().is_some() {
+        return none("no database of the project is replicated".to_owned()).hint(
+            "add `- path: …` to `litestream.dbs`, or remove `dbs` to replicate every database",
+        );
+    }
+    none("the project has no SQLite database".to_owned())
+        .hint("add one under databases in lsrun.yml, and remove the empty `dbs`")
+}
+
 /// What the command line selects, in its order; each database once. Empty only
 /// when a shard has none.
 ///
@@ -50,19 +66,7 @@ pub(super) fn select(
             databases.extend(context.project.unlisted().cloned());
         }
         if databases.is_empty() {
-            let folders = context.project.directories();
-            let Some(folder) = folders.first() else {
-                return Err(Error::new(
-                    Code::NothingSelected,
-                    "the project has no SQLite database",
-                )
-                .hint("add one under databases in lsrun.yml"));
-            };
-            return Err(Error::new(
-                Code::NothingSelected,
-                format!("there is no SQLite database in {}", folder.display()),
-            )
-            .hint("check dir, pattern and recursive in lsrun.yml"));
+            return Err(nothing(context));
         }
         targets.extend(databases.into_iter().map(Target::Database));
     } else {

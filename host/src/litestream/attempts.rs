@@ -79,7 +79,7 @@ fn nothing(files: &Listing, request: &Request, error: Error) -> Error {
         Source::Database(database) => database.name(),
         Source::Url(url) => redact(url),
     };
-    let see = format!("see `lsrun points {name}`");
+    let see = format!("see `lsrun points {}`", shell_words::quote(&name));
     if files.files.is_empty() {
         return no_backup(&name);
     }

@@ -145,7 +145,10 @@ async fn named(path: PathBuf, origin: Origin, memory: Option<&Path>) -> Result<B
         }
         Ok(metadata) if !metadata.is_file() => return Err(refused("which is not a file")),
         Ok(metadata) if metadata.permissions().mode() & 0o111 == 0 => {
-            let hint = format!("make it executable: chmod +x {}", path.display());
+            let hint = format!(
+                "make it executable: chmod +x {}",
+                shell_words::quote(&path.to_string_lossy())
+            );
             return Err(refused("which is not executable").hint(hint));
         }
         Ok(_) => {}

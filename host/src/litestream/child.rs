@@ -15,7 +15,7 @@ use crate::code::Code;
 use crate::config::ChildConfig;
 use crate::error::{Error, Result};
 use crate::litestream::Session;
-use crate::litestream::binary::Binary;
+use crate::litestream::binary::{Binary, Origin};
 use crate::stop::Stop;
 
 /// How long a child may take after it was asked to stop before it is killed.
@@ -153,7 +153,12 @@ pub(crate) fn spawn(
                 format!("cannot run litestream at {}", binary.path.display()),
             )
             .cause(error)
-            .hint("check litestream.bin_path in lsrun.yml")
+            .hint(match binary.origin {
+                Origin::BinPath | Origin::Environment => {
+                    format!("correct {}, or remove it", binary.origin)
+                }
+                _ => "remove it, and lsrun looks for another one".to_owned(),
+            })
         },
     )
 }

@@ -178,7 +178,7 @@ async fn replicas(replicas: &[(String, Replica)], timeout: Duration) -> Vec<Prob
                             folder.display()
                         ),
                     )
-                    .hint("create the folder, or run this as the user who runs litestream"),
+                    .hint("create the folder for this user, or run this as the user who runs litestream"),
                 ),
             }
         } else if let Some(endpoint) = &replica.endpoint {

@@ -61,6 +61,9 @@ pub(super) async fn run(path: &Path) -> Result<Version> {
                 None => Err(error),
             }
         }
+        Ok(Ok(output)) if output.stdout.trim_ascii().is_empty() => {
+            Err(failed().cause(format!("`{} version` printed nothing", path.display())))
+        }
         Ok(Ok(output)) => Ok(Version::of_output(&String::from_utf8_lossy(&output.stdout))),
     }
 }

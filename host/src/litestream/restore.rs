@@ -352,9 +352,7 @@ pub(crate) async fn restore(
     };
     let bytes = std::fs::metadata(&path)
         .map_err(|error| {
-            Error::inconclusive("litestream reported success, but wrote no database")
-                .with_code(Code::Daemon)
-                .cause(error)
+            Error::inconclusive("litestream reported success, but wrote no database").cause(error)
         })?
         .len();
     Ok(Copy {

@@ -169,3 +169,19 @@ impl<T> Drop for Job<T> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Token;
+
+    #[test]
+    fn a_handle_that_is_dropped_makes_room_for_the_next() {
+        let all = Token::default();
+        let one = all.take(2, "jobs").unwrap();
+        let _another = all.take(2, "jobs").unwrap();
+        let error = all.take(2, "jobs").unwrap_err();
+        assert_eq!(error.hint_text(), Some("drop one before the next"));
+        drop(one);
+        let _again = all.take(2, "jobs").unwrap();
+    }
+}

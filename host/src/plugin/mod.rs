@@ -105,7 +105,7 @@ impl Plugin {
         let pre = linker.instantiate_pre(&component).map_err(|error| {
             Error::new(Code::UnusablePlugin, format!("{place} does not fit this lsrun"))
                 .cause(format!("{error:#}"))
-                .hint("it was built against another interface than wit/ of this lsrun offers")
+                .hint("build it against the wit/ of this lsrun, which offers another interface")
         })?;
         Ok(Self { name, origin, manifest, setting, grants, component, pre })
     }

@@ -43,17 +43,22 @@ pub(super) fn is_check(name: &str) -> bool {
     CHECKS.contains(&name)
 }
 
+/// Whether a plugin may have this name: `[a-z0-9_-]{1,64}`.
+#[must_use]
+pub(super) fn is_possible(name: &str) -> bool {
+    let allowed = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-');
+    !name.is_empty() && name.len() <= LONGEST_NAME && name.bytes().all(allowed)
+}
+
 /// Fails with exit 30 for a name that is not `[a-z0-9_-]{1,64}`. `place` is where it
 /// was found.
 pub(super) fn check(name: &str, place: &str) -> Result<()> {
-    let allowed = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-');
-    if name.is_empty() || name.len() > LONGEST_NAME || !name.bytes().all(allowed) {
+    if !is_possible(name) {
         return Err(Error::new(
             Code::UnusablePlugin,
             format!("the plugin {place:?} cannot have the name {name:?}"),
         )
-        .cause(format!("a name has 1 to {LONGEST_NAME} of the letters a to z, digits, _ and -"))
-        .hint("rename the file, or write another name in its manifest"));
+        .cause(format!("a name has 1 to {LONGEST_NAME} of the letters a to z, digits, _ and -")));
     }
     Ok(())
 }

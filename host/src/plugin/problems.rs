@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use super::registry::{self, Found, Unusable};
-use super::{CHECK, COMMAND, POST_RESTORE, PRE_RESTORE, RESTORED, grants};
+use super::{CHECK, COMMAND, POST_RESTORE, PRE_RESTORE, RESTORED, grants, names};
 use crate::code::Code;
 use crate::config::{Problem, Severity};
 use crate::context::Context;
@@ -109,9 +109,11 @@ fn of_settings(context: &Context, found: &[Result<Found, Unusable>], all: &mut V
     };
     let names: Vec<String> = found.iter().filter_map(name_of).collect();
     let all_are_known = names.len() == found.len();
+    // A file whose name cannot be has to be renamed, and so would have its settings.
+    let possible = names.iter().map(String::as_str).filter(|name| names::is_possible(name));
     for (name, setting) in &context.project.plugins().settings {
         if all_are_known && !names.contains(name) {
-            let hint = match nearest(name, names.iter().map(String::as_str)) {
+            let hint = match nearest(name, possible.clone()) {
                 Some(near) => format!("did you mean {near}?"),
                 None => format!("put {name}.wasm into a plugins folder, or remove the settings"),
             };
@@ -141,7 +143,7 @@ fn of_one(context: &Context, found: &Found, all: &mut Vec<Finding>) {
         let (what, hint) = match other {
             Some(other) => (
                 format!("exports {other}, which this lsrun does not know"),
-                "it was built for another version of lsrun".to_owned(),
+                "build it with the wit/ of this lsrun; it was built for another version".to_owned(),
             ),
             None => (
                 "exports nothing that lsrun runs".to_owned(),
@@ -182,7 +184,9 @@ fn of_one(context: &Context, found: &Found, all: &mut Vec<Finding>) {
                 severity: Severity::Warning,
                 code: "project",
                 message: format!("{place} calls itself {other:?}, and is {name} by its file"),
-                hint: Some("settings and grants go by the name of the file".to_owned()),
+                hint: Some(
+                    "settings and grants go by the name of the file; give both one name".to_owned(),
+                ),
             },
         });
     }

@@ -137,9 +137,10 @@ fn read(path: &Path, trust: &Trust) -> Result<Found> {
     let name = stem(path);
     let shown = path.file_name().map(|name| name.to_string_lossy().into_owned());
     let shown = shown.unwrap_or_default();
-    names::check(&name, &shown)?;
+    names::check(&name, &shown).map_err(|error| error.hint("rename the file"))?;
     if let Some(own) = &manifest.name {
-        names::check(own, &shown)?;
+        names::check(own, &shown)
+            .map_err(|error| error.hint("write the name of the file in its manifest, or none"))?;
     }
     let exports = manifest::exports(&bytes, &place)?;
     let mut found = Found { name, path: path.to_owned(), manifest, exports, has_section, bytes };

@@ -17,7 +17,7 @@ use crate::error::{Error, Result};
 use crate::path::identity;
 use crate::project::Project;
 use crate::report::{DatabaseReport, LastGood, Outcome, Report};
-use crate::trust::{self, Trust};
+use crate::trust::{self, Distrust, Trust};
 
 /// How many rows are kept of each database.
 const KEPT: u32 = 1000;
@@ -215,7 +215,7 @@ impl History {
             Ok(_mine) => {}
             Err(distrust) if distrust.is_missing() => return Ok(None),
             Err(distrust) => {
-                return Err(self.failed("cannot be read", &anyhow::anyhow!("{distrust}")));
+                return Err(self.failed("cannot be read", &distrust.into()));
             }
         }
         // Not read-only: the journal of a run that was killed has to be undone.
@@ -232,7 +232,7 @@ impl History {
     /// The file, created when it is missing, for this user alone.
     fn create(&self) -> anyhow::Result<Connection> {
         if let Some(folder) = self.path.parent() {
-            trust::private_folder(folder).map_err(|distrust| anyhow::anyhow!("{distrust}"))?;
+            trust::private_folder(folder)?;
         }
         // SQLite gives its journal the mode of the database.
         std::fs::OpenOptions::new()
@@ -242,7 +242,7 @@ impl History {
             .mode(0o600)
             .custom_flags(rustix::fs::OFlags::NOFOLLOW.bits().cast_signed())
             .open(&self.path)?;
-        Trust::mine().file(&self.path).map_err(|distrust| anyhow::anyhow!("{distrust}"))?;
+        Trust::mine().file(&self.path)?;
         let connection = Connection::open(&self.path)?;
         connection.busy_timeout(PATIENCE)?;
         // What a power cut takes is one row of a history.
@@ -259,14 +259,28 @@ impl History {
         for cause in error.chain() {
             own = own.cause(cause);
         }
-        own.hint("it can be removed; LSRUN_STATE_DIR names another folder")
+        if error.is::<Later>() {
+            return own.hint("use that lsrun, or name another folder with LSRUN_STATE_DIR");
+        }
+        match error.downcast_ref::<Distrust>().and_then(Distrust::fix) {
+            Some(fix) => own.hint(format!("{fix}, or name another folder with LSRUN_STATE_DIR")),
+            None => own.hint(
+                "move it away and lsrun starts another one, or name another folder with \
+                 LSRUN_STATE_DIR",
+            ),
+        }
     }
 }
+
+/// The file is of a version that this lsrun does not know.
+#[derive(Debug, thiserror::Error)]
+#[error("it was written by a later lsrun")]
+struct Later;
 
 /// The version of the file; 0 of a new one.
 fn version(connection: &Connection) -> anyhow::Result<i64> {
     let version = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
-    anyhow::ensure!(version <= VERSION, "it was written by a later lsrun");
+    anyhow::ensure!(version <= VERSION, Later);
     Ok(version)
 }
 

@@ -39,7 +39,7 @@ pub(crate) fn explain(error: &rusqlite::Error, what: &str) -> Error {
         Some(ErrorCode::CannotOpen) => own.hint("look at the path and at the permissions"),
         Some(ErrorCode::ReadOnly) => own
             .with_code(Code::Io)
-            .hint("the database, or its folder, cannot be written; --read-only writes nothing"),
+            .hint("the database, or its folder, cannot be written: run lsrun as its user; --read-only writes no row"),
         Some(ErrorCode::OutOfMemory) => {
             own.with_code(Code::Limit).hint("it needs more memory than lsrun lets SQLite have")
         }

@@ -163,6 +163,8 @@ impl Distrust {
     }
 }
 
+impl std::error::Error for Distrust {}
+
 impl fmt::Display for Distrust {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -54,7 +54,7 @@ fn run(invocation: &Invocation) -> Result<(), Error> {
     let comparison = replaced(database, &plan).map(|own| Comparison::start(own, &copy));
     let level = one(invocation, "integrity-check").unwrap_or_else(|| "full".into());
     let level = if skip.has(skip::INTEGRITY) { "none" } else { level.as_str() };
-    integrity(database, &copy, level)
+    integrity(&copy, level)
         .map_err(|error| older::suggest(invocation, &request, error))?;
     if let Some(comparison) = comparison {
         let lines = comparison.and_then(Comparison::finish);
@@ -194,7 +194,7 @@ fn tell(lines: &Result<Vec<String>, Error>) -> String {
 }
 
 /// A database that is damaged is not put in place.
-fn integrity(database: Option<&Database>, copy: &RestoredCopy, level: &str) -> Result<(), Error> {
+fn integrity(copy: &RestoredCopy, level: &str) -> Result<(), Error> {
     if level == "none" {
         return Ok(());
     }
@@ -213,13 +213,7 @@ fn integrity(database: Option<&Database>, copy: &RestoredCopy, level: &str) -> R
         }
         Ok(found) => {
             check.failed(&found.text());
-            let name = database.map_or_else(|| "DATABASE".to_owned(), Database::name);
-            let hint = format!(
-                "lsrun points {name} lists older points, and lsrun verify --at TXID {name} shows \
-                 whether one is good; -txid TXID restores it"
-            );
-            let error = failed("the backup is damaged: nothing was replaced");
-            Err(Error { hint: Some(hint), ..error })
+            Err(failed("the backup is damaged: nothing was replaced"))
         }
         Err(error) => {
             check.inconclusive(&error.message);

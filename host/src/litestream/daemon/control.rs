@@ -96,7 +96,8 @@ impl ControlError {
                     .with_code(Code::Daemon)
                     // Litestream 0.5.17 remembers how far it had read the log.
                     .hint(format!(
-                        "restart the daemon; lsrun start {database} is enough only if nothing was written meanwhile"
+                        "restart the daemon; lsrun start {} is enough only if nothing was written meanwhile",
+                        shell_words::quote(database)
                     )),
             ),
             Self::Refused(error) => Some(error),

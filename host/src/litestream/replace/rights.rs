@@ -58,7 +58,7 @@ impl Rights {
             .cause("another user can exchange the folders that lead to it")
             .hint(format!(
                 "run lsrun as the user of the folder, or give the database to them (chown {user}:{group} {})",
-                target.display()
+                shell_words::quote(&target.to_string_lossy())
             )))
     }
 

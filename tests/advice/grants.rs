@@ -1,0 +1,66 @@
+//! What a plugin is refused, asked for and granted word by word, and components of
+//! another lsrun.
+
+use crate::support::{PROJECT, Run, Sandbox, repository};
+
+/// A component whose manifest nobody finds.
+fn without_manifest(mut component: Vec<u8>) -> Vec<u8> {
+    const SECTION: &[u8] = b"lsrun:manifest";
+    let at = component.windows(SECTION.len()).position(|it| it == SECTION).unwrap();
+    component[at..at + SECTION.len()].copy_from_slice(b"lsrun-manifest");
+    component
+}
+
+/// What stands between the words `before` and `"` in what a run says.
+fn between(run: &Run, before: &str) -> Option<String> {
+    let all = format!("{}{}", run.stdout, run.stderr);
+    let (_, after) = all.split_once(before)?;
+    Some(after.split_once('"')?.0.to_owned())
+}
+
+#[test]
+fn asking_and_granting_word_by_word_lets_it_run() {
+    let sandbox = Sandbox::new();
+    let built = std::fs::read(repository().join("host/builtin/verify.wasm")).unwrap();
+    sandbox.write("plugins/proof.wasm", "");
+    std::fs::write(sandbox.path("plugins/proof.wasm"), without_manifest(built)).unwrap();
+    let (mut asked, mut granted) = (Vec::new(), Vec::new());
+    for _ in 0..20 {
+        let manifest = serde_json::json!({
+            "command": { "per-database": true }, "limits": { "timeout-ms": 60_000 }, "permissions": asked,
+        });
+        sandbox.write("plugins/proof.yml", &manifest.to_string());
+        let settings = serde_json::json!({ "settings": { "proof": { "grant": granted } } });
+        sandbox.write("lsrun.yml", &format!("{PROJECT}plugins: {settings}\n"));
+        let run = sandbox.lsrun(&["proof"]);
+        if run.code == 0 {
+            assert!(!asked.is_empty() && asked == granted, "{asked:?} {granted:?}");
+            return;
+        }
+        let run = run.says(&["plugin proof may not "]);
+        let ask = between(&run, "its manifest does not ask for it: add \"");
+        let grant = between(&run, "add to lsrun.yml: plugins: {settings: {proof: {grant: [\"");
+        asked.extend(ask);
+        granted.extend(grant);
+    }
+    panic!("it is still refused: {asked:?} {granted:?}");
+}
+
+#[test]
+fn a_component_of_this_lsrun_takes_the_place_of_another() {
+    let sandbox = Sandbox::new();
+    let import = r#"(component (import "acme:thing/magic@1.0.0" (instance (export "cast" (func))))
+      (instance $i) (export "lsrun:plugin/check@0.1.0" (instance $i)))"#;
+    let newer = r#"(component (instance $i) (export "lsrun:plugin/verified@0.3.0" (instance $i)))"#;
+    for (wat, hint) in [
+        (import, "build it against the wit/ of this lsrun, which offers another interface"),
+        (newer, "build it with the wit/ of this lsrun; it was built for another version"),
+    ] {
+        sandbox.write("plugins/odd.wasm", "");
+        std::fs::write(sandbox.path("plugins/odd.wasm"), wat::parse_str(wat).unwrap()).unwrap();
+        sandbox.lsrun(&["verify"]).expect(30).says(&[hint]);
+        let built = repository().join("tests/guests/puppet.wasm");
+        std::fs::copy(built, sandbox.path("plugins/odd.wasm")).unwrap();
+        sandbox.lsrun(&["verify"]).expect(0);
+    }
+}
