@@ -25,6 +25,7 @@ mod plugin_commands;
 mod plugin_problems;
 mod plugins;
 mod quickstart;
+mod reference;
 mod replicate;
 mod restore;
 mod restore_crashes;
