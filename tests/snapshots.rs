@@ -20,6 +20,8 @@ const FILTERS: &[(&str, &str)] = &[
     (r" {2,}\[DURATION\]", "  [DURATION]"),
     (r" {2,}\[SIZE\]", "  [SIZE]"),
     (r"(process |pid )\d+", "$1[PID]"),
+    // A clock that ticks slowly may show both at once.
+    (r", \[DURATION\] after that point", ""),
     (r"(a moment|\[DURATION\]) ago", "[AGO]"),
     (r"(  looked at .*\n)+", "  looked at [SOCKETS]\n"),
     (r"(  searched .*\n)+", "  searched [FOLDERS]\n"),
