@@ -18,9 +18,8 @@ use crate::trust::{self, Distrust};
 /// Fails when there is neither the variable nor a home folder.
 pub(crate) fn root(environment: &Environment) -> Result<PathBuf> {
     if let Some(folder) = environment.get("LSRUN_CACHE_DIR") {
-        return std::path::absolute(folder).map_err(|error| {
-            Error::new(Code::Invalid, "LSRUN_CACHE_DIR is not a path").cause(error)
-        });
+        return std::path::absolute(folder)
+            .map_err(|error| Error::usage("LSRUN_CACHE_DIR is not a path").cause(error));
     }
     etcetera::choose_base_strategy().map(|base| base.cache_dir().join("lsrun")).map_err(|error| {
         Error::new(Code::Unexpected, "no cache folder: there is no home folder")

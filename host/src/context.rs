@@ -36,16 +36,16 @@ impl Context {
     /// (`-no-expand-env`).
     #[must_use]
     pub(crate) fn without_expansion(self) -> Self {
-        let project = self.project.clone().without_expansion();
-        self.of(project, Arc::clone(&self.terminal))
+        let Session { project, environment, cwd, stop, .. } = &*self.session;
+        let project = project.clone().without_expansion();
+        Self::new(project, environment.clone(), cwd.clone(), self.terminal, stop.clone())
     }
 
-    fn of(&self, project: Project, terminal: Arc<Terminal>) -> Self {
-        let Session { environment, cwd, stop, .. } = &*self.session;
-        let notes = Arc::clone(&terminal);
-        let (environment, cwd, stop) = (environment.clone(), cwd.clone(), stop.clone());
-        let session = Session::new(project, environment, cwd, stop, notes);
-        Self { session: Arc::new(session), terminal }
+    /// Says what the user may want to know of the project.
+    pub(crate) fn say_notes(&self) {
+        for note in &self.project.notes {
+            self.terminal.note(note);
+        }
     }
 }
 

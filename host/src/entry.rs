@@ -3,6 +3,8 @@
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use clap::FromArgMatches;
+
 use crate::cli::Cli;
 use crate::commands::{self, Start};
 use crate::environment::Environment;
@@ -11,7 +13,6 @@ use crate::exit::Exit;
 use crate::output::Output;
 use crate::stop::Stop;
 use crate::terminal::{Color, Format, Terminal};
-use clap::FromArgMatches;
 
 /// Runs the program of this process's arguments to its end.
 pub fn run() -> ExitCode {

@@ -54,12 +54,8 @@ impl Scratch {
     /// Creates a folder in `parent`.
     pub(crate) fn within(parent: &Path, prefix: &str) -> Result<Self> {
         let failed = |error: std::io::Error| {
-            Error::new(
-                Code::Inconclusive,
-                format!("cannot create a private folder in {}", parent.display()),
-            )
-            .with_code(Code::Io)
-            .cause(error)
+            Error::new(Code::Io, format!("cannot create a private folder in {}", parent.display()))
+                .cause(error)
         };
         // The lock is taken before the folder gets the name that the sweeper
         // looks for, so that no other process can see it unlocked.

@@ -12,7 +12,8 @@ use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::environment::Environment;
 use crate::error::Error;
-use crate::notes::Notes;
+use crate::figures::bytes;
+use crate::notes::{Notes, Progress};
 use crate::output::Output;
 use crate::redact::Redactor;
 use crate::shown;
@@ -267,12 +268,6 @@ impl Terminal {
         self.expected.store(databases, Ordering::Relaxed);
     }
 
-    /// Whether somebody watches the [`Terminal::moving`] figures.
-    #[must_use]
-    pub(crate) fn is_watched(&self) -> bool {
-        self.bars.is_some()
-    }
-
     /// A stage whose figures change all the time: on a terminal only.
     pub(crate) fn moving(&self, name: &str, text: &str) {
         if let Some(bars) = &self.bars {
@@ -315,17 +310,6 @@ impl Terminal {
             text.clone_into(&mut last);
             self.line(text);
         }
-    }
-
-    /// How much of a download is there.
-    pub(crate) fn transfer(&self, done: u64, total: Option<u64>) {
-        use crate::figures::bytes;
-        let Some(bars) = &self.bars else { return };
-        let text = match total {
-            Some(total) => format!("{} of {}", bytes(done), bytes(total)),
-            None => bytes(done),
-        };
-        bars.show("", text);
     }
 
     /// Takes the progress away.
@@ -378,11 +362,26 @@ impl Terminal {
     }
 }
 
-impl Notes for Terminal {
+impl Progress for Terminal {
     fn note(&self, text: &str) {
         self.note(text);
     }
 
+    fn bytes(&self, done: u64, total: Option<u64>) {
+        let Some(bars) = &self.bars else { return };
+        let text = match total {
+            Some(total) => format!("{} of {}", bytes(done), bytes(total)),
+            None => bytes(done),
+        };
+        bars.show("", text);
+    }
+
+    fn finished(&self) {
+        self.clear();
+    }
+}
+
+impl Notes for Terminal {
     fn note_once(&self, text: &str) {
         self.note_once(text);
     }
@@ -391,15 +390,7 @@ impl Notes for Terminal {
         self.warning(text);
     }
 
-    fn transfer(&self, done: u64, total: Option<u64>) {
-        self.transfer(done, total);
-    }
-
-    fn transferred(&self) {
-        self.clear();
-    }
-
     fn is_watched(&self) -> bool {
-        self.is_watched()
+        self.bars.is_some()
     }
 }

@@ -1,5 +1,6 @@
 //! What the tests of the whole use of the crate. Not for anybody else.
 
 pub use crate::environment::Environment;
-pub use crate::litestream::binary::{Binary, Progress, Wanted, find};
+pub use crate::litestream::binary::{Binary, Wanted, find};
 pub use crate::litestream::daemon::running;
+pub use crate::notes::Progress;

@@ -14,8 +14,7 @@ use crate::config::first_of;
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::exit::Exit;
-use crate::figures::{bytes, duration};
-use crate::figures::{milliseconds, time};
+use crate::figures::{bytes, duration, milliseconds, time};
 use crate::litestream::moment;
 use crate::report::Outcome;
 use crate::results::{History, Past};
@@ -46,7 +45,7 @@ pub(super) const ABOUT: &str = "Show what earlier verifications found out";
 pub(super) fn run(run: &Run) -> Result<Exit> {
     let native = Native { name: "history", about: ABOUT, examples: EXAMPLES };
     let Some(arguments) = native.parse::<Arguments>(run)? else { return Ok(Exit::Success) };
-    let context = run.context(&arguments.global.clone().or(&run.start.global), false)?;
+    let context = run.context(arguments.global.project.as_deref(), false)?;
     show(&context, &arguments)
 }
 

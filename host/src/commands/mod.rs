@@ -13,7 +13,7 @@ mod table;
 mod user;
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use self::table::Command;
@@ -88,13 +88,10 @@ impl Command {
             Self::Points => points::run(run).await.map(Exit::code),
             Self::Litestream(verb) => litestream(verb, run).await,
             Self::Unknown(context) => {
-                let context = Arc::new(*context);
-                for note in &context.project.notes {
-                    context.terminal.note(note);
-                }
+                context.say_notes();
                 let mut words: Vec<OsString> = vec![name.into()];
                 words.extend(run.start.arguments.iter().cloned());
-                passthrough::unknown(&context, &words).await
+                passthrough::unknown(&Arc::new(*context), &words).await
             }
         }
     }
@@ -114,12 +111,13 @@ impl Run {
         Self { start: self.start, global, terminal }
     }
 
-    /// The run in the project that the command line names, or in the one it finds.
-    /// `without_file` needs none: one that is there is used.
-    fn context(&self, global: &Global, without_file: bool) -> Result<Context> {
-        let Start { cwd, environment, .. } = &self.start;
-        let project = match Project::load(global.project.as_deref(), cwd, environment) {
-            Err(_none) if without_file && global.project.is_none() => Project::without_file(cwd),
+    /// The run in the project that is named behind the command or before it, or in the one
+    /// that is found. `without_file` needs none: one that is there is used.
+    fn context(&self, behind: Option<&Path>, without_file: bool) -> Result<Context> {
+        let Start { global, cwd, environment, .. } = &self.start;
+        let named = behind.or(global.project.as_deref());
+        let project = match Project::load(named, cwd, environment) {
+            Err(_none) if without_file && named.is_none() => Project::without_file(cwd),
             other => other?,
         };
         Ok(self.within(project))
@@ -127,10 +125,9 @@ impl Run {
 
     /// The run in this project.
     fn within(&self, project: Project) -> Context {
-        for note in &project.notes {
-            self.terminal.note(note);
-        }
-        self.silently_within(project)
+        let context = self.silently_within(project);
+        context.say_notes();
+        context
     }
 
     /// The run in this project, with nothing said about it yet.
@@ -151,7 +148,7 @@ async fn builtin_command(builtin: &Builtin, run: &Run) -> Result<Exit> {
     }
     let context = match parsed.values.get("config").and_then(|files| files.first()) {
         Some(file) => run.within(Project::of_litestream(file.as_ref(), cwd, environment)?),
-        None => run.context(&parsed.global.clone().or(&run.start.global), parsed.urls_only())?,
+        None => run.context(parsed.global.project.as_deref(), parsed.urls_only())?,
     };
     let context = match parsed.flags.contains("no-expand-env") {
         true => context.without_expansion(),
@@ -169,7 +166,7 @@ async fn litestream(verb: &Verb, run: &Run) -> Result<u8> {
         || line.has("h")
         || line.has("help")
         || line.positionals.iter().any(|word| is_url(word));
-    let context = run.context(&run.global, needless)?;
+    let context = run.context(None, needless)?;
     let context =
         Arc::new(if line.has("no-expand-env") { context.without_expansion() } else { context });
     match verb.name {

@@ -59,7 +59,7 @@ pub(super) async fn run(run: &Run) -> Result<Exit> {
     let native = Native { name: "points", about: ABOUT, examples: EXAMPLES };
     let Some(arguments) = native.parse::<Arguments>(run)? else { return Ok(Exit::Success) };
     let url = arguments.database.as_deref().is_some_and(is_url);
-    let context = run.context(&arguments.global.clone().or(&run.start.global), url)?;
+    let context = run.context(arguments.global.project.as_deref(), url)?;
     show(&context, &arguments).await
 }
 
@@ -87,10 +87,10 @@ async fn show(context: &Context, arguments: &Arguments) -> Result<Exit> {
             Source::Database(_) => name.clone(),
             Source::Url(url) => crate::litestream::restore::redact(url),
         };
-        return Err(Error::inconclusive(format!(
-            "no point of the backup of {name} can be restored"
-        ))
-        .with_code(Code::NotFound)
+        return Err(Error::new(
+            Code::NotFound,
+            format!("no point of the backup of {name} can be restored"),
+        )
         .cause("it has files, and no snapshot from which they go on")
         .hint(format!("`lsrun ltx {}` lists the files", shell_words::quote(&word))));
     }

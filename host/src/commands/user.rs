@@ -72,9 +72,7 @@ impl Command {
             context.terminal.data(help.as_bytes());
             return Ok(Exit::Success);
         }
-        for note in &context.project.notes {
-            context.terminal.note(note);
-        }
+        context.say_notes();
         component::run(&Arc::new(context), |context| found.load(context), parsed).await
     }
 }

@@ -59,7 +59,6 @@ pub(super) async fn settled<T, F: Future<Output = Result<T>>>(
 
 fn vanishing(error: &Error, count: u32) -> Error {
     Error::inconclusive("files of the backup were removed while they were read, every time")
-        .with_code(Code::Inconclusive)
         .cause(format!("{count} attempts; the last one: {}", error.one_line()))
         .hint("see what removes files from the replica (retention, a lifecycle rule), or allow more time with --timeout")
 }
@@ -88,16 +87,14 @@ fn nothing(files: &Listing, request: &Request, error: Error) -> Error {
         (Some(txid), _, _) => {
             let last = files.files.iter().map(|file| file.max).max();
             let cause = last.map(|last| format!("its last one is TXID {last}")).unwrap_or_default();
-            Error::inconclusive(format!("the backup of {name} has no TXID {txid}"))
-                .with_code(Code::NotFound)
+            Error::new(Code::NotFound, format!("the backup of {name} has no TXID {txid}"))
                 .cause(cause)
                 .hint(see)
         }
-        (None, Some(_), Some(first)) => Error::inconclusive(format!(
-            "the backup of {name} begins at {}",
-            super::moment::shown(first.time)
-        ))
-        .with_code(Code::NotFound)
+        (None, Some(_), Some(first)) => Error::new(
+            Code::NotFound,
+            format!("the backup of {name} begins at {}", super::moment::shown(first.time)),
+        )
         .hint(see),
         _ => error,
     }
@@ -105,7 +102,6 @@ fn nothing(files: &Listing, request: &Request, error: Error) -> Error {
 
 /// The error where a replica holds nothing.
 pub(crate) fn no_backup(name: &str) -> Error {
-    Error::inconclusive(format!("no backup of {name} yet"))
-        .with_code(Code::NotFound)
+    Error::new(Code::NotFound, format!("no backup of {name} yet"))
         .hint("has `lsrun replicate` run?")
 }

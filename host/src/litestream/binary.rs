@@ -14,6 +14,7 @@ use crate::cache;
 use crate::code::Code;
 use crate::environment::Environment;
 use crate::error::{Error, Result};
+use crate::notes::Progress;
 
 /// What to do when there is no litestream and none can be downloaded.
 pub(super) const HINT: &str = "install litestream, or name its executable with litestream.bin_path \
@@ -67,16 +68,6 @@ impl fmt::Display for Origin {
             Self::Download(from) => write!(f, "downloaded from {from}"),
         }
     }
-}
-
-/// How messages reach the terminal: the host implements it.
-pub trait Progress: Send + Sync {
-    /// One line, without a full stop.
-    fn note(&self, text: &str);
-    /// A download has `done` bytes, of `total` where that is known.
-    fn bytes(&self, done: u64, total: Option<u64>);
-    /// The download that [`Self::bytes`] reported is over, well or not.
-    fn finished(&self);
 }
 
 /// Finds litestream, downloading it when there is none.

@@ -57,9 +57,7 @@ impl ConfigFile {
             file.write_all(config.yaml.as_bytes())
         };
         write().map_err(|error| {
-            Error::inconclusive(format!("cannot write {}", path.display()))
-                .with_code(Code::Io)
-                .cause(error)
+            Error::new(Code::Io, format!("cannot write {}", path.display())).cause(error)
         })?;
         Ok(Self { path, variables: config.variables })
     }
@@ -210,8 +208,7 @@ pub(crate) async fn capture_with(
         end(child.as_mut(), 15, Duration::from_secs(1)).await;
         let said = stderr.await.unwrap_or_default();
         let verb = arguments.first().map(|verb| verb.to_string_lossy()).unwrap_or_default();
-        let mut error = Error::inconclusive(format!("litestream {verb} did not end in time"))
-            .with_code(Code::Timeout)
+        let mut error = Error::new(Code::Timeout, format!("litestream {verb} did not end in time"))
             .hint("see whether the replica answers; --timeout allows more time");
         if let Some(line) = last_problem(&said) {
             error = error.cause(line);

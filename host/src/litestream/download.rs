@@ -17,7 +17,7 @@ use reqwest::Url;
 use sha2::{Digest as _, Sha256};
 
 use super::archive;
-use super::binary::{Binary, HINT, Origin, Progress};
+use super::binary::{Binary, HINT, Origin};
 use super::pins::{self, Digest, Pin, Platform};
 use super::version::Version;
 use super::{pip, probe};
@@ -25,6 +25,7 @@ use crate::cache;
 use crate::code::Code;
 use crate::environment::Environment;
 use crate::error::{Error, Result};
+use crate::notes::Progress;
 
 /// The prefix of the folders in which a download is put together.
 const WORK: &str = ".download-";

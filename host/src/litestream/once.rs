@@ -154,8 +154,7 @@ async fn reveal(session: &Session, database: &Database, state: &Path) -> Result<
             .note(&format!("{what}: litestream sends it whole, as it would leave something out"));
         return Ok(());
     }
-    Err(Error::inconclusive(format!("{what}: litestream would leave something out"))
-        .with_code(Code::Busy)
+    Err(Error::new(Code::Busy, format!("{what}: litestream would leave something out"))
         .cause("the database is too busy to be made ready")
         .hint("run it again when the database is less busy"))
 }
@@ -190,8 +189,7 @@ impl Turn {
             pause
                 .wait(session, deadline, || {
                     let name = database.name();
-                    Error::inconclusive(format!("another lsrun replicates {name}"))
-                        .with_code(Code::Timeout)
+                    Error::new(Code::Timeout, format!("another lsrun replicates {name}"))
                         .hint("run it again later; allow more time with --timeout")
                 })
                 .await?;

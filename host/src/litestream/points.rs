@@ -186,18 +186,16 @@ impl Listing {
             "lsrun points shows what can be restored; -txid {reached} restores what is before"
         );
         if Self::connects(&self.sorted(), reached, next.min) {
-            return Err(Error::inconclusive(format!(
-                "no single points are kept just before {}",
-                shown(time)
-            ))
-            .with_code(Code::NotFound)
+            return Err(Error::new(
+                Code::NotFound,
+                format!("no single points are kept just before {}", shown(time)),
+            )
             .cause(format!(
                 "what was written after TXID {reached} was compacted into files of a later time"
             ))
             .hint(hint));
         }
-        Err(Error::inconclusive(format!("the backup has a gap before {}", shown(time)))
-            .with_code(Code::NotFound)
+        Err(Error::new(Code::NotFound, format!("the backup has a gap before {}", shown(time)))
             .cause(format!(
                 "it can be restored to TXID {reached}; the next file begins with TXID {} and was written {}",
                 next.min, shown(next.created)

@@ -38,8 +38,7 @@ async fn answers(replica: &Replica, timeout: Duration) -> Result<()> {
 }
 
 fn silent(replica: &Replica) -> Error {
-    Error::inconclusive(format!("the replica does not answer: {}", replica.description))
-        .with_code(Code::Unreachable)
+    Error::new(Code::Unreachable, format!("the replica does not answer: {}", replica.description))
         .hint("check its address and the network")
 }
 

@@ -455,9 +455,7 @@ pub(crate) fn keep(copy: &Copy) -> Result<PathBuf> {
         }
     };
     keep().map_err(|error| {
-        Error::inconclusive("cannot keep the copy in the temporary folder")
-            .with_code(Code::Io)
-            .cause(error)
+        Error::new(Code::Io, "cannot keep the copy in the temporary folder").cause(error)
     })
 }
 
@@ -579,9 +577,7 @@ fn home(session: &Session, request: &Request) -> Result<(Home, PathBuf)> {
 fn beside(target: &Path) -> Result<Scratch> {
     let target = &locate(target)?;
     let io = |what: &str, path: &Path, error: &dyn std::fmt::Display| {
-        Error::inconclusive(format!("cannot {what} {}", path.display()))
-            .with_code(Code::Io)
-            .cause(error)
+        Error::new(Code::Io, format!("cannot {what} {}", path.display())).cause(error)
     };
     let folder = target.parent().unwrap_or_else(|| Path::new("/"));
     make(folder).map_err(|error| io("make the folder", folder, &error))?;

@@ -107,13 +107,15 @@ fn claims() -> MutexGuard<'static, Vec<Claim>> {
 }
 
 fn none(folder: &Path, needed: u64, free: u64) -> Error {
-    Error::inconclusive(format!(
-        "no room for the restored copy in {}: it takes {}, {} are free",
-        folder.display(),
-        figures::bytes(needed),
-        figures::bytes(free)
-    ))
-    .with_code(Code::Io)
+    Error::new(
+        Code::Io,
+        format!(
+            "no room for the restored copy in {}: it takes {}, {} are free",
+            folder.display(),
+            figures::bytes(needed),
+            figures::bytes(free)
+        ),
+    )
     .hint("make room there; for a private copy, TMPDIR names a folder on another disk")
 }
 

@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 
 use tokio::sync::OnceCell;
 
-use super::binary::{self, Binary, Progress, Wanted};
+use super::binary::{self, Binary, Wanted};
 use crate::config::Config;
 use crate::environment::Environment;
 use crate::error::Result;
@@ -79,24 +79,10 @@ impl Session {
             .get_or_init(|| async {
                 let (bin_path, version) = self.project.litestream_wanted();
                 let wanted = Wanted { bin_path, version };
-                binary::find(&wanted, &self.environment, self).await
+                binary::find(&wanted, &self.environment, &*self.notes).await
             })
             .await
             .as_ref()
             .map_err(Clone::clone)
-    }
-}
-
-impl Progress for Session {
-    fn note(&self, text: &str) {
-        self.notes.note(text);
-    }
-
-    fn bytes(&self, done: u64, total: Option<u64>) {
-        self.notes.transfer(done, total);
-    }
-
-    fn finished(&self) {
-        self.notes.transferred();
     }
 }

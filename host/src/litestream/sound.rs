@@ -32,7 +32,7 @@ pub(super) async fn refuse_damaged(
     };
     let damaged = |cause: &str| {
         let message = "the live database is damaged: it was not replicated";
-        Error::inconclusive(message).with_code(Code::Damaged).cause(cause)
+        Error::new(Code::Damaged, message).cause(cause)
     };
     match found.await {
         Ok(found) if found.pages => {

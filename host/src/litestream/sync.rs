@@ -138,11 +138,10 @@ pub(super) async fn presence(database: &Database) -> Presence {
 /// The error where somebody who cannot be seen has the database open, and it cannot be
 /// told whether that is a litestream.
 pub(super) fn unseen(database: &Database) -> Error {
-    Error::inconclusive(format!(
+    Error::new(Code::Busy, format!(
         "{} is open in another container, and whether a litestream replicates it there cannot be seen from here",
         database.name()
     ))
-    .with_code(Code::Busy)
     .hint(
         "run lsrun where litestream runs, or let both see its control socket: litestream.socket: {enabled: true, path: …} on a volume that they share",
     )
@@ -210,8 +209,7 @@ async fn poll(
         }
         pause
             .wait(session, deadline, || {
-                Error::inconclusive("the daemon has not checked the database in time")
-                    .with_code(Code::Timeout)
+                Error::new(Code::Timeout, "the daemon has not checked the database in time")
                     .hint("it may be stopped or stuck: look at its log")
             })
             .await?;
@@ -237,9 +235,11 @@ async fn until_replicated(
             .wait(session, deadline, || {
                 let at = reached.map_or("nothing".into(), |txid| format!("TXID {txid}"));
                 let want = target.map_or("something".into(), |txid| format!("TXID {txid}"));
-                Error::inconclusive(format!("the replica lags: it has {at}, the daemon {want}"))
-                    .with_code(Code::Timeout)
-                    .hint("look at the daemon's log; allow more time with --timeout")
+                Error::new(
+                    Code::Timeout,
+                    format!("the replica lags: it has {at}, the daemon {want}"),
+                )
+                .hint("look at the daemon's log; allow more time with --timeout")
             })
             .await?;
     }
@@ -321,39 +321,39 @@ pub(crate) fn explain(output: &Output, what: &str) -> Error {
     let any = |needles: &[&str]| needles.iter().any(|needle| said.contains(needle));
     // A signal, such as that of a system that is out of memory: whatever litestream
     // said before says nothing about the backup.
-    // What was said says nothing about the backup: exit 11, with a code that says why.
-    let error = failed.clone().with_code(Code::Inconclusive);
     if output.code.is_none() {
-        return error.hint("something killed litestream: look at the system's log");
+        return failed
+            .with_code(Code::Inconclusive)
+            .hint("something killed litestream: look at the system's log");
     }
     if any(&["no matching backup", "timestamp does not exist", "no backup found"]) {
-        return error.with_code(Code::NotFound).hint("lsrun ltx shows what the replica holds");
+        return failed.with_code(Code::NotFound).hint("lsrun ltx shows what the replica holds");
     }
     if any(&["SignatureDoesNotMatch", "InvalidAccessKeyId", "AccessDenied", "StatusCode: 403"]) {
-        return error
+        return failed
             .with_code(Code::Unreachable)
             .hint("the storage refuses the credentials: check the keys and the clock");
     }
     if any(&["NoSuchBucket", "StatusCode: 404"]) {
-        return error
+        return failed
             .with_code(Code::Unreachable)
             .hint("the bucket does not exist: check its name");
     }
     if any(&["failed to refresh cached credentials", "no EC2 IMDS role"]) {
-        return error
+        return failed
             .with_code(Code::Unreachable)
             .hint("no credentials: set LITESTREAM_ACCESS_KEY_ID and LITESTREAM_SECRET_ACCESS_KEY");
     }
     if any(&["connection refused", "no such host", "maximum number of attempts", "i/o timeout"]) {
-        return error
+        return failed
             .with_code(Code::Unreachable)
             .hint("the replica does not answer: check its address");
     }
     if any(&LOCAL) {
-        return error.with_code(Code::Io);
+        return failed.with_code(Code::Io);
     }
     if any(&["SQLITE_BUSY", "database is locked"]) {
-        return error.with_code(Code::Busy).hint("another process holds the database locked");
+        return failed.with_code(Code::Busy).hint("another process holds the database locked");
     }
     failed
 }

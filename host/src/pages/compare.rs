@@ -188,5 +188,5 @@ impl Part<'_> {
 }
 
 fn unreadable(error: &std::io::Error) -> Error {
-    Error::inconclusive("the restored copy cannot be read").with_code(Code::Io).cause(error)
+    Error::new(Code::Io, "the restored copy cannot be read").cause(error)
 }

@@ -132,8 +132,7 @@ impl Token {
     /// One more, unless there are `most` already.
     pub fn take(&self, most: usize, what: &str) -> Result<Self> {
         if Arc::strong_count(&self.0) > most {
-            return Err(Error::inconclusive(format!("the plugin has {most} {what} already"))
-                .with_code(Code::Busy)
+            return Err(Error::new(Code::Busy, format!("the plugin has {most} {what} already"))
                 .hint("drop one before the next"));
         }
         Ok(self.clone())
@@ -152,7 +151,7 @@ impl<T: Send + 'static> Job<T> {
     /// Its result, once.
     pub async fn wait(&mut self) -> Result<T> {
         let Some(handle) = &mut self.0 else {
-            return Err(Error::usage("the job was waited for already").with_code(Code::Invalid));
+            return Err(Error::usage("the job was waited for already"));
         };
         let result = handle.await;
         self.0 = None;

@@ -7,7 +7,6 @@ use process_wrap::tokio::ChildWrapper;
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 use tokio::sync::mpsc;
 
-use crate::code::Code;
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::litestream::child::{self, ConfigFile};
@@ -76,7 +75,7 @@ impl Process {
         // Nobody reads the rest; it must not keep the process from ending.
         self.lines.close();
         let Some(child) = &mut self.child else {
-            return Err(Error::usage("the process has ended").with_code(Code::Invalid));
+            return Err(Error::usage("the process has ended"));
         };
         tokio::select! {
             status = child.wait() => {

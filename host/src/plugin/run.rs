@@ -158,9 +158,9 @@ fn crashed(
     let name = &plugin.name;
     if let Some(exceeded) = exceeded(error) {
         let own = Error::new(Code::Crashed, format!("plugin {name} {exceeded}"));
-        return reasons(own, state).with_code(Code::Crashed).hint(remedy(plugin, &exceeded));
+        return reasons(own, state).hint(remedy(plugin, &exceeded));
     }
-    let own = Error::new(Code::Crashed, format!("plugin {name} crashed")).with_code(Code::Crashed);
+    let own = Error::new(Code::Crashed, format!("plugin {name} crashed"));
     let mut own = reasons(own, state);
     own = match error.downcast_ref::<Trap>() {
         Some(trap) => own.cause(trap),

@@ -5,7 +5,6 @@ use std::io::Read;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use crate::code::Code;
 use crate::environment::Environment;
 use crate::error::{Error, Result};
 use crate::path::absolute;
@@ -59,7 +58,7 @@ fn refused(path: &Path, distrust: &Distrust) -> Error {
     }
     let word = shell_words::quote(&path.to_string_lossy()).into_owned();
     let message = format!("{} was found by searching and is not trusted", path.display());
-    Error::new(Code::Project, message).cause(distrust).hint(format!(
+    Error::project(message).cause(distrust).hint(format!(
         "if you trust what is in it, name it: lsrun -C {word}, or LSRUN_PROJECT={word}"
     ))
 }

@@ -314,11 +314,7 @@ impl Project {
             Some(file) => format!("unknown database `{name}` in {}", file.display()),
             None => format!("unknown database `{name}`: there is no lsrun.yml"),
         };
-        settings::did_you_mean(
-            Error::project(message).with_code(Code::UnknownDatabase),
-            name,
-            &aliases,
-        )
+        settings::did_you_mean(Error::new(Code::UnknownDatabase, message), name, &aliases)
     }
 
     /// Every database that this project has Litestream replicate, in the order of

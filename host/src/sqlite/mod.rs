@@ -27,7 +27,7 @@ use crate::error::Error;
 #[must_use]
 pub(crate) fn explain(error: &rusqlite::Error, what: &str) -> Error {
     use rusqlite::ErrorCode;
-    let own = Error::inconclusive(what.to_owned()).cause(error).with_code(Code::Sqlite);
+    let own = Error::new(Code::Sqlite, what).cause(error);
     match error.sqlite_error_code() {
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
             own.with_code(Code::Busy).hint("another process holds the database locked")

@@ -99,18 +99,16 @@ fn compare(
     };
     // Closed after the connection, which would lose its locks.
     let file = File::open(inside.path).map(|file| descriptors::keep(inside.path, file));
-    let file = file.map_err(|error| {
-        Error::inconclusive("the database's file cannot be read").with_code(Code::Io).cause(error)
-    })?;
+    let file = file
+        .map_err(|error| Error::new(Code::Io, "the database's file cannot be read").cause(error))?;
     let same = |file: &&File| file.metadata().ok().map(|it| of(&it)) == inside.identity;
     let Some(file) = file.file().filter(same) else {
         return Err(Error::inconclusive("another file has the name of the database now"));
     };
     let log = Sidecar::Wal.of(inside.path);
     let mut image = Image::open(file, &log, held)?;
-    let copy = File::open(copy).map_err(|error| {
-        Error::inconclusive("the restored copy cannot be read").with_code(Code::Io).cause(error)
-    })?;
+    let copy = File::open(copy)
+        .map_err(|error| Error::new(Code::Io, "the restored copy cannot be read").cause(error))?;
     pages::find(&mut image, headers, &copy, unwanted)
 }
 

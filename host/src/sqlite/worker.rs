@@ -267,9 +267,11 @@ impl Connection {
 
     fn take(&self) -> Result<()> {
         if self.busy.swap(true, Ordering::AcqRel) {
-            return Err(Error::usage("the last query of this connection is not at its end")
-                .with_code(Code::Busy)
-                .hint("read it to its end, drop it, or open a second connection"));
+            return Err(Error::new(
+                Code::Busy,
+                "the last query of this connection is not at its end",
+            )
+            .hint("read it to its end, drop it, or open a second connection"));
         }
         Ok(())
     }
@@ -285,7 +287,7 @@ impl<T> Running<T> {
     /// Its result, once.
     pub(crate) async fn wait(&mut self) -> Result<T> {
         let Some(answer) = &mut self.answer else {
-            return Err(Error::usage("the job was waited for already").with_code(Code::Invalid));
+            return Err(Error::usage("the job was waited for already"));
         };
         let result = answer.await;
         self.answer = None;
@@ -315,14 +317,14 @@ fn bounded(statement: &Statement) -> Result<()> {
         return Ok(());
     }
     let most = limits::MAX_SQL;
-    Err(Error::usage(format!("a statement may have {most} bytes")).with_code(Code::Limit))
+    Err(Error::new(Code::Limit, format!("a statement may have {most} bytes")))
 }
 
 impl IntegrityJob {
     /// What was found, once.
     pub(crate) async fn wait(&mut self) -> Result<Integrity> {
         let Some(answer) = &mut self.answer else {
-            return Err(Error::usage("the job was waited for already").with_code(Code::Invalid));
+            return Err(Error::usage("the job was waited for already"));
         };
         let result = answer.await;
         self.answer = None;

@@ -11,12 +11,13 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 
-use super::{Binary, Origin, Progress, Wanted, find_with, on_path};
+use super::{Binary, Origin, Wanted, find_with, on_path};
 use crate::environment::Environment;
 use crate::error::{Error, Result};
 use crate::litestream::download::Source;
 use crate::litestream::pins::{Digest, Pin, Platform};
 use crate::litestream::version::{PINNED, Version};
+use crate::notes::Progress;
 
 const HERE: Platform = Platform { os: "linux", arch: "x86_64" };
 const ASSET: &str = "/v0.5.17/litestream-0.5.17-linux-x86_64.tar.gz";

@@ -92,8 +92,7 @@ impl ControlError {
         match self {
             Self::NotThere => None,
             Self::Stopped => Some(
-                Error::inconclusive(format!("the litestream daemon was stopped for {database}"))
-                    .with_code(Code::Daemon)
+                Error::new(Code::Daemon, format!("the litestream daemon was stopped for {database}"))
                     // Litestream 0.5.17 remembers how far it had read the log.
                     .hint(format!(
                         "restart the daemon; lsrun start {} is enough only if nothing was written meanwhile",
@@ -168,10 +167,10 @@ impl Control {
         while let Some(replicated) = latest.filter(|replicated| *replicated < first.txid) {
             let lags = || {
                 let (has, wanted) = (Txid(replicated), Txid(first.txid));
-                Error::inconclusive(format!(
-                    "the replica lags: it has TXID {has}, the daemon {wanted}"
-                ))
-                .with_code(Code::Timeout)
+                Error::new(
+                    Code::Timeout,
+                    format!("the replica lags: it has TXID {has}, the daemon {wanted}"),
+                )
                 .hint(LOOK_AT_ITS_LOG)
             };
             if !pace.wait(deadline).await {
@@ -240,16 +239,14 @@ impl Control {
 
     /// Litestream 0.5.17 keeps no deadline while it waits for its replica.
     fn late(&self) -> Error {
-        Error::inconclusive("the litestream daemon does not answer in time")
-            .with_code(Code::Timeout)
+        Error::new(Code::Timeout, "the litestream daemon does not answer in time")
             .cause(format!("control socket {}", self.socket.display()))
             .hint(LOOK_AT_ITS_LOG)
     }
 
     /// Whoever put the socket there could say anything.
     fn stranger(&self) -> Error {
-        Error::inconclusive("another user's process listens at the litestream control socket")
-            .with_code(Code::Daemon)
+        Error::new(Code::Daemon, "another user's process listens at the litestream control socket")
             .cause(format!("control socket {}", self.socket.display()))
             .hint(
                 "it is not asked; if it is your daemon, have its socket in a folder that only \
@@ -278,8 +275,7 @@ impl Control {
             return Err(self.stranger().into());
         }
         let (status, text) = exchange(stream, path, body).await.map_err(|error| {
-            Error::inconclusive("the litestream daemon broke off")
-                .with_code(Code::Daemon)
+            Error::new(Code::Daemon, "the litestream daemon broke off")
                 .cause(format!("control socket {}", self.socket.display()))
                 .cause(format!("{error:#}"))
         })?;

@@ -53,8 +53,7 @@ pub(in crate::litestream) fn locate(given: &Path) -> Result<PathBuf> {
     }
     match maker {
         Some((link, user)) if owner(&found) != Some(user) => {
-            Err(Error::inconclusive(format!("{} is not followed", link.display()))
-                .with_code(Code::Io)
+            Err(Error::new(Code::Io, format!("{} is not followed", link.display()))
                 .cause(format!(
                     "it is a link of user {user}, to a file that is not theirs: {}",
                     found.display()

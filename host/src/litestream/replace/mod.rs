@@ -55,7 +55,7 @@ pub(crate) struct Replaced {
 /// `<name>.before-restore-<time>`.
 pub(crate) async fn replace(session: Arc<Session>, copy: Copy, force: bool) -> Result<Replaced> {
     let Some(given) = copy.target.clone() else {
-        return Err(Error::usage("the copy was restored without a target").with_code(Code::Invalid));
+        return Err(Error::usage("the copy was restored without a target"));
     };
     // The file behind a link is replaced, not the link.
     let target = locate(&given)?;
@@ -165,9 +165,7 @@ pub(super) struct Kept {
 /// The newest one of the request's target.
 pub(super) fn newest_kept(request: &Request) -> Result<Kept> {
     let Some(given) = &request.target else {
-        return Err(
-            Error::usage("a kept database is brought back to a target").with_code(Code::Invalid)
-        );
+        return Err(Error::usage("a kept database is brought back to a target"));
     };
     let target = locate(given)?;
     // A second name of the database itself is what a killed restore has left.
@@ -175,17 +173,21 @@ pub(super) fn newest_kept(request: &Request) -> Result<Kept> {
     let mut all = kept::all(&target);
     all.retain(|kept| identity(kept) != own);
     let Some(path) = all.pop() else {
-        return Err(Error::inconclusive(format!("there is no kept copy of {}", target.display()))
-            .with_code(Code::NotFound)
-            .hint("restore -force keeps the database that it replaces"));
+        return Err(Error::new(
+            Code::NotFound,
+            format!("there is no kept copy of {}", target.display()),
+        )
+        .hint("restore -force keeps the database that it replaces"));
     };
     for sidecar in [Sidecar::Wal, Sidecar::Journal] {
         if std::fs::metadata(sidecar.of(&path)).is_ok_and(|it| it.len() > 0) {
-            return Err(Error::inconclusive(format!(
-                "{} was kept with a log that SQLite could not fold into it",
-                path.display()
-            ))
-            .with_code(Code::Sqlite)
+            return Err(Error::new(
+                Code::Sqlite,
+                format!(
+                    "{} was kept with a log that SQLite could not fold into it",
+                    path.display()
+                ),
+            )
             .cause(sidecar.of(&path).display())
             .hint("copy both to another place and try sqlite3's .recover there"));
         }
@@ -239,11 +241,10 @@ impl Kept {
         };
         match alike || folder.is_own() {
             true => Ok(file),
-            false => Err(Error::inconclusive(format!(
+            false => Err(Error::new(Code::Io, format!(
                 "{} was not kept by a restore as it is now",
                 self.path.display()
             ))
-            .with_code(Code::Io)
             .cause("its owner or its mode is not that of the database, and others can rename files in its folder")
             .hint("look at the file; copy it to the database's path yourself, if it is what you want")),
         }
@@ -255,14 +256,11 @@ fn folder_of(file: &Path) -> &Path {
 }
 
 fn io(what: &str, target: &Path, error: &dyn std::fmt::Display) -> Error {
-    Error::inconclusive(format!("cannot {what} {}", target.display()))
-        .with_code(Code::Io)
-        .cause(error)
+    Error::new(Code::Io, format!("cannot {what} {}", target.display())).cause(error)
 }
 
 fn busy(target: &Path, holder: String) -> Error {
-    Error::inconclusive(format!("{} is in use", target.display()))
-        .with_code(Code::Busy)
+    Error::new(Code::Busy, format!("{} is in use", target.display()))
         .cause(holder)
         .hint("stop what uses it, restore, and start it again")
 }
@@ -275,7 +273,6 @@ fn remembered(target: &Path) -> Error {
 
 /// The refusal to replace a database without `-force`.
 fn exists(target: &Path) -> Error {
-    Error::new(Code::Inconclusive, format!("{} exists", target.display()))
-        .with_code(Code::Exists)
+    Error::new(Code::Exists, format!("{} exists", target.display()))
         .hint("use -o FILE, or -force (the old one is kept)")
 }

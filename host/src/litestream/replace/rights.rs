@@ -53,8 +53,7 @@ impl Rights {
             return Ok(Self::Own);
         }
         let (user, group) = folder.owner();
-        Err(Error::inconclusive(format!("root cannot safely write {}", target.display()))
-            .with_code(Code::Io)
+        Err(Error::new(Code::Io, format!("root cannot safely write {}", target.display()))
             .cause("another user can exchange the folders that lead to it")
             .hint(format!(
                 "run lsrun as the user of the folder, or give the database to them (chown {user}:{group} {})",

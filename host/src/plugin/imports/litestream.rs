@@ -66,9 +66,7 @@ impl Host for State {
         self.call.plugin.grants.require_some("litestream:replace")?;
         let copy = self.table.delete(handle)?;
         let Some(copy) = Arc::into_inner(copy.0) else {
-            return Err(Error::inconclusive("the copy is in use by a check")
-                .with_code(Code::Busy)
-                .into());
+            return Err(Error::new(Code::Busy, "the copy is in use by a check").into());
         };
         let session = Arc::clone(&self.call.context.session);
         // Goes on when the guest is ended: a daemon that was stopped has to be started.

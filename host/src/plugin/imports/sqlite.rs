@@ -62,10 +62,7 @@ impl State {
         let held = self.table.iter_mut().filter(|entry| entry.is::<Connection>()).count();
         if held >= sqlite::MOST_CONNECTIONS {
             let message = format!("it has {held} connections, which is as many as it may have");
-            return Err(Error::inconclusive(message)
-                .with_code(Code::Busy)
-                .hint("drop one first")
-                .into());
+            return Err(Error::new(Code::Busy, message).hint("drop one first").into());
         }
         // Its statements end with the call.
         let deadline = self.ends;
