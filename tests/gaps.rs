@@ -104,8 +104,7 @@ fn a_gap_is_not_forgotten_while_the_replica_is_away() {
         let run = sandbox.lsrun(&["replicate", "-once"]);
         assert_ne!(run.code, 0, "{run:?}");
     }
-    std::fs::remove_file(sandbox.path("replica")).unwrap();
-    std::fs::rename(sandbox.path("away"), sandbox.path("replica")).unwrap();
+    sandbox.bring_the_replica_back();
     sandbox.lsrun(&["replicate", "-once"]).expect(0);
     has_all(&sandbox);
 }

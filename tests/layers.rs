@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use crate::support::repository;
+use crate::support::{repository, sources};
 
 /// From the ground up. A module uses those of the floors below its own, and those of its
 /// own floor as long as that makes no circle.
@@ -49,18 +49,10 @@ const FLOORS: &[(&str, &[&str])] = &[
 fn uses() -> BTreeMap<String, BTreeSet<String>> {
     let mut uses: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     let root = repository().join("host/src");
-    let mut folders = vec![root.clone()];
-    while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(folder).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                folders.push(path);
-            } else if path.extension().is_some_and(|it| it == "rs") && !is_test(&path) {
-                let module = module_of(path.strip_prefix(&root).unwrap());
-                let text = std::fs::read_to_string(&path).unwrap();
-                uses.entry(module).or_default().extend(named(&text));
-            }
-        }
+    for path in sources("host/src") {
+        let module = module_of(path.strip_prefix(&root).unwrap());
+        let text = std::fs::read_to_string(&path).unwrap();
+        uses.entry(module).or_default().extend(named(&text));
     }
     for nobodys in ["lib", "main"] {
         uses.remove(nobodys);
@@ -69,10 +61,6 @@ fn uses() -> BTreeMap<String, BTreeSet<String>> {
         used.remove(module);
     }
     uses
-}
-
-fn is_test(path: &Path) -> bool {
-    path.file_stem().is_some_and(|stem| stem == "tests")
 }
 
 fn module_of(path: &Path) -> String {

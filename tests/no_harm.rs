@@ -217,13 +217,9 @@ fn sync_says_what_is_wrong() {
 #[test]
 fn a_replica_that_is_away_is_a_lag() {
     let sandbox = Sandbox::new();
-    let (socket, lines) = Daemon::socket(&sandbox);
-    let _daemon = Daemon::start(&sandbox, &lines);
-    wait_until("the socket is there", || socket.exists());
-    sandbox.write("lsrun.yml", &format!("{PROJECT}  {lines}\n"));
+    let _daemon = Daemon::answering(&sandbox, "");
     sandbox.lsrun(&["verify"]).expect(0);
-    std::fs::rename(sandbox.path("replica"), sandbox.path("away")).unwrap();
-    sandbox.write("replica", "not a folder");
+    sandbox.take_the_replica_away();
     sandbox.sql("db.sqlite3", "INSERT INTO users (name) VALUES ('later')");
     let run = sandbox.lsrun(&["sync", "-wait", "-timeout", "2", "default"]).expect(11);
     run.says(&["the replica lags"]);

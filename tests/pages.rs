@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::faults::stand_in;
 use crate::support::daemon::Daemon;
-use crate::support::{PROJECT, Sandbox, check, wait_until};
+use crate::support::{Sandbox, check, wait_until};
 
 fn ids(json: &Value) -> Vec<&str> {
     let checks = json["databases"][0]["checks"].as_array().unwrap();
@@ -181,10 +181,7 @@ const QUIET: &str = "levels: [{interval: 24h}]\n";
 fn beside_busy_writers_there_is_a_verdict() {
     const TIMES: usize = 20;
     let sandbox = Sandbox::new();
-    let (socket, lines) = Daemon::socket(&sandbox);
-    let _daemon = Daemon::start(&sandbox, &format!("{QUIET}{lines}"));
-    wait_until("the socket is there", || socket.exists());
-    sandbox.write("lsrun.yml", &format!("{PROJECT}  {lines}\n"));
+    let _daemon = Daemon::answering(&sandbox, QUIET);
     verify(&sandbox, 0, &[]);
     let busy = Busy::start(sandbox.path("db.sqlite3"));
     wait_until("they write", || busy.commits.load(Ordering::Relaxed) > 100);

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use crate::support::{Run, Sandbox, repository};
+use crate::support::{Run, Sandbox, files, repository};
 
 /// What `LSRUN_BLESS=1` writes again begins here.
 const GENERATED: &str =
@@ -124,9 +124,10 @@ fn codes_of_the_source() -> BTreeSet<String> {
 
 /// Every source file of the crate.
 fn sources() -> Vec<(PathBuf, String)> {
-    let mut files = Vec::new();
-    walk(&repository().join("host/src"), "rs", &mut files);
-    files.into_iter().map(|path| (path.clone(), std::fs::read_to_string(path).unwrap())).collect()
+    files("host/src", "rs")
+        .into_iter()
+        .map(|path| (path.clone(), std::fs::read_to_string(path).unwrap()))
+        .collect()
 }
 
 #[test]
@@ -379,22 +380,6 @@ fn the_page_for_plugin_authors_has_every_key_of_a_manifest_and_every_permission(
 
 // The pages themselves.
 
-/// The files with this ending below a folder of sources.
-fn walk(folder: &Path, ending: &str, found: &mut Vec<PathBuf>) {
-    for entry in std::fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        if path.is_dir() {
-            if !name.starts_with('.') && name != "target" {
-                walk(&path, ending, found);
-            }
-        } else if path.extension().is_some_and(|extension| extension == ending) {
-            found.push(path);
-        }
-    }
-    found.sort();
-}
-
 /// The anchors of a page, as GitHub makes them of its headings.
 fn anchors(text: &str) -> BTreeSet<String> {
     let mut taken: BTreeMap<String, u32> = BTreeMap::new();
@@ -424,8 +409,7 @@ fn targets(line: &str) -> Vec<&str> {
 
 #[test]
 fn every_link_leads_somewhere() {
-    let mut pages = Vec::new();
-    walk(&repository(), "md", &mut pages);
+    let pages = files("", "md");
     assert!(pages.len() > 10, "{pages:?}");
     let (mut dead, mut followed) = (Vec::new(), 0);
     for path in pages {
@@ -494,8 +478,7 @@ fn the_picture_of_the_house_is_that_of_the_test() {
 
 #[test]
 fn every_file_that_a_page_names_exists() {
-    let mut pages = Vec::new();
-    walk(&repository(), "md", &mut pages);
+    let pages = files("", "md");
     let mut gone = Vec::new();
     for path in pages {
         if path.ends_with("CHANGELOG.md") {

@@ -40,12 +40,7 @@ fn the_file_that_was_written_is_named() {
 #[test]
 fn a_damaged_newest_backup_names_older_points_and_a_command_that_works() {
     let sandbox = six_transactions();
-    let last = sandbox.names("replica/ltx/0").pop().unwrap();
-    let file = sandbox.path("replica/ltx/0").join(last);
-    let mut bytes = std::fs::read(&file).unwrap();
-    let middle = bytes.len() / 2;
-    bytes[middle] ^= 0xff;
-    std::fs::write(&file, bytes).unwrap();
+    sandbox.damage_the_newest_file();
     let run = sandbox.lsrun(&["restore", "-force", "default"]).expect(22);
     let run = run.says(&["not restored", "older point: TXID 00000000", "lsrun restore -txid "]);
     let all = format!("{}{}", run.stdout, run.stderr);

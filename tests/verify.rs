@@ -2,7 +2,7 @@
 //! faults that must not pass for good backups.
 
 use crate::support::daemon::Daemon;
-use crate::support::{PROJECT, Sandbox, check, wait_until};
+use crate::support::{PROJECT, Sandbox, check};
 
 fn outcome(json: &serde_json::Value) -> (&str, &str) {
     let database = &json["databases"][0];
@@ -32,13 +32,10 @@ fn without_a_daemon_litestream_replicates_once() {
 #[test]
 fn a_daemon_with_a_socket_is_asked() {
     let sandbox = Sandbox::new();
-    let (socket, lines) = Daemon::socket(&sandbox);
-    let _daemon = Daemon::start(&sandbox, &lines);
-    wait_until("the socket is there", || socket.exists());
-    sandbox.write("lsrun.yml", &format!("{PROJECT}  {lines}\n"));
+    let _daemon = Daemon::answering(&sandbox, "");
     let json = sandbox.lsrun(&["verify", "--format", "json"]).expect(0).json();
     assert_eq!(outcome(&json), ("verified", "socket"));
-    assert!(socket.exists(), "the daemon keeps its socket");
+    assert!(sandbox.path("control.sock").exists(), "the daemon keeps its socket");
     sandbox.assert_clean();
 }
 

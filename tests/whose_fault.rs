@@ -5,7 +5,7 @@ use std::path::Path;
 
 use crate::faults::altered;
 use crate::support::daemon::Daemon;
-use crate::support::{PROJECT, Sandbox, check, wait_until};
+use crate::support::{PROJECT, Sandbox, check};
 
 /// Enough rows for pages that can be overwritten.
 pub(crate) const MANY: &str = "
@@ -108,10 +108,7 @@ fn a_damaged_live_database_is_named_everywhere_and_its_backup_is_not_blamed() {
 fn beside_a_daemon_as_well() {
     let sandbox = Sandbox::new();
     sandbox.sql("db.sqlite3", MANY);
-    let (socket, lines) = Daemon::socket(&sandbox);
-    let _daemon = Daemon::start(&sandbox, &format!("{lines}\n"));
-    wait_until("the socket is there", || socket.exists());
-    sandbox.write("lsrun.yml", &format!("{PROJECT}  {lines}\n"));
+    let _daemon = Daemon::answering(&sandbox, "");
     json(&sandbox, 0, &[]);
     sandbox.sql("db.sqlite3", UNINDEXED);
     let report = json(&sandbox, 12, &[]);
@@ -153,10 +150,7 @@ fn a_damaged_page_of_the_live_database_is_not_replicated() {
 fn a_damaged_page_beside_a_daemon() {
     let sandbox = Sandbox::new();
     sandbox.sql("db.sqlite3", MANY);
-    let (socket, lines) = Daemon::socket(&sandbox);
-    let _daemon = Daemon::start(&sandbox, &format!("{lines}\n"));
-    wait_until("the socket is there", || socket.exists());
-    sandbox.write("lsrun.yml", &format!("{PROJECT}  {lines}\n"));
+    let _daemon = Daemon::answering(&sandbox, "");
     json(&sandbox, 0, &[]);
     let database = sandbox.path("db.sqlite3");
     overwrite(&database, root(&database, "big"));

@@ -60,13 +60,11 @@ fn what_did_not_reach_the_replica_at_the_end_reaches_it_at_the_next_start() {
     let sandbox = Sandbox::new();
     sandbox.write("lsrun.yml", &format!("{PROJECT}  shutdown-sync-timeout: 1s\n"));
     sandbox.lsrun(&["verify"]).expect(0);
-    std::fs::rename(sandbox.path("replica"), sandbox.path("away")).unwrap();
-    sandbox.write("replica", "not a folder");
+    sandbox.take_the_replica_away();
     let write = "import sqlite3; c = sqlite3.connect('db.sqlite3', timeout=10); c.execute(\"INSERT INTO users (name) VALUES ('late')\"); c.commit()";
     let run = lsrun(&sandbox, &["replicate", "--", "python3", "-c", write]).expect(22);
     run.says(&["the databases have them; they are replicated when litestream runs again"]);
-    std::fs::remove_file(sandbox.path("replica")).unwrap();
-    std::fs::rename(sandbox.path("away"), sandbox.path("replica")).unwrap();
+    sandbox.bring_the_replica_back();
     let running = daemon(&sandbox);
     lsrun(&sandbox, &["verify"]).expect(0);
     running.end(Signal::TERM);
@@ -108,20 +106,15 @@ fn more_time_is_enough_for_a_replica_that_follows_slowly() {
 #[test]
 fn the_log_of_a_daemon_says_why_its_replica_lags() {
     let sandbox = Sandbox::new();
-    let (socket, lines) = Daemon::socket(&sandbox);
-    let _running = Daemon::start(&sandbox, &lines);
-    wait_until("the socket is there", || socket.exists());
-    sandbox.write("lsrun.yml", &format!("{PROJECT}  {lines}\n"));
+    let _running = Daemon::answering(&sandbox, "");
     sandbox.lsrun(&["verify"]).expect(0);
-    std::fs::rename(sandbox.path("replica"), sandbox.path("away")).unwrap();
-    sandbox.write("replica", "not a folder");
+    sandbox.take_the_replica_away();
     sandbox.sql("db.sqlite3", "INSERT INTO users (name) VALUES ('later')");
     let run = sandbox.lsrun(&["sync", "-wait", "-timeout", "2", "default"]).expect(11);
     run.says(&["look at the daemon's log; its replica may not answer"]);
     let log = std::fs::read_to_string(sandbox.path("daemon.log")).unwrap();
     assert!(log.contains("not a directory"), "{log}");
-    std::fs::remove_file(sandbox.path("replica")).unwrap();
-    std::fs::rename(sandbox.path("away"), sandbox.path("replica")).unwrap();
+    sandbox.bring_the_replica_back();
     sandbox.lsrun(&["sync", "-wait", "default"]).expect(0);
     sandbox.lsrun(&["verify"]).expect(0);
 }

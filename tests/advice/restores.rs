@@ -84,12 +84,7 @@ fn an_older_point_of_a_database_with_a_space_in_its_name_is_restored() {
         sandbox.sql("db.sqlite3", "INSERT INTO users (name) VALUES ('x')");
         sandbox.lsrun(&["replicate", "-once"]).expect(0);
     }
-    let last = sandbox.names("replica/ltx/0").pop().unwrap();
-    let file = sandbox.path("replica/ltx/0").join(last);
-    let mut bytes = std::fs::read(&file).unwrap();
-    let middle = bytes.len() / 2;
-    bytes[middle] ^= 0xff;
-    std::fs::write(&file, bytes).unwrap();
+    sandbox.damage_the_newest_file();
     let run = sandbox.lsrun(&["restore", "-force", "my shop"]).expect(22);
     let words = command(&run, "try an older point in a new file: lsrun ", &[';']);
     carry_out(&sandbox, &words).expect(0);

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use syn::punctuated::Punctuated;
 use syn::visit::{self, Visit};
 
-use crate::support::repository;
+use crate::support::{repository, sources};
 
 /// Functions whose results become hints somewhere else.
 const ELSEWHERE: [(&str, &str); 3] = [
@@ -61,19 +61,11 @@ pub(super) fn hints() -> BTreeMap<String, String> {
 
 /// The sources of lsrun and of its built-in commands, without their tests.
 fn files() -> Vec<PathBuf> {
-    let mut folders = vec![repository().join("host/src")];
+    let mut files = sources("host/src");
     for plugin in std::fs::read_dir(repository().join("plugins")).unwrap().flatten() {
-        folders.push(plugin.path().join("src"));
-    }
-    let mut files = Vec::new();
-    while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
-            let path = entry.path();
-            if path.is_dir() {
-                folders.push(path);
-            } else if path.extension().is_some_and(|it| it == "rs") && !path.ends_with("tests.rs") {
-                files.push(path);
-            }
+        let folder = plugin.path().join("src");
+        if folder.is_dir() {
+            files.extend(sources(folder.to_str().unwrap()));
         }
     }
     // What keeps a hint has none of its own.

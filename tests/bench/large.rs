@@ -131,8 +131,7 @@ fn shell(bench: &Bench, folder: &Path) {
 fn replicate_and_restore(bench: &Bench, folder: &Path, restored: &Path) {
     let (config, database) = (folder.join("daemon.yml"), folder.join("db.sqlite3"));
     let path = database.to_str().unwrap();
-    let sync = crate::sync_of(folder);
-    bench.bare(&sync.iter().map(String::as_str).collect::<Vec<_>>());
+    bench.sync(folder);
     remove(restored);
     bench.bare(&[
         "restore",

@@ -125,6 +125,13 @@ impl Bench {
         run(&mut command);
     }
 
+    /// Litestream's command that has the daemon of `folder` replicate its database.
+    fn sync(&self, folder: &Path) {
+        let (socket, database) = (folder.join("control.sock"), folder.join("db.sqlite3"));
+        let (socket, database) = (socket.to_str().unwrap(), database.to_str().unwrap());
+        self.bare(&["sync", "-wait", "-socket", socket, database]);
+    }
+
     fn start(&self) {
         let cold = self.path("cold");
         compare(
@@ -163,7 +170,7 @@ impl Bench {
 
     /// The bare steps on the database of `folder`: a row, to the replica, restore with a
     /// full check, the row.
-    fn steps(&self, folder: &Path, config: &str, replicate: &[&str]) {
+    fn steps(&self, folder: &Path, config: &str, replicate: impl Fn()) {
         let database = folder.join("db.sqlite3");
         let config = folder.join(config);
         let connection = rusqlite::Connection::open(&database).unwrap();
@@ -176,7 +183,7 @@ impl Bench {
             )
             .unwrap();
         drop(connection);
-        self.bare(replicate);
+        replicate();
         let restored = self.path("restored.sqlite3");
         self.bare(&[
             "restore",
@@ -237,8 +244,9 @@ impl Bench {
                 (
                     "bare: row, replicate -once, restore, check",
                     Box::new(|| {
-                        let replicate = ["replicate", "-once", "-config", "bare.yml"];
-                        self.steps(self.folder.path(), "bare.yml", &replicate);
+                        self.steps(self.folder.path(), "bare.yml", || {
+                            self.bare(&["replicate", "-once", "-config", "bare.yml"]);
+                        });
                     }),
                 ),
                 ("lsrun verify default", Box::new(|| self.lsrun(&["verify"], &self.cache))),
@@ -253,14 +261,12 @@ impl Bench {
         std::fs::copy(self.path("db.sqlite3"), bare.join("db.sqlite3")).unwrap();
         let _daemons = [Daemon::start(self, &bare), Daemon::start(self, self.folder.path())];
         self.write("lsrun.yml", &format!("{PROJECT}  {}", socket_of(self.folder.path())));
-        let sync = sync_of(&bare);
-        let sync: Vec<&str> = sync.iter().map(String::as_str).collect();
         compare(
             "verify, a daemon with a control socket (at most 1.0, and its interval of 100 ms)",
             vec![
                 (
                     "bare: row, sync -wait, restore, check",
-                    Box::new(|| self.steps(&bare, "daemon.yml", &sync)),
+                    Box::new(|| self.steps(&bare, "daemon.yml", || self.sync(&bare))),
                 ),
                 ("lsrun verify default", Box::new(|| self.lsrun(&["verify"], &self.cache))),
             ],
@@ -310,16 +316,6 @@ impl Daemon {
         }
         daemon
     }
-}
-
-/// Litestream's command that has the daemon of `folder` replicate its database.
-fn sync_of(folder: &Path) -> Vec<String> {
-    let (socket, database) = (folder.join("control.sock"), folder.join("db.sqlite3"));
-    ["sync", "-wait", "-socket"]
-        .map(str::to_owned)
-        .into_iter()
-        .chain([socket, database].map(|path| path.display().to_string()))
-        .collect()
 }
 
 impl Drop for Daemon {

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
-use super::{Sandbox, litestream, wait_until};
+use super::{PROJECT, Sandbox, litestream, wait_until};
 
 /// A running `litestream replicate`. Dropped, it is killed.
 pub(crate) struct Daemon {
@@ -57,6 +57,16 @@ impl Daemon {
             .unwrap();
         wait_until("the daemon replicates", replicated);
         Self { child }
+    }
+
+    /// [`Self::start`] with a control socket that answers, and that the project's file
+    /// names.
+    pub(crate) fn answering(sandbox: &Sandbox, more: &str) -> Self {
+        let (socket, lines) = Self::socket(sandbox);
+        let daemon = Self::start(sandbox, &format!("{more}{lines}"));
+        wait_until("the socket is there", || socket.exists());
+        sandbox.write("lsrun.yml", &format!("{PROJECT}  {lines}\n"));
+        daemon
     }
 
     /// The lines of `lsrun.yml` and of the daemon's configuration for a socket.

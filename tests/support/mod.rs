@@ -215,6 +215,27 @@ impl Sandbox {
         self.command(arguments).output().unwrap().into()
     }
 
+    /// From now on nothing can be written to the replica `replica`.
+    pub(crate) fn take_the_replica_away(&self) {
+        std::fs::rename(self.path("replica"), self.path("away")).unwrap();
+        self.write("replica", "not a folder");
+    }
+
+    pub(crate) fn bring_the_replica_back(&self) {
+        std::fs::remove_file(self.path("replica")).unwrap();
+        std::fs::rename(self.path("away"), self.path("replica")).unwrap();
+    }
+
+    /// Changes a byte in the middle of the newest file of the replica `replica`.
+    pub(crate) fn damage_the_newest_file(&self) {
+        let last = self.names("replica/ltx/0").pop().unwrap();
+        let file = self.path("replica/ltx/0").join(last);
+        let mut bytes = std::fs::read(&file).unwrap();
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 0xff;
+        std::fs::write(&file, bytes).unwrap();
+    }
+
     /// Fails when lsrun has left something in its temporary folder.
     #[track_caller]
     pub(crate) fn assert_clean(&self) {
@@ -230,6 +251,35 @@ impl Sandbox {
         names.sort();
         names
     }
+}
+
+/// The files below a folder of the repository whose names have this ending, sorted;
+/// nothing hidden, and nothing that was built.
+pub(crate) fn files(folder: &str, ending: &str) -> Vec<PathBuf> {
+    let mut folders = vec![repository().join(folder)];
+    let mut files = Vec::new();
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let entry = entry.unwrap();
+            let (path, name) = (entry.path(), entry.file_name());
+            if path.is_dir() {
+                if !name.to_string_lossy().starts_with('.') && name != "target" {
+                    folders.push(path);
+                }
+            } else if path.extension().is_some_and(|extension| extension == ending) {
+                files.push(path);
+            }
+        }
+    }
+    files.sort();
+    files
+}
+
+/// The Rust files below a folder, without those of unit tests.
+pub(crate) fn sources(folder: &str) -> Vec<PathBuf> {
+    let mut files = files(folder, "rs");
+    files.retain(|path| !path.ends_with("tests.rs"));
+    files
 }
 
 /// The last check of this name in the report of one database.
