@@ -415,7 +415,7 @@ fn is_given_up(asked_first: bool, words: &[&str]) {
     with_keys(&sandbox, "LITESTREAM", SECRET, &["verify", "--timeout", "3s"])
         .expect(11)
         .says(words)
-        .says(&["look at the daemon's log; its replica may not answer"]);
+        .says(&["check the daemon's log; its replica may not answer"]);
     assert!(started.elapsed() < Duration::from_secs(20), "it took {:?}", started.elapsed());
     assert!(socket.exists(), "the daemon keeps its socket");
     sandbox.assert_clean();

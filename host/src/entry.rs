@@ -41,7 +41,7 @@ fn parse() -> Result<(Cli, String), Exit> {
     match name {
         Some(option) if option.starts_with('-') => {
             let error = Error::usage(format!("no such option: {option}"))
-                .hint("lsrun --help lists the options that stand before a command");
+                .hint("lsrun --help lists the options that go before a command");
             Terminal::new(Format::Human, false, Color::Auto, false).error(&error);
             Err(Exit::Usage)
         }
@@ -53,7 +53,7 @@ fn parse() -> Result<(Cli, String), Exit> {
     }
 }
 
-/// The code behind a text on stdout: a reader that has gone is no failure.
+/// The code after a text on stdout: a reader that has gone is no failure.
 fn after_print(printed: std::io::Result<()>) -> Exit {
     match Output::unwritable(printed) {
         None => Exit::Success,

@@ -39,13 +39,13 @@ pub(crate) fn bytes(bytes: u64) -> String {
     }
 }
 
-/// A point in time as it stands in JSON.
+/// A point in time, as JSON has it.
 #[must_use]
 pub(crate) fn time(time: jiff::Timestamp) -> String {
     time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
-/// A duration as it stands in JSON.
+/// A duration in milliseconds, as JSON has it.
 #[must_use]
 pub(crate) fn milliseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)

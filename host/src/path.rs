@@ -97,7 +97,7 @@ impl Sidecar {
     /// All of them.
     pub(crate) const ALL: [Self; 3] = [Self::Wal, Self::Shm, Self::Journal];
 
-    /// What its name has behind that of the database.
+    /// What its name adds to that of the database.
     pub(crate) const fn suffix(self) -> &'static str {
         match self {
             Self::Wal => "-wal",
@@ -112,7 +112,7 @@ impl Sidecar {
     }
 }
 
-/// `path` with more behind its last letter.
+/// `path` with more after its last letter.
 pub(crate) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);

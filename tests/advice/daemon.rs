@@ -79,7 +79,7 @@ fn a_daemon_that_is_stuck_and_goes_on_replicates_again() {
     let sandbox = Sandbox::new();
     let running = Daemon::start(&sandbox, "");
     running.signal(Signal::STOP);
-    let hint = "it may be stopped or stuck: look at its log";
+    let hint = "it may be stopped or stuck: check its log";
     sandbox.lsrun(&["verify", "--timeout", "2s"]).expect(11).says(&[hint]);
     running.signal(Signal::CONT);
     sandbox.lsrun(&["verify"]).expect(0);
@@ -94,7 +94,7 @@ fn more_time_is_enough_for_a_replica_that_follows_slowly() {
         sandbox.path("replica").display()
     );
     let _running = Daemon::run(&sandbox, &config, || !sandbox.names("replica/ltx/0").is_empty());
-    let hint = "look at the daemon's log; allow more time with --timeout";
+    let hint = "check the daemon's log; allow more time with --timeout";
     // Its next look may be a moment away.
     wait_until("a second is not enough", || {
         let run = sandbox.lsrun(&["verify", "--timeout", "1s"]);
@@ -111,7 +111,7 @@ fn the_log_of_a_daemon_says_why_its_replica_lags() {
     sandbox.take_the_replica_away();
     sandbox.sql("db.sqlite3", "INSERT INTO users (name) VALUES ('later')");
     let run = sandbox.lsrun(&["sync", "-wait", "-timeout", "2", "default"]).expect(11);
-    run.says(&["look at the daemon's log; its replica may not answer"]);
+    run.says(&["check the daemon's log; its replica may not answer"]);
     let log = std::fs::read_to_string(sandbox.path("daemon.log")).unwrap();
     assert!(log.contains("not a directory"), "{log}");
     sandbox.bring_the_replica_back();

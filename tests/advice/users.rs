@@ -80,7 +80,7 @@ fn who_may_not_read_or_write_it_lets_its_user_do_it() {
     other(&sandbox, &["verify", "--read-only"]).expect(11).says(&[hint]);
     sandbox.lsrun(&["verify", "--read-only"]).expect(0);
     mode(&sandbox, "db.sqlite3", 0o600);
-    let hint = "look at the path and at the permissions";
+    let hint = "check the path and its permissions";
     other(&sandbox, &["verify"]).expect(11).says(&[hint]);
     let hint = "run this as the user who runs litestream";
     other(&sandbox, &["config", "--check"]).expect(20).says(&[hint]);
@@ -209,7 +209,7 @@ fn a_kept_database_that_was_changed_can_be_looked_at_and_copied() {
     mode(&sandbox, &kept, 0o666);
     let run = sandbox.lsrun(&["restore", "--undo", "default"]).expect(11);
     run.says(&[
-        "look at the file; copy it to the database's path yourself, if it is what you want",
+        "examine the file; copy it to the database's path yourself, if it is what you want",
     ]);
     assert_eq!(sandbox.integer(&kept, USERS), 3);
     std::fs::copy(sandbox.path(&kept), &database).unwrap();

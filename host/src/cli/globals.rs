@@ -37,10 +37,10 @@ impl Global {
         }
     }
 
-    /// Those among the words behind a command whose own options are not known yet. What
+    /// Those among the words after a command whose own options are not known yet. What
     /// cannot be read is left to the command.
     #[must_use]
-    pub(crate) fn behind(words: &[OsString]) -> Self {
+    pub(crate) fn after(words: &[OsString]) -> Self {
         let mut global = Self::default();
         let mut words = words.iter().take_while(|word| *word != "--");
         while let Some(word) = words.next() {
@@ -77,11 +77,11 @@ mod tests {
     use super::*;
 
     fn of(words: &[&str]) -> Global {
-        Global::behind(&words.iter().map(Into::into).collect::<Vec<OsString>>())
+        Global::after(&words.iter().map(Into::into).collect::<Vec<OsString>>())
     }
 
     #[test]
-    fn the_project_may_be_named_behind_the_command() {
+    fn the_project_may_be_named_after_the_command() {
         for words in [&["x", "-C", "there"][..], &["-Cthere"], &["--project=there", "x"]] {
             assert_eq!(of(words).project, Some("there".into()), "{words:?}");
         }

@@ -18,7 +18,7 @@ use crate::error::{Error, Result};
 pub(crate) struct Cli {
     #[command(flatten)]
     pub global: Global,
-    /// The command and everything behind it.
+    /// The command and everything after it.
     #[arg(
         trailing_var_arg = true,
         allow_hyphen_values = true,

@@ -34,7 +34,7 @@ use crate::terminal::Terminal;
 pub(crate) struct Start {
     /// The options before the command.
     pub global: Global,
-    /// Behind the command.
+    /// The words after the command.
     pub arguments: Vec<OsString>,
     /// The environment.
     pub environment: Environment,
@@ -49,7 +49,7 @@ pub(crate) struct Start {
 /// One run of a command.
 struct Run {
     start: Start,
-    /// The options before the command, and those behind it where they are lsrun's.
+    /// The options before the command, and those after it where they are lsrun's.
     global: Global,
     terminal: Arc<Terminal>,
 }
@@ -63,7 +63,7 @@ pub(crate) async fn run(name: &str, start: Start) -> u8 {
     let run = Run::of(start);
     let command = Command::named(name, &run);
     let run = match command {
-        // What is behind a command of litestream is litestream's.
+        // What comes after a command of litestream is litestream's.
         Ok(Command::Litestream(_)) => run.before_the_command(),
         _ => run,
     };
@@ -99,7 +99,7 @@ impl Command {
 
 impl Run {
     fn of(start: Start) -> Self {
-        let global = Global::behind(&start.arguments).or(&start.global);
+        let global = Global::after(&start.arguments).or(&start.global);
         let terminal = Arc::new(terminal(&global, &start));
         Self { start, global, terminal }
     }
@@ -111,11 +111,11 @@ impl Run {
         Self { start: self.start, global, terminal }
     }
 
-    /// The run in the project that is named behind the command or before it, or in the one
+    /// The run in the project that is named after the command or before it, or in the one
     /// that is found. `without_file` needs none: one that is there is used.
-    fn context(&self, behind: Option<&Path>, without_file: bool) -> Result<Context> {
+    fn context(&self, after: Option<&Path>, without_file: bool) -> Result<Context> {
         let Start { global, cwd, environment, .. } = &self.start;
-        let named = behind.or(global.project.as_deref());
+        let named = after.or(global.project.as_deref());
         let project = match Project::load(named, cwd, environment) {
             Err(_none) if without_file && named.is_none() => Project::without_file(cwd),
             other => other?,

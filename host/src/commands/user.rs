@@ -64,7 +64,7 @@ pub(super) fn in_place_of(name: &str, run: &Run) -> Option<Box<Command>> {
 }
 
 impl Command {
-    /// Reads the words behind it and runs it.
+    /// Reads the words after it and runs it.
     pub(super) async fn run(self, name: &str, run: &Run) -> Result<Exit> {
         let Self { context, found } = self;
         let parsed = arguments::parse(name, &found.manifest, &run.start.arguments)?;

@@ -210,7 +210,7 @@ async fn poll(
         pause
             .wait(session, deadline, || {
                 Error::new(Code::Timeout, "the daemon has not checked the database in time")
-                    .hint("it may be stopped or stuck: look at its log")
+                    .hint("it may be stopped or stuck: check its log")
             })
             .await?;
     };
@@ -239,7 +239,7 @@ async fn until_replicated(
                     Code::Timeout,
                     format!("the replica lags: it has {at}, the daemon {want}"),
                 )
-                .hint("look at the daemon's log; allow more time with --timeout")
+                .hint("check the daemon's log; allow more time with --timeout")
             })
             .await?;
     }
@@ -324,7 +324,7 @@ pub(crate) fn explain(output: &Output, what: &str) -> Error {
     if output.code.is_none() {
         return failed
             .with_code(Code::Inconclusive)
-            .hint("something killed litestream: look at the system's log");
+            .hint("something killed litestream: check the system's log");
     }
     if any(&["no matching backup", "timestamp does not exist", "no backup found"]) {
         return failed.with_code(Code::NotFound).hint("lsrun ltx shows what the replica holds");

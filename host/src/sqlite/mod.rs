@@ -36,7 +36,7 @@ pub(crate) fn explain(error: &rusqlite::Error, what: &str) -> Error {
         Some(ErrorCode::NotADatabase) => own
             .with_code(Code::Damaged)
             .hint("the file is not a SQLite database, or it is encrypted"),
-        Some(ErrorCode::CannotOpen) => own.hint("look at the path and at the permissions"),
+        Some(ErrorCode::CannotOpen) => own.hint("check the path and its permissions"),
         Some(ErrorCode::ReadOnly) => own
             .with_code(Code::Io)
             .hint("the database, or its folder, cannot be written: run lsrun as its user; --read-only writes no row"),

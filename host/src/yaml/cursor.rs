@@ -65,7 +65,7 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// Where this value's key stands: `lsrun.yml:3:5`.
+    /// Where this value's key is: `lsrun.yml:3:5`.
     pub(crate) fn key_place(&self) -> String {
         self.place(self.document.position(&self.path, true))
     }
@@ -129,7 +129,7 @@ impl<'a> Cursor<'a> {
             .collect())
     }
 
-    /// A text; a number or a truth value counts, as it stands in the file.
+    /// A text; a number or a truth value counts, as written in the file.
     pub(crate) fn text(&self, what: &str) -> Result<String> {
         match self.value {
             Value::String(text) => Ok(text.clone()),

@@ -34,7 +34,7 @@ pub(crate) struct Document {
     scalars: OnceLock<HashMap<Vec<Step>, String>>,
 }
 
-/// The places of so many values are said; behind that, their names must do.
+/// This many values are reported with their places, and any more by their names alone.
 const PLACES: usize = 100;
 
 impl Document {
@@ -111,7 +111,7 @@ impl Document {
         error.location().map(|mark| (mark.line(), mark.column()))
     }
 
-    /// The number or truth value at `path` as it stands in the file: `0600`, `1e5`.
+    /// The number or truth value at `path` as written in the file: `0600`, `1e5`.
     pub(super) fn scalar(&self, path: &[Step]) -> Option<&str> {
         self.scalars.get_or_init(|| scalars::of(&self.text)).get(path).map(String::as_str)
     }

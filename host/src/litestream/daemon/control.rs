@@ -22,7 +22,7 @@ use crate::trust;
 /// How long a daemon may take to stop or to start a database.
 const SWITCH: Duration = Duration::from_secs(60);
 
-const LOOK_AT_ITS_LOG: &str = "look at the daemon's log; its replica may not answer";
+const CHECK_ITS_LOG: &str = "check the daemon's log; its replica may not answer";
 
 /// A daemon's control socket.
 #[derive(Debug, Clone)]
@@ -171,7 +171,7 @@ impl Control {
                     Code::Timeout,
                     format!("the replica lags: it has TXID {has}, the daemon {wanted}"),
                 )
-                .hint(LOOK_AT_ITS_LOG)
+                .hint(CHECK_ITS_LOG)
             };
             if !pace.wait(deadline).await {
                 return Err(lags().into());
@@ -241,7 +241,7 @@ impl Control {
     fn late(&self) -> Error {
         Error::new(Code::Timeout, "the litestream daemon does not answer in time")
             .cause(format!("control socket {}", self.socket.display()))
-            .hint(LOOK_AT_ITS_LOG)
+            .hint(CHECK_ITS_LOG)
     }
 
     /// Whoever put the socket there could say anything.
@@ -302,7 +302,7 @@ impl Control {
             };
             return Err(Error::new(code, "the litestream daemon cannot replicate")
                 .cause(reason)
-                .hint(LOOK_AT_ITS_LOG)
+                .hint(CHECK_ITS_LOG)
                 .into());
         }
         serde_json::from_slice(&text).map_err(|error| {

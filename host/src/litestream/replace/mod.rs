@@ -246,7 +246,7 @@ impl Kept {
                 self.path.display()
             ))
             .cause("its owner or its mode is not that of the database, and others can rename files in its folder")
-            .hint("look at the file; copy it to the database's path yourself, if it is what you want")),
+            .hint("examine the file; copy it to the database's path yourself, if it is what you want")),
         }
     }
 }
