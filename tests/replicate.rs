@@ -7,7 +7,7 @@ use std::process::{Child, Stdio};
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 
 use crate::gaps::{behind_a_gap, has_all};
-use crate::support::replicate::{lsrun, runtime};
+use crate::support::replicate::{command, lsrun};
 use crate::support::{PROJECT, Run, Sandbox, litestream, wait_until};
 
 /// A running `lsrun replicate`. Dropped, it is killed.
@@ -17,9 +17,9 @@ struct Replicate {
 
 impl Replicate {
     fn start(sandbox: &Sandbox, arguments: &[&str]) -> Self {
-        let mut command = sandbox.command(&["replicate"]);
-        command.args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped());
-        Self { child: command.env("XDG_RUNTIME_DIR", runtime(sandbox)).spawn().unwrap() }
+        let mut command = command(sandbox, arguments);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        Self { child: command.spawn().unwrap() }
     }
 
     fn signal(&self, signal: Signal) {

@@ -1,10 +1,11 @@
 //! `lsrun replicate` of a test, and lsrun beside it.
 
 use std::path::PathBuf;
-use std::process::Child;
+use std::process::{Child, Command};
 
 use rustix::process::{Pid, Signal, kill_process};
 
+use super::wrap::behind;
 use super::{Run, Sandbox, wait_until};
 
 /// The folder of the control socket.
@@ -19,14 +20,26 @@ pub(crate) fn lsrun(sandbox: &Sandbox, arguments: &[&str]) -> Run {
     sandbox.command(arguments).env("XDG_RUNTIME_DIR", runtime(sandbox)).output().unwrap().into()
 }
 
+/// `lsrun replicate`, not started, which heeds every signal: what is ignored when it
+/// starts, as under `nohup`, it leaves so.
+pub(crate) fn command(sandbox: &Sandbox, arguments: &[&str]) -> Command {
+    let mut command = sandbox.command(&["replicate"]);
+    command.args(arguments).env("XDG_RUNTIME_DIR", runtime(sandbox));
+    if !cfg!(target_os = "linux") {
+        return command;
+    }
+    let mut env = Command::new("env");
+    env.arg("--default-signal");
+    behind(env, &command)
+}
+
 /// A running `lsrun replicate`. Dropped, it is killed.
 pub(crate) struct Replicate(pub(crate) Child);
 
 impl Replicate {
     pub(crate) fn start(sandbox: &Sandbox, arguments: &[&str]) -> Self {
         let log = std::fs::File::create(sandbox.path("replicate.log")).unwrap();
-        let mut command = sandbox.command(&["replicate"]);
-        command.args(arguments).env("XDG_RUNTIME_DIR", runtime(sandbox));
+        let mut command = command(sandbox, arguments);
         command.stdout(log.try_clone().unwrap()).stderr(log);
         Self(command.spawn().unwrap())
     }
