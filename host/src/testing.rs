@@ -1,6 +1,7 @@
 //! What the tests of the whole use of the crate. Not for anybody else.
 
 pub use crate::environment::Environment;
-pub use crate::litestream::binary::{Binary, Wanted, find};
+pub use crate::litestream::binary::find::{Wanted, find};
+pub use crate::litestream::binary::found::Binary;
 pub use crate::litestream::daemon::running;
 pub use crate::notes::Progress;

@@ -10,7 +10,7 @@ use crate::support::{repository, sources};
 
 /// Functions whose results become hints somewhere else.
 const ELSEWHERE: [(&str, &str); 3] = [
-    ("host/src/litestream/feature.rs", "equivalent_of_03"),
+    ("host/src/litestream/binary/feature.rs", "equivalent_of_03"),
     ("host/src/plugin/grants.rs", "hint"),
     ("host/src/trust/mod.rs", "fix"),
 ];

@@ -9,7 +9,7 @@ use std::time::Duration;
 use clap::error::ErrorKind;
 use clap::{Arg, ArgAction, FromArgMatches};
 
-use super::selection::Shard;
+use super::shard::Shard;
 use crate::cli::{self, Global};
 use crate::error::{Error, Result};
 use crate::plugin::manifest::{Command, Manifest};

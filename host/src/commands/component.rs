@@ -13,10 +13,8 @@ use super::arguments::{self, Parsed};
 use super::selection::{Target, select};
 use crate::code::Code;
 use crate::context::Context;
-use crate::create;
 use crate::error::{Error, Result};
 use crate::exit::Exit;
-use crate::figures;
 use crate::plugin::{
     Builtin, Call, Hooks, InvocationData, Origin, Plugin, Role, Sink, manifest, run_command,
 };
@@ -25,6 +23,7 @@ use crate::report::{DatabaseReport, NOT_REPLICATED, Outcome, Report, human, json
 use crate::results::{Delivery, Destinations, Speaker};
 use crate::stop::{Signal, Stop};
 use crate::terminal::Format;
+use crate::{create, figures};
 
 /// Runs the command to its end.
 pub(super) async fn run(
@@ -313,7 +312,7 @@ impl Place {
         let (name, path) = match target {
             Target::Database(database) => (database.name(), database.path.display().to_string()),
             Target::Url(url) => {
-                let shown = crate::litestream::restore::redact(url);
+                let shown = crate::litestream::replica::source::redact(url);
                 (shown.clone(), shown)
             }
             Target::Whole => (String::new(), String::new()),
@@ -394,6 +393,7 @@ async fn work(
     let invocation = invocation(&parsed, &target, &context, databases.clone(), patience);
     let stop = context.stop.clone();
     let call = Call {
+        run: context.session.run(),
         context,
         plugin,
         sink: Arc::clone(&sink),

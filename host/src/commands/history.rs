@@ -15,7 +15,7 @@ use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::exit::Exit;
 use crate::figures::{bytes, duration, milliseconds, time};
-use crate::litestream::moment;
+use crate::litestream::replica::moment;
 use crate::report::Outcome;
 use crate::results::{History, Past};
 use crate::terminal::Format;

@@ -12,11 +12,13 @@ use crate::config::Purpose;
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::exit::Exit;
-use crate::litestream::child::{self, ConfigFile};
-use crate::litestream::daemon::{self, Control};
-use crate::litestream::feature;
-use crate::litestream::line::{Line, Reaches, Verb, is_url};
-use crate::litestream::{once, runtime};
+use crate::litestream::binary::feature;
+use crate::litestream::daemon;
+use crate::litestream::daemon::{Control, sockets};
+use crate::litestream::process::child;
+use crate::litestream::process::config_file::ConfigFile;
+use crate::litestream::process::line::{CommandLine, Reaches, Verb, is_url};
+use crate::litestream::sync::unseen;
 use crate::stop::Stop;
 
 /// A command lsrun does not know, for a litestream that may: nothing is supplied.
@@ -52,7 +54,7 @@ pub(super) async fn verb(context: &Arc<Context>, verb: &Verb, words: &[OsString]
 /// Behind `start`: litestream 0.5.17 opens the database only when it next looks at it,
 /// and what is written and checkpointed until then never reaches the replica. So it
 /// is asked to look now; what comes of that is the business of later commands.
-async fn look(line: &Line) {
+async fn look(line: &CommandLine) {
     const PATIENCE: Duration = Duration::from_secs(30);
     let socket = line.value("socket").and_then(|socket| Control::at(socket.as_ref()));
     if let (Some(control), [database]) = (socket, line.positionals.as_slice()) {
@@ -67,7 +69,7 @@ pub(super) async fn check_version(
     context: &Context,
     name: &str,
     since: Option<feature::Feature>,
-    line: &Line,
+    line: &CommandLine,
 ) -> Result<()> {
     let version = &context.binary().await?.version;
     if let Some(lacks) = feature::missing_notes(version) {
@@ -89,13 +91,13 @@ pub(super) async fn check_version(
 
 /// Litestream 0.5.17 under which its local state is removed ("cannot verify wal state")
 /// does not replicate that database again until it is restarted.
-async fn refuse_reset(context: &Context, line: &Line) -> Result<()> {
+async fn refuse_reset(context: &Context, line: &CommandLine) -> Result<()> {
     /// A daemon that waits for its replica says nothing.
     const PATIENCE: Duration = Duration::from_secs(1);
     for word in &line.positionals {
         let path: &Path = word.as_ref();
-        let mut runs = once::replicates_unseen(path).await || !daemon::running(path).is_empty();
-        for control in runtime::controls(context) {
+        let mut runs = unseen::replicates_unseen(path).await || !daemon::running(path).is_empty();
+        for control in sockets::controls(context) {
             runs |= control.knows(path, PATIENCE).await;
         }
         if runs {
@@ -110,7 +112,7 @@ async fn refuse_reset(context: &Context, line: &Line) -> Result<()> {
 }
 
 /// Aliases and paths of the project become the paths that litestream knows.
-fn resolve(context: &Context, verb: &Verb, line: &mut Line) -> Result<()> {
+fn resolve(context: &Context, verb: &Verb, line: &mut CommandLine) -> Result<()> {
     for word in line.positionals.iter_mut().filter(|word| !is_url(word)) {
         let (_name, path) = database(context, word)?;
         // A daemon expands a relative path against its own folder.
@@ -134,12 +136,12 @@ pub(super) fn database(context: &Context, word: &OsStr) -> Result<(String, PathB
 }
 
 /// `-config` with the generated configuration, or `-socket`.
-fn supply(context: &Context, verb: &Verb, line: &mut Line) -> Result<Option<ConfigFile>> {
+fn supply(context: &Context, verb: &Verb, line: &mut CommandLine) -> Result<Option<ConfigFile>> {
     match verb.reaches {
         Reaches::Nothing => Ok(None),
         Reaches::Daemon => {
             if !line.has("socket") {
-                let socket = runtime::live(context)?;
+                let socket = sockets::live(context)?;
                 line.flags.extend(["-socket".into(), socket.into_os_string()]);
             }
             Ok(None)

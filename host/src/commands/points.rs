@@ -15,10 +15,11 @@ use crate::code::Code;
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::exit::Exit;
-use crate::litestream::points::{self, Gap, Point, Points};
-use crate::litestream::restore::Source;
-use crate::litestream::txid::Txid;
-use crate::litestream::{attempts, moment};
+use crate::litestream::replica::points::{Gap, Points, RestorePoint};
+use crate::litestream::replica::source::Source;
+use crate::litestream::replica::txid::Txid;
+use crate::litestream::replica::{listing, moment};
+use crate::litestream::restore::attempts;
 use crate::project::Database;
 use crate::terminal::Format;
 
@@ -73,7 +74,7 @@ async fn show(context: &Context, arguments: &Arguments) -> Result<Exit> {
     };
     let patience = timeout.unwrap_or(context.project.verify().timeout);
     let place = source.describe(context)?;
-    let files = points::list(context, &source, patience).await?;
+    let files = listing::list(context, &source, patience).await?;
     let mut found = files.points();
     if found.points.is_empty() {
         let name = match &source {
@@ -85,7 +86,7 @@ async fn show(context: &Context, arguments: &Arguments) -> Result<Exit> {
         }
         let word = match &source {
             Source::Database(_) => name.clone(),
-            Source::Url(url) => crate::litestream::restore::redact(url),
+            Source::Url(url) => crate::litestream::replica::source::redact(url),
         };
         return Err(Error::new(
             Code::NotFound,
@@ -137,9 +138,9 @@ fn newest(found: &mut Points, limit: usize) {
 /// Keeps the oldest point, the newest, and the last one of each stretch of time.
 fn thin(found: &mut Points, every: Duration) {
     let every = i128::try_from(every.as_nanos()).unwrap_or(i128::MAX).max(1);
-    let stretch = |point: &Point| point.time.as_nanosecond().div_euclid(every);
+    let stretch = |point: &RestorePoint| point.time.as_nanosecond().div_euclid(every);
     let all = std::mem::take(&mut found.points);
-    let last = |index: usize, point: &Point| {
+    let last = |index: usize, point: &RestorePoint| {
         all.get(index + 1).is_none_or(|next| stretch(next) != stretch(point))
     };
     let kept = all.iter().enumerate().filter(|(index, point)| *index == 0 || last(*index, point));

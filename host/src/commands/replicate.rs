@@ -14,21 +14,23 @@ use futures_util::future::join_all;
 use process_wrap::tokio::{ChildWrapper, CommandWrap, KillOnDrop, ProcessGroup};
 
 use super::{component, passthrough};
-use crate::cli;
 use crate::code::Code;
 use crate::config::{Config, Purpose};
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::exit::Exit;
-use crate::figures;
-use crate::litestream::child::{self, ConfigFile};
-use crate::litestream::daemon::{self, Control};
-use crate::litestream::feature::{self, Feature};
-use crate::litestream::line::{Line, Verb, is_url};
-use crate::litestream::once;
-use crate::litestream::runtime::{self, Runtime};
+use crate::litestream::binary::feature;
+use crate::litestream::binary::feature::Feature;
+use crate::litestream::daemon;
+use crate::litestream::daemon::sockets::Runtime;
+use crate::litestream::daemon::{Control, sockets};
+use crate::litestream::process::child;
+use crate::litestream::process::config_file::ConfigFile;
+use crate::litestream::process::line::{CommandLine, Verb, is_url};
+use crate::litestream::sync::{guard, once, unseen};
 use crate::project::{Database, Project};
 use crate::stop::{Signal, Stop};
+use crate::{cli, figures};
 
 /// How long litestream may take to open its databases.
 const READY: Duration = Duration::from_secs(60);
@@ -112,7 +114,7 @@ pub(super) async fn run(context: &Arc<Context>, verb: &Verb, words: &[OsString])
                 .hint("leave the names away, or name a database and a replica URL"));
         }
         free(config)?;
-        alone(context, &runtime::sockets(context), &databases, patience).await?;
+        alone(context, &sockets::sockets(context), &databases, patience).await?;
         line.remove("no-expand-env", false);
     } else {
         resolve(context, &mut line);
@@ -127,7 +129,7 @@ pub(super) async fn run(context: &Arc<Context>, verb: &Verb, words: &[OsString])
     }
     let held = match by_hand {
         true => Vec::new(),
-        false => once::hold(context, &context.project.every_database()?).await?,
+        false => guard::hold(context, &context.project.every_database()?).await?,
     };
     let has_socket = feature::require(version, Feature::Socket).is_ok();
     let runtime = match config {
@@ -156,7 +158,7 @@ pub(super) async fn run(context: &Arc<Context>, verb: &Verb, words: &[OsString])
         limit,
         can_sync: feature::require(version, Feature::Sync).is_ok(),
     };
-    let held = tokio::spawn(once::until_seen(held, supervisor.socket.clone()));
+    let held = tokio::spawn(guard::until_seen(held, supervisor.socket.clone()));
     let code = supervisor.run(&arguments, file.as_ref(), application).await;
     held.abort();
     drop((file, runtime));
@@ -165,7 +167,7 @@ pub(super) async fn run(context: &Arc<Context>, verb: &Verb, words: &[OsString])
 
 /// Refuses an application that is announced and not named: litestream's daemon alone is
 /// not what was meant.
-fn named(line: &Line, words: &[OsString]) -> Result<()> {
+fn named(line: &CommandLine, words: &[OsString]) -> Result<()> {
     if line.rest.is_empty() && words.iter().any(|word| word == "--") {
         return Err(Error::usage("no command follows --"));
     }
@@ -176,7 +178,7 @@ fn named(line: &Line, words: &[OsString]) -> Result<()> {
 }
 
 /// The application: behind `--`, in `-exec`, or `exec:` of the configuration.
-fn application(line: &mut Line, config: Option<&Config>) -> Result<Option<Vec<OsString>>> {
+fn application(line: &mut CommandLine, config: Option<&Config>) -> Result<Option<Vec<OsString>>> {
     let flag = line.value("exec");
     line.remove("exec", true);
     let rest = std::mem::take(&mut line.rest);
@@ -198,7 +200,7 @@ fn application(line: &mut Line, config: Option<&Config>) -> Result<Option<Vec<Os
 
 /// The databases of a configuration of the user's own, or of a path and a replica URL.
 /// What is wrong with them is litestream's to say.
-fn of_line(context: &Context, line: &Line) -> Vec<Database> {
+fn of_line(context: &Context, line: &CommandLine) -> Vec<Database> {
     if let Some(file) = line.value("config") {
         let project = Project::of_litestream(file.as_ref(), &context.cwd, &context.environment);
         return project.and_then(|project| project.every_database()).unwrap_or_default();
@@ -210,7 +212,7 @@ fn of_line(context: &Context, line: &Line) -> Vec<Database> {
     line.positionals.iter().filter(|word| !is_url(word)).filter_map(of_word).collect()
 }
 
-fn resolve(context: &Context, line: &mut Line) {
+fn resolve(context: &Context, line: &mut CommandLine) {
     for word in line.positionals.iter_mut().filter(|word| !is_url(word)) {
         if let Some(database) = word.to_str().and_then(|it| context.project.database(it).ok()) {
             *word = database.path.into();
@@ -243,7 +245,7 @@ struct Patience {
 }
 
 /// What `--wait` says.
-fn patience(line: &Line) -> Result<Patience> {
+fn patience(line: &CommandLine) -> Result<Patience> {
     let given = line.value("wait").map(|text| cli::duration(&text)).transpose()?;
     Ok(Patience {
         seen: given.unwrap_or_default(),
@@ -306,7 +308,7 @@ async fn other(sockets: &[PathBuf], databases: &[Database]) -> Option<Other> {
         if let Err(error) = daemon::refuse_running(database) {
             return Some(Other::Seen(error));
         }
-        if once::replicates_unseen(&database.path).await {
+        if unseen::replicates_unseen(&database.path).await {
             return Some(Other::Unseen(Error::project(format!(
                 "a process in another container reads {} all the time, as a litestream daemon does",
                 database.name()

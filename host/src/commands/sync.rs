@@ -15,9 +15,9 @@ use crate::code::Code;
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::exit::Exit;
-use crate::litestream::daemon::Control;
-use crate::litestream::feature::{self, Feature};
-use crate::litestream::runtime;
+use crate::litestream::binary::feature;
+use crate::litestream::binary::feature::Feature;
+use crate::litestream::daemon::{Control, sockets};
 use crate::stop::Stop;
 
 /// The options that are taken with one dash as well.
@@ -104,7 +104,7 @@ async fn ask(
 ) -> Result<(u64, Option<u64>)> {
     let sockets = match &arguments.socket {
         Some(socket) => vec![context.cwd.join(socket)],
-        None => runtime::sockets(context),
+        None => sockets::sockets(context),
     };
     for control in sockets.iter().filter_map(|socket| Control::at(socket)) {
         let asked = match arguments.wait {

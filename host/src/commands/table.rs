@@ -6,7 +6,7 @@ use super::user::{self, Search};
 use super::{Run, history, points};
 use crate::cli::Cli;
 use crate::error::{Error, Result};
-use crate::litestream::line::{RESTORE_OF_03, VERBS, Verb};
+use crate::litestream::process::line::{RESTORE_OF_03, VERBS, Verb};
 use crate::nearest::nearest;
 use crate::plugin::{BUILTIN, Builtin};
 

@@ -3,12 +3,12 @@
 
 use std::path::PathBuf;
 
-use super::Config;
 use super::chain::Keys;
 use super::keys::remove_daemons;
 use super::render::{self, Variables};
 use super::tree::{Map, Node, Role, Text};
 use super::variables::{BUCKET, CREDENTIALS, fallback, lookup};
+use super::{Config, scalar};
 use crate::code::Code;
 use crate::environment::Environment;
 use crate::error::{Error, Result};
@@ -179,7 +179,7 @@ impl Config {
         environment: &Environment,
     ) -> Result<Vec<Option<(String, bool)>>, String> {
         let lookup = |name: &str| lookup(environment, name);
-        let of_pid = text.pieces.iter().any(render::is_pid);
+        let of_pid = text.pieces.iter().any(scalar::is_pid);
         if text.role == Role::Path && !of_pid {
             let resolved = resolve(&text.pieces, &lookup)?;
             // An empty path is Litestream's to refuse, not the project's folder.
@@ -196,7 +196,7 @@ impl Config {
             return Ok(vec![Some((resolved.text, resolved.from_environment))]);
         }
         let part = |piece: &Piece| {
-            if render::is_pid(piece) {
+            if scalar::is_pid(piece) {
                 return Ok(None);
             }
             let resolved = resolve(std::slice::from_ref(piece), &lookup)?;

@@ -3,7 +3,6 @@
 
 use std::path::{Path, PathBuf};
 
-use super::replica::Replica;
 use super::tree::{Map, Text};
 use crate::environment::Environment;
 use crate::path::{absolute, expand_home};
@@ -175,20 +174,10 @@ impl View<'_> {
         Destination { kind, host, bucket, path }
     }
 
-    /// The replica as the rest of lsrun sees it.
-    pub(super) fn described(&self) -> Replica {
-        let folder = self.folder();
-        let description = match &folder {
-            Some(folder) => format!("file {}", folder.display()),
-            None => self.destination().describe(),
-        };
-        Replica { kind: self.kind(), description, folder, endpoint: self.endpoint() }
-    }
-
     /// The server to probe before a call that could hang, where it is known
     /// without asking the provider's library, and where Litestream itself would
     /// connect to it and not to a proxy.
-    fn endpoint(&self) -> Option<(String, u16)> {
+    pub(super) fn endpoint(&self) -> Option<(String, u16)> {
         let (host, port) = self.server()?;
         let by_http = !matches!(self.kind().as_str(), "sftp" | "nats");
         let own = host == "localhost"

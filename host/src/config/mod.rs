@@ -15,6 +15,7 @@ mod read;
 mod refusals;
 mod render;
 mod replica;
+mod scalar;
 mod sites;
 mod tree;
 mod variables;

@@ -4,7 +4,7 @@
 
 use std::path::Path;
 
-use super::render::{escaped, is_pid, is_plain};
+use super::scalar::{escaped, is_pid, is_plain};
 use super::tree::{Role, Text};
 use super::variables::{fallback, lookup};
 use crate::environment::Environment;

@@ -33,6 +33,18 @@ impl Replica {
     }
 }
 
+impl View<'_> {
+    /// The replica as the rest of lsrun sees it.
+    pub(super) fn described(&self) -> Replica {
+        let folder = self.folder();
+        let description = match &folder {
+            Some(folder) => format!("file {}", folder.display()),
+            None => self.destination().describe(),
+        };
+        Replica { kind: self.kind(), description, folder, endpoint: self.endpoint() }
+    }
+}
+
 impl Config {
     /// Where the backup of `database` goes.
     ///

@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 
-use super::reach::{connect, writable};
 use crate::config::{self, Problem, Replica, Severity, first_of};
 use crate::litestream::Session;
+use crate::litestream::replica::reach::{connect, writable};
 use crate::project::{Database, Entry, Project};
 
 /// What every SQLite database begins with.

@@ -4,26 +4,36 @@
 
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
 use crate::code::Code;
 use crate::error::{Error, Result};
 use crate::figures;
-use crate::litestream::Session;
 use crate::stop::Stop;
 
-/// What every copy of this process has yet to write.
-static CLAIMS: Mutex<Vec<Claim>> = Mutex::new(Vec::new());
-/// A copy is gone.
-static FREED: Notify = Notify::const_new();
+/// A run: one database that is worked on. What belongs to the same run does not wait for
+/// its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct RunId(u64);
+
+/// What every copy of a session has yet to write.
+#[derive(Debug, Default)]
+pub(crate) struct Rooms {
+    claims: Mutex<Vec<Claim>>,
+    /// A copy is gone.
+    freed: Notify,
+    /// How many ids were given.
+    runs: AtomicU64,
+}
 
 #[derive(Debug)]
 struct Claim {
     id: u64,
     /// Whose.
-    owner: usize,
+    owner: RunId,
     device: u64,
     bytes: u64,
     /// The copy while it is written, and when it is.
@@ -32,41 +42,77 @@ struct Claim {
 
 /// Room for one copy, given back when dropped.
 #[derive(Debug)]
-pub(super) struct Room(u64);
+pub(crate) struct Room {
+    id: u64,
+    of: Arc<Rooms>,
+}
 
-impl Room {
+impl Rooms {
+    /// An id that no other run of this session has.
+    pub(crate) fn run(&self) -> RunId {
+        RunId(self.runs.fetch_add(1, Ordering::Relaxed))
+    }
+
     /// Takes room in `folder` for a database of `size` bytes that is written to one of
-    /// `files`; waits while only copies of other owners are in the way.
+    /// `files`; waits while only copies of other runs are in the way.
     ///
     /// Fails with the code `io` when there is not enough without them.
-    pub(super) async fn take(
-        session: &Session,
-        owner: usize,
+    pub(crate) async fn take(
+        self: &Arc<Self>,
+        stop: &Stop,
+        owner: RunId,
         folder: &Path,
         size: u64,
         files: [PathBuf; 2],
-    ) -> Result<Self> {
+    ) -> Result<Room> {
         // Litestream writes the file once; a tenth more and some room for others.
         let bytes = size.saturating_add(size / 10).saturating_add(8 << 20);
         loop {
-            let freed = FREED.notified();
-            match claim(owner, folder, bytes, &files) {
+            let freed = self.freed.notified();
+            match self.claim(owner, folder, bytes, &files) {
                 Answer::Taken(room) => return Ok(room),
                 Answer::Never(free) => return Err(none(folder, bytes, free)),
                 Answer::Later => {}
             }
             tokio::select! {
                 () = freed => {}
-                signal = session.stop.stopped() => return Err(Stop::error(signal)),
+                signal = stop.stopped() => return Err(Stop::error(signal)),
             }
         }
+    }
+
+    fn claim(
+        self: &Arc<Self>,
+        owner: RunId,
+        folder: &Path,
+        bytes: u64,
+        files: &[PathBuf; 2],
+    ) -> Answer {
+        let mut claims = self.claims();
+        let device = std::fs::metadata(folder).map_or(0, |metadata| metadata.dev());
+        let others = || claims.iter().filter(|claim| claim.device == device);
+        if let Ok(disk) = rustix::fs::statvfs(folder) {
+            let free = disk.f_bavail.saturating_mul(disk.f_frsize);
+            if free.saturating_sub(others().map(Claim::outstanding).sum()) < bytes {
+                // Who has a copy already does not wait for others, who might wait for it.
+                let wait = others().count() > 0 && others().all(|claim| claim.owner != owner);
+                return if wait { Answer::Later } else { Answer::Never(free) };
+            }
+        }
+        let id = claims.iter().map(|claim| claim.id).max().unwrap_or_default() + 1;
+        claims.push(Claim { id, owner, device, bytes, files: files.clone() });
+        Answer::Taken(Room { id, of: Arc::clone(self) })
+    }
+
+    fn claims(&self) -> MutexGuard<'_, Vec<Claim>> {
+        self.claims.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Drop for Room {
     fn drop(&mut self) {
-        claims().retain(|claim| claim.id != self.0);
-        FREED.notify_waiters();
+        self.of.claims().retain(|claim| claim.id != self.id);
+        self.of.freed.notify_waiters();
     }
 }
 
@@ -78,32 +124,11 @@ enum Answer {
     Never(u64),
 }
 
-fn claim(owner: usize, folder: &Path, bytes: u64, files: &[PathBuf; 2]) -> Answer {
-    let mut claims = claims();
-    let device = std::fs::metadata(folder).map_or(0, |metadata| metadata.dev());
-    let others = || claims.iter().filter(|claim| claim.device == device);
-    if let Ok(disk) = rustix::fs::statvfs(folder) {
-        let free = disk.f_bavail.saturating_mul(disk.f_frsize);
-        if free.saturating_sub(others().map(Claim::outstanding).sum()) < bytes {
-            // Who has a copy already does not wait for others, who might wait for it.
-            let wait = others().count() > 0 && others().all(|claim| claim.owner != owner);
-            return if wait { Answer::Later } else { Answer::Never(free) };
-        }
-    }
-    let id = claims.iter().map(|claim| claim.id).max().unwrap_or_default() + 1;
-    claims.push(Claim { id, owner, device, bytes, files: files.clone() });
-    Answer::Taken(Room(id))
-}
-
 impl Claim {
     fn outstanding(&self) -> u64 {
         let size = |file: &PathBuf| std::fs::metadata(file).map_or(0, |metadata| metadata.len());
         self.bytes.saturating_sub(self.files.iter().map(size).max().unwrap_or_default())
     }
-}
-
-fn claims() -> MutexGuard<'static, Vec<Claim>> {
-    CLAIMS.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn none(folder: &Path, needed: u64, free: u64) -> Error {
@@ -134,30 +159,32 @@ mod tests {
         let disk = rustix::fs::statvfs(folder).unwrap();
         let free = disk.f_bavail * disk.f_frsize;
         let more_than_half = free / 5 * 3;
-        let of = |owner, bytes| claim(owner, folder, bytes, &files(folder, "copy"));
-        let Answer::Taken(first) = of(1, more_than_half) else {
+        let rooms = Arc::new(Rooms::default());
+        let (one, two) = (rooms.run(), rooms.run());
+        let of = |owner, bytes| rooms.claim(owner, folder, bytes, &files(folder, "copy"));
+        let Answer::Taken(first) = of(one, more_than_half) else {
             panic!("there is room for the first");
         };
-        assert!(matches!(of(2, more_than_half), Answer::Later), "the first has yet to write");
-        assert!(matches!(of(1, more_than_half), Answer::Never(_)), "it would wait for itself");
+        assert!(matches!(of(two, more_than_half), Answer::Later), "the first has yet to write");
+        assert!(matches!(of(one, more_than_half), Answer::Never(_)), "it would wait for itself");
         drop(first);
-        let Answer::Taken(_second) = of(2, more_than_half) else { panic!("the first is gone") };
-        assert!(matches!(of(1, 1), Answer::Taken(_)));
+        let Answer::Taken(_second) = of(two, more_than_half) else { panic!("the first is gone") };
+        assert!(matches!(of(one, 1), Answer::Taken(_)));
     }
 
     #[test]
     fn a_disk_without_room_is_refused_before_anything_is_written() {
         let folder = tempfile::tempdir().unwrap();
-        let none_at_all = claim(0, folder.path(), u64::MAX / 2, &files(folder.path(), "a"));
+        let rooms = Arc::new(Rooms::default());
+        let files = files(folder.path(), "a");
+        let none_at_all = rooms.claim(rooms.run(), folder.path(), u64::MAX / 2, &files);
         match none_at_all {
             Answer::Never(free) => {
                 let error = none(folder.path(), u64::MAX / 2, free);
                 assert_eq!(error.code().as_str(), "io");
                 assert!(error.message().contains("no room"), "{error}");
             }
-            // A copy of another test that is being made.
-            Answer::Later => {}
-            Answer::Taken(_) => panic!("there is not so much"),
+            Answer::Later | Answer::Taken(_) => panic!("there is not so much"),
         }
     }
 }

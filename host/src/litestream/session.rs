@@ -2,14 +2,17 @@
 //! that are made once and only when needed. It knows no terminal.
 
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, AtomicUsize};
 use std::sync::{Arc, OnceLock};
 
 use tokio::sync::OnceCell;
 
-use super::binary::{self, Binary, Wanted};
 use crate::config::Config;
 use crate::environment::Environment;
 use crate::error::Result;
+use crate::litestream::binary::find::{Wanted, find};
+use crate::litestream::binary::found::Binary;
+use crate::litestream::room::{Rooms, RunId};
 use crate::notes::Notes;
 use crate::project::Project;
 use crate::scratch::Scratch;
@@ -27,6 +30,12 @@ pub(crate) struct Session {
     pub stop: Stop,
     /// Where to say what the user should know.
     pub notes: Arc<dyn Notes>,
+    /// Room on the disk for restored copies.
+    pub(super) rooms: Arc<Rooms>,
+    /// How many restores run now.
+    pub(super) restores: Arc<AtomicUsize>,
+    /// How many configuration files were written for litestream.
+    pub(super) config_files: AtomicU64,
     config: OnceLock<Result<Config>>,
     scratch: OnceLock<Result<Scratch>>,
     binary: OnceCell<Result<Binary>>,
@@ -48,6 +57,9 @@ impl Session {
             cwd,
             stop,
             notes,
+            rooms: Arc::default(),
+            restores: Arc::default(),
+            config_files: AtomicU64::new(0),
             config: OnceLock::new(),
             scratch: OnceLock::new(),
             binary: OnceCell::new(),
@@ -68,7 +80,12 @@ impl Session {
             .map_err(Clone::clone)
     }
 
-    /// The private folder of this run.
+    /// The id of a run that begins.
+    pub(crate) fn run(&self) -> RunId {
+        self.rooms.run()
+    }
+
+    /// The private folder of this session.
     pub(crate) fn scratch(&self) -> Result<&Scratch> {
         self.scratch.get_or_init(Scratch::temporary).as_ref().map_err(Clone::clone)
     }
@@ -79,7 +96,7 @@ impl Session {
             .get_or_init(|| async {
                 let (bin_path, version) = self.project.litestream_wanted();
                 let wanted = Wanted { bin_path, version };
-                binary::find(&wanted, &self.environment, &*self.notes).await
+                find(&wanted, &self.environment, &*self.notes).await
             })
             .await
             .as_ref()

@@ -7,9 +7,12 @@ use tokio::task::JoinHandle;
 
 use crate::code::Code;
 use crate::error::{Error, Result};
-use crate::litestream::places::Places;
-use crate::litestream::txid::Txid;
-use crate::litestream::{replace, restore, sync};
+use crate::litestream::replica::places::Places;
+use crate::litestream::replica::txid::Txid;
+use crate::litestream::restore::plan::{Plan, Present};
+use crate::litestream::restore::request::Request;
+use crate::litestream::restore::{copy, replace};
+use crate::litestream::sync::request::Synced;
 use crate::project;
 
 /// `types.database`.
@@ -18,24 +21,24 @@ pub struct Database(pub project::Database);
 
 /// `types.restored-copy`.
 #[derive(Clone)]
-pub struct RestoredCopy(pub Arc<restore::Copy>);
+pub struct RestoredCopy(pub Arc<copy::RestoredCopy>);
 
 /// `types.restore-plan`.
 #[derive(Clone)]
 pub struct RestorePlan {
     /// What would be restored.
-    pub request: restore::Request,
+    pub request: Request,
     /// What litestream says about it.
-    pub plan: restore::Plan,
+    pub plan: Plan,
     /// How long it took when this backup was last restored here.
     pub expected: Option<Duration>,
 }
 
 /// `types.restore-point`.
-pub struct RestorePoint(pub crate::litestream::points::Point);
+pub struct RestorePoint(pub crate::litestream::replica::points::RestorePoint);
 
 /// `types.present-database`.
-pub struct PresentDatabase(pub restore::Present);
+pub struct PresentDatabase(pub Present);
 
 /// `types.replaced`.
 #[derive(Clone)]
@@ -76,16 +79,19 @@ pub struct SyncRequest {
 }
 
 /// `litestream.sync-job`.
-pub struct SyncJob(pub Job<sync::Synced>, #[expect(dead_code, reason = "counted")] pub Token);
+pub struct SyncJob(pub Job<Synced>, #[expect(dead_code, reason = "counted")] pub Token);
 
 /// `litestream.sync-result`.
-pub struct SyncResult(pub sync::Synced);
+pub struct SyncResult(pub Synced);
 
 /// `litestream.restore-request`.
-pub struct RestoreRequest(pub restore::Request);
+pub struct RestoreRequest(pub Request);
 
 /// `litestream.restore-job`.
-pub struct RestoreJob(pub Job<restore::Copy>, #[expect(dead_code, reason = "counted")] pub Token);
+pub struct RestoreJob(
+    pub Job<copy::RestoredCopy>,
+    #[expect(dead_code, reason = "counted")] pub Token,
+);
 
 /// `litestream.process`.
 pub struct Process(pub super::process::Process, #[expect(dead_code, reason = "counted")] pub Token);

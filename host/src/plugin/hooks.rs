@@ -1,19 +1,12 @@
-//! The project's hooks, and how their outcomes count.
+//! The hooks of a project: which plugins are called, and by what they export.
 
 use std::sync::Arc;
 
-use futures_util::future::join_all;
-
 use super::registry::{self, Found, Unusable};
-use super::store::Call;
-use super::{CHECK, POST_RESTORE, PRE_RESTORE, Plugin, RESTORED, handles, problems, run};
-use crate::code::Code;
+use super::{CHECK, POST_RESTORE, PRE_RESTORE, Plugin, RESTORED, handles, problems};
 use crate::config::Severity;
 use crate::context::Context;
-use crate::error::{Error, Result};
-use crate::exit::Exit;
-use crate::litestream::restore::Source;
-use crate::report::Outcome;
+use crate::error::Result;
 
 /// The functions of `hooks`, each with what it runs.
 const WANTED: [(&str, &str); 5] = [
@@ -78,7 +71,7 @@ impl Hooks {
         Ok(Self { plugins })
     }
 
-    fn exporting(&self, interface: &str) -> impl Iterator<Item = &Arc<Plugin>> {
+    pub(super) fn exporting(&self, interface: &str) -> impl Iterator<Item = &Arc<Plugin>> {
         self.plugins.iter().filter(move |plugin| plugin.exports(interface))
     }
 
@@ -89,174 +82,4 @@ impl Hooks {
     ) -> impl Iterator<Item = &Arc<Plugin>> {
         self.exporting(CHECK).filter(|plugin| plugin.applies_to(&database.0))
     }
-
-    /// Runs every `check` that applies and is `wanted` by its name, side by side, and
-    /// gives the worst outcome of those that count.
-    pub(super) async fn check(
-        &self,
-        call: &Call,
-        database: &handles::Database,
-        copy: &handles::RestoredCopy,
-        wanted: impl Fn(&str) -> bool,
-    ) -> Outcome {
-        let checks = self.checks(database).filter(|plugin| wanted(&plugin.name));
-        let outcomes = join_all(checks.map(|plugin| check_one(plugin, call, database, copy))).await;
-        outcomes.into_iter().max().unwrap_or(Outcome::Passed)
-    }
-
-    /// Runs every `pre-restore` that applies, in the order of names; the first
-    /// that does not agree ends it.
-    pub(super) async fn pre_restore(&self, call: &Call, plan: &handles::RestorePlan) -> Result<()> {
-        for (plugin, own) in self.around_restore(PRE_RESTORE, call, plan) {
-            let asked = recorded(plugin, call, "pre-restore", run::pre_restore(plugin, own, plan));
-            asked.await.map_err(|error| refusal(plugin, "refused the restore", error))?;
-        }
-        Ok(())
-    }
-
-    /// Runs every `post-restore` that applies, likewise.
-    pub(super) async fn post_restore(
-        &self,
-        call: &Call,
-        plan: &handles::RestorePlan,
-        copy: &handles::RestoredCopy,
-    ) -> Result<()> {
-        for (plugin, own) in self.around_restore(POST_RESTORE, call, plan) {
-            let run = run::post_restore(plugin, own, plan, copy);
-            let asked = recorded(plugin, call, "post-restore", run);
-            asked.await.map_err(|error| refusal(plugin, "refused the restored copy", error))?;
-        }
-        Ok(())
-    }
-
-    /// Runs every `restored` that applies, whatever comes of the others, and gives
-    /// the first failure.
-    pub(super) async fn restored(
-        &self,
-        call: &Call,
-        plan: &handles::RestorePlan,
-        replaced: &handles::Replaced,
-    ) -> Result<()> {
-        let mut first = Ok(());
-        for (plugin, own) in self.around_restore(RESTORED, call, plan) {
-            let told =
-                recorded(plugin, call, "restored", run::restored(plugin, own, plan, replaced));
-            if let Err(error) = told.await {
-                first = first.and(Err(not_told(plugin, error)));
-            }
-        }
-        first
-    }
-
-    /// The hooks for a plan's database, each with the call that it gets.
-    fn around_restore(
-        &self,
-        interface: &str,
-        call: &Call,
-        plan: &handles::RestorePlan,
-    ) -> impl Iterator<Item = (&Arc<Plugin>, Call)> {
-        let database = match &plan.request.source {
-            Source::Database(database) => Some(database.clone()),
-            Source::Url(_) => None,
-        };
-        let applies = |plugin: &&Arc<Plugin>| {
-            database.as_ref().is_none_or(|database| plugin.applies_to(database))
-        };
-        let plugins: Vec<&Arc<Plugin>> = self.exporting(interface).filter(applies).collect();
-        let databases: Vec<_> = database.into_iter().collect();
-        let calls: Vec<Call> =
-            plugins.iter().map(|plugin| call.for_plugin(plugin, databases.clone())).collect();
-        plugins.into_iter().zip(calls)
-    }
-}
-
-/// Runs a hook and puts its answer into the report. One that is optional and fails
-/// is told, and does not count.
-async fn recorded(
-    plugin: &Plugin,
-    call: &Call,
-    hook: &str,
-    run: impl Future<Output = Result<()>>,
-) -> Result<()> {
-    let optional = plugin.setting.optional;
-    let id = format!("{}/{hook}", plugin.name);
-    let mut started = call.sink.start(id, &plugin.name, optional);
-    let Err(error) = run.await else {
-        started.end(Outcome::Passed, String::new(), None);
-        return Ok(());
-    };
-    started.end(Outcome::Inconclusive, message(&error), None);
-    if optional {
-        let text = format!("{} (optional): {}", plugin.name, error.one_line());
-        call.context.terminal.warning(&text);
-        return Ok(());
-    }
-    Err(error)
-}
-
-/// The error of a restore that a hook did not agree to.
-fn refusal(plugin: &Plugin, refused: &str, error: Error) -> Error {
-    match error.code() {
-        Code::Crashed | Code::Denied => error,
-        _ => Error::new(Code::Refused, format!("{} {refused}", plugin.name))
-            .cause(error.one_line())
-            .or_hint(error.hint_text().unwrap_or("nothing was touched")),
-    }
-}
-
-/// The error of a restore that was done, and of which a hook could not be told.
-fn not_told(plugin: &Plugin, error: Error) -> Error {
-    let code = match error.code() {
-        code @ (Code::Crashed | Code::Denied) => code,
-        _ => Code::Inconclusive,
-    };
-    let name = &plugin.name;
-    Error::new(code, format!("the database was restored, and {name} failed afterwards"))
-        .cause(error.one_line())
-        .or_hint(error.hint_text().unwrap_or("nothing is undone: do by hand what it is for"))
-}
-
-/// An error as the message of a check.
-fn message(error: &Error) -> String {
-    match error.hint_text() {
-        Some(hint) => format!("{}\nhint: {hint}", error.one_line()),
-        None => error.one_line(),
-    }
-}
-
-/// The exit code of a check that gave this error. The command line is right whatever
-/// a check says of its arguments, and a check refuses nothing.
-fn exit_of_check(error: &Error) -> Exit {
-    match error.exit() {
-        Exit::Usage | Exit::HookRefused | Exit::Success | Exit::NothingSelected => {
-            Exit::Inconclusive
-        }
-        other => other,
-    }
-}
-
-async fn check_one(
-    plugin: &Arc<Plugin>,
-    call: &Call,
-    database: &handles::Database,
-    copy: &handles::RestoredCopy,
-) -> Outcome {
-    let mut started = call.sink.start(plugin.name.clone(), &plugin.name, plugin.setting.optional);
-    let own = call.for_plugin(plugin, vec![database.0.clone()]);
-    let (outcome, message, exit) = match run::check(plugin, own, database, copy).await {
-        Ok(()) => (Outcome::Passed, String::new(), None),
-        // For this check, and never for the database.
-        Err(error) if error.code() == Code::NotApplicable => {
-            (Outcome::Skipped, message(&error), None)
-        }
-        Err(error) => {
-            let wrong = error.code() == Code::Failed;
-            let outcome = if wrong { Outcome::Failed } else { Outcome::Inconclusive };
-            (outcome, message(&error), Some(exit_of_check(&error)))
-        }
-    };
-    started.end(outcome, message, exit);
-    // Its own `report.check`s count as well.
-    let own_checks = call.sink.worst_of(&plugin.name);
-    if plugin.setting.optional { Outcome::Passed } else { outcome.max(own_checks) }
 }

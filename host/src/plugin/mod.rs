@@ -8,6 +8,7 @@ mod compiled;
 mod engine;
 #[allow(unreachable_pub, reason = "re-exported by the generated bindings")]
 mod failure;
+mod fire;
 mod grants;
 #[allow(unreachable_pub, reason = "re-exported by the generated bindings")]
 mod handles;
@@ -28,24 +29,23 @@ mod store;
 
 use std::path::PathBuf;
 
-use wasmtime::component::types::ComponentItem;
-use wasmtime::component::{Component, InstancePre};
-
 pub(crate) use builtin::{BUILTIN, Builtin};
+use grants::Grants;
 pub(crate) use handles::InvocationData;
 pub(crate) use hooks::Hooks;
+use manifest::Manifest;
 pub(crate) use problems::problems;
 pub(crate) use run::run_command;
 pub(crate) use sink::Sink;
+use store::State;
 pub(crate) use store::{Call, Role};
+use wasmtime::component::types::ComponentItem;
+use wasmtime::component::{Component, InstancePre};
 
 use crate::code::Code;
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::project::PluginSetting;
-use grants::Grants;
-use manifest::Manifest;
-use store::State;
 
 /// The exported interfaces, each with the one function `run`.
 pub(crate) const COMMAND: &str = "lsrun:plugin/command@0.1.0";

@@ -4,7 +4,7 @@
 use super::Builtin;
 use crate::code::Code;
 use crate::error::{Error, Result};
-use crate::litestream::line::Verb;
+use crate::litestream::process::line::Verb;
 
 /// The commands that the host has itself, and those that it will have.
 pub(crate) const NATIVE: [&str; 4] = ["help", "history", "plugin", "points"];

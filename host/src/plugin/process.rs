@@ -9,7 +9,8 @@ use tokio::sync::mpsc;
 
 use crate::context::Context;
 use crate::error::{Error, Result};
-use crate::litestream::child::{self, ConfigFile};
+use crate::litestream::process::child;
+use crate::litestream::process::config_file::ConfigFile;
 use crate::stop::Stop;
 
 /// Lines that wait for the guest before the process has to wait.

@@ -18,6 +18,7 @@ use super::{Hooks, Plugin, Sink};
 use crate::code::Code;
 use crate::context::Context;
 use crate::error::{Error, Result};
+use crate::litestream::room::RunId;
 use crate::project::Database;
 
 /// As what a guest is called.
@@ -36,6 +37,8 @@ pub(crate) struct Call {
     pub context: Arc<Context>,
     /// The guest.
     pub plugin: Arc<Plugin>,
+    /// The run for one database that it belongs to.
+    pub run: RunId,
     /// Where its words go.
     pub sink: Arc<Sink>,
     /// What it may read without a grant.

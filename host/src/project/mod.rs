@@ -3,6 +3,7 @@
 
 mod database;
 mod entries;
+mod entry;
 mod file;
 mod folders;
 mod roll;
@@ -17,7 +18,7 @@ use std::sync::{Arc, OnceLock};
 
 pub(crate) use self::database::{Alias, Database};
 use self::database::{Declared, declared};
-pub(crate) use self::entries::Entry;
+pub(crate) use self::entry::Entry;
 pub(crate) use self::roll::Folders;
 use self::roll::Roll;
 pub(crate) use self::settings::{

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use super::Project;
 use super::database::{Alias, Database, Declared};
-use super::entries::Entry;
+use super::entry::Entry;
 use crate::error::{Error, Result};
 use crate::path::Identities;
 

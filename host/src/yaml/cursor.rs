@@ -4,7 +4,8 @@ use std::fmt;
 
 use serde_yaml::Value;
 
-use super::document::{Document, Step};
+use super::document::Document;
+use super::step::Step;
 use crate::error::{Error, Result};
 use crate::nearest::nearest;
 
@@ -14,6 +15,18 @@ pub(crate) struct Cursor<'a> {
     document: &'a Document,
     path: Vec<Step>,
     value: &'a Value,
+}
+
+impl Document {
+    /// A cursor at the root.
+    pub(crate) fn root(&self) -> Cursor<'_> {
+        Cursor::at_root(self, &self.value)
+    }
+
+    /// The value at `path`, or `None` when there is nothing or a null.
+    pub(crate) fn at(&self, path: &[Step]) -> Option<Cursor<'_>> {
+        path.iter().try_fold(self.root(), |cursor, step| cursor.step(step))
+    }
 }
 
 impl<'a> Cursor<'a> {

@@ -9,26 +9,19 @@ use std::sync::{Arc, OnceLock};
 use serde::de::DeserializeSeed;
 use serde_yaml::Value;
 
-use super::cursor::Cursor;
 use super::scalars;
 use super::seek::Seek;
 use super::snippet::snippet;
+use super::step::Step;
 use super::unique::Unique;
 use crate::error::{Error, Result};
-
-/// One step from the root of the document to a value.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(crate) enum Step {
-    Key(String),
-    Index(usize),
-}
 
 /// A parsed file.
 #[derive(Debug, Clone)]
 pub(crate) struct Document {
     pub(super) file: PathBuf,
     text: String,
-    value: Value,
+    pub(super) value: Value,
     /// How many places may still be looked up: each look-up parses the file again.
     places: Arc<AtomicUsize>,
     scalars: OnceLock<HashMap<Vec<Step>, String>>,
@@ -66,16 +59,6 @@ impl Document {
             }
         };
         Ok(document)
-    }
-
-    /// A cursor at the root.
-    pub(crate) fn root(&self) -> Cursor<'_> {
-        Cursor::at_root(self, &self.value)
-    }
-
-    /// The value at `path`, or `None` when there is nothing or a null.
-    pub(crate) fn at(&self, path: &[Step]) -> Option<Cursor<'_>> {
-        path.iter().try_fold(self.root(), |cursor, step| cursor.step(step))
     }
 
     fn invalid(&self, line: usize, column: usize, message: &str) -> Error {

@@ -6,7 +6,9 @@ mod document;
 mod scalars;
 mod seek;
 mod snippet;
+mod step;
 mod unique;
 
 pub(crate) use self::cursor::Cursor;
-pub(crate) use self::document::{Document, Step};
+pub(crate) use self::document::Document;
+pub(crate) use self::step::Step;

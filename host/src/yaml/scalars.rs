@@ -7,7 +7,7 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_yaml::Value;
 
-use super::document::Step;
+use super::step::Step;
 
 /// Every one of them, by its path.
 pub(super) fn of(text: &str) -> HashMap<Vec<Step>, String> {
@@ -77,7 +77,7 @@ impl<'de> Visitor<'de> for Walk<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::document::Step;
+    use super::super::step::Step;
 
     #[test]
     fn they_are_found_at_any_depth_and_behind_a_name() {

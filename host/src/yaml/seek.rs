@@ -7,7 +7,7 @@ use serde::de::{
     DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor,
 };
 
-use super::document::Step;
+use super::step::Step;
 
 /// Walks to one value and stops there with an error, whose place is the
 /// parser's own; no other way leads to a position in an untyped document.

@@ -16,7 +16,7 @@ use serde::Deserialize;
 
 use crate::code::Code;
 use crate::error::Error;
-use crate::litestream::txid::Txid;
+use crate::litestream::replica::txid::Txid;
 use crate::trust;
 
 /// How long a daemon may take to stop or to start a database.
@@ -32,7 +32,7 @@ pub(crate) struct Control {
 
 /// What `POST /sync` answers.
 #[derive(Debug, Deserialize)]
-pub(crate) struct Synced {
+pub(crate) struct SyncAnswer {
     /// The local transaction.
     pub txid: u64,
     /// The replica's.
@@ -42,7 +42,7 @@ pub(crate) struct Synced {
 
 /// What `GET /list` answers.
 #[derive(Deserialize)]
-struct Known {
+struct KnownDatabases {
     databases: Vec<KnownDatabase>,
 }
 
@@ -53,7 +53,7 @@ struct KnownDatabase {
 }
 
 #[derive(Deserialize)]
-struct State {
+struct DaemonState {
     status: String,
     #[serde(default)]
     txid: u64,
@@ -144,7 +144,7 @@ impl Control {
     /// What the daemon says of the database; none where it does not know it or gives no
     /// answer in time.
     async fn status(&self, database: &Path, timeout: Duration) -> Option<String> {
-        let asked = tokio::time::timeout(timeout, self.ask::<Known>("/list", None)).await;
+        let asked = tokio::time::timeout(timeout, self.ask::<KnownDatabases>("/list", None)).await;
         let known = asked.ok()?.ok()?;
         known.databases.into_iter().find(|it| it.path == database).map(|it| it.status)
     }
@@ -160,7 +160,7 @@ impl Control {
         &self,
         database: &Path,
         deadline: Instant,
-    ) -> std::result::Result<Synced, ControlError> {
+    ) -> std::result::Result<SyncAnswer, ControlError> {
         let first = self.look(database, deadline).await?;
         let mut latest = first.replicated_txid;
         let mut pace = Pace::default();
@@ -184,7 +184,7 @@ impl Control {
                 Err(error) => return Err(error),
             };
         }
-        Ok(Synced { txid: first.txid, replicated_txid: latest })
+        Ok(SyncAnswer { txid: first.txid, replicated_txid: latest })
     }
 
     /// Asks the daemon to read what was committed so far, and does not wait for the
@@ -193,7 +193,7 @@ impl Control {
         &self,
         database: &Path,
         deadline: Instant,
-    ) -> std::result::Result<Synced, ControlError> {
+    ) -> std::result::Result<SyncAnswer, ControlError> {
         let body = serde_json::json!({ "path": database }).to_string();
         let mut pace = Pace::default();
         loop {
@@ -215,13 +215,13 @@ impl Control {
 
     /// Tells the daemon to leave the database alone.
     pub(crate) async fn stop(&self, database: &Path) -> std::result::Result<Left, ControlError> {
-        let answer: State = self.switch("/stop", database).await?;
+        let answer: DaemonState = self.switch("/stop", database).await?;
         Ok(Left { running: answer.status == "stopped", txid: answer.txid })
     }
 
     /// Tells the daemon to replicate the database again.
     pub(crate) async fn start(&self, database: &Path) -> std::result::Result<(), ControlError> {
-        let _started: State = self.switch("/start", database).await?;
+        let _started: DaemonState = self.switch("/start", database).await?;
         Ok(())
     }
 
@@ -229,7 +229,7 @@ impl Control {
         &self,
         path: &str,
         database: &Path,
-    ) -> std::result::Result<State, ControlError> {
+    ) -> std::result::Result<DaemonState, ControlError> {
         let body = serde_json::json!({ "path": database });
         match tokio::time::timeout(SWITCH, self.post(path, body.to_string())).await {
             Ok(answer) => answer,
@@ -362,7 +362,7 @@ impl Pace {
     }
 }
 
-impl Synced {
+impl SyncAnswer {
     /// The transaction that the replica is known to hold.
     #[must_use]
     pub(crate) fn reached(&self) -> Option<Txid> {

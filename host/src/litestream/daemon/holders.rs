@@ -1,6 +1,6 @@
 //! Which processes have a database open, and which of them are litestream, as far as
 //! this user may see them. What runs in another container is not among them: see
-//! [`super::presence`].
+//! [`mod@super::presence`].
 
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;

@@ -94,7 +94,7 @@ impl Shm {
 /// A lock of a visible process on a `-shm` file.
 #[cfg(target_os = "linux")]
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Listed {
+pub(super) struct ListedLock {
     pub(super) pid: u32,
     /// Its first and its last byte.
     pub(super) bytes: (u64, u64),
@@ -102,7 +102,7 @@ pub(super) struct Listed {
 
 /// The locks that `/proc/locks` lists for a database.
 #[cfg(target_os = "linux")]
-pub(super) fn listed(database: &Path) -> Vec<Listed> {
+pub(super) fn listed(database: &Path) -> Vec<ListedLock> {
     let Ok(metadata) = std::fs::metadata(Sidecar::Shm.of(database)) else { return Vec::new() };
     let Ok(locks) = std::fs::read_to_string("/proc/locks") else { return Vec::new() };
     locks.lines().filter_map(|line| read(line, metadata.ino())).collect()
@@ -111,13 +111,13 @@ pub(super) fn listed(database: &Path) -> Vec<Listed> {
 /// A line of `/proc/locks` about the file with this inode:
 /// `1: POSIX  ADVISORY  READ 4711 08:01:1234 123 123`.
 #[cfg(target_os = "linux")]
-fn read(line: &str, inode: u64) -> Option<Listed> {
+fn read(line: &str, inode: u64) -> Option<ListedLock> {
     let mut fields = line.split_whitespace().skip(4);
     let pid = fields.next()?.parse().ok()?;
     let file = fields.next()?;
     let (first, last) = (fields.next()?.parse().ok()?, fields.next()?.parse().unwrap_or(u64::MAX));
     let this = file.rsplit(':').next()?.parse::<u64>().ok()? == inode;
-    this.then_some(Listed { pid, bytes: (first, last) })
+    this.then_some(ListedLock { pid, bytes: (first, last) })
 }
 
 #[cfg(all(test, target_os = "linux"))]
@@ -127,7 +127,7 @@ mod tests {
     #[test]
     fn a_line_of_the_kernels_lock_table_is_read() {
         let line = "3: POSIX  ADVISORY  READ  4711 fe:00:131078 123 123";
-        assert_eq!(read(line, 131_078), Some(Listed { pid: 4711, bytes: (123, 123) }));
+        assert_eq!(read(line, 131_078), Some(ListedLock { pid: 4711, bytes: (123, 123) }));
         assert_eq!(read(line, 131_079), None);
         assert_eq!(read("3: -> POSIX  ADVISORY  READ 1 00:01:5 0 EOF", 9), None);
     }

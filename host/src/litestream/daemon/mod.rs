@@ -5,6 +5,7 @@ mod control;
 mod holders;
 mod locks;
 mod presence;
+pub(crate) mod sockets;
 
 pub(crate) use control::{Control, ControlError, Left};
 pub use holders::running;

@@ -3,12 +3,11 @@
 
 use std::path::Path;
 use std::time::Duration;
-
 #[cfg(target_os = "linux")]
 use std::time::Instant;
 
-use super::holders;
-use super::locks::{self, Owner, Shm};
+use super::locks::{Owner, Shm};
+use super::{holders, locks};
 
 /// How long is looked whether somebody reads all the time.
 const READER: Duration = Duration::from_millis(700);
@@ -95,7 +94,7 @@ pub(crate) fn read_lock(database: &Path, patience: Duration) -> ReadLock {
     loop {
         let daemons = holders::running(database);
         let Some(pid) = daemons.first() else { return ReadLock::Unknown };
-        let reads = |lock: &locks::Listed| {
+        let reads = |lock: &locks::ListedLock| {
             daemons.contains(&lock.pid)
                 && lock.bytes.0 <= *locks::READ_MARKS.end()
                 && lock.bytes.1 >= *locks::READ_MARKS.start()

@@ -9,8 +9,15 @@ use wasmtime::component::Resource;
 use crate::code::Code;
 use crate::config::Purpose;
 use crate::error::Error;
-use crate::litestream::restore::{self, Request, Source};
-use crate::litestream::{Session, moment, reach, replace, runtime, sync};
+use crate::litestream::Session;
+use crate::litestream::daemon::sockets;
+use crate::litestream::replica::source::Source;
+use crate::litestream::replica::{moment, reach};
+use crate::litestream::restore::folder::refuse_special;
+use crate::litestream::restore::request::Request;
+use crate::litestream::restore::{copy, fetch, plan, replace};
+use crate::litestream::sync::request::SyncRequest as Wanted;
+use crate::litestream::sync::{request, wait};
 use crate::plugin::bindings::litestream::{
     Host, HostProcess, HostRestoreJob, HostRestoreRequest, HostSyncJob, HostSyncRequest,
     HostSyncResult, OutputLine,
@@ -20,10 +27,9 @@ use crate::plugin::handles::{
     Database, Job, Process, Replaced, RestoreJob, RestorePlan, RestorePoint, RestoreRequest,
     RestoredCopy, SyncJob, SyncRequest, SyncResult,
 };
-use crate::plugin::limits;
-use crate::plugin::process;
 use crate::plugin::spawn::{self, DATABASE_ARGUMENT};
 use crate::plugin::store::{Role, State};
+use crate::plugin::{limits, process};
 use crate::results::History;
 
 /// What there may be only so many of at once.
@@ -48,13 +54,13 @@ impl Host for State {
     ) -> Result<(), Failure> {
         let database = self.table.get(&handle)?.0.clone();
         let timeout = self.call.patience.min(Duration::from_millis(timeout));
-        Ok(sync::check(&self.call.context, &database, timeout).await?)
+        Ok(wait::check(&self.call.context, &database, timeout).await?)
     }
 
     async fn keep(&mut self, handle: Resource<RestoredCopy>) -> Result<String, Failure> {
         self.call.plugin.grants.require_some("litestream:restore")?;
         let copy = self.table.get(&handle)?.0.clone();
-        Ok(restore::keep(&copy)?.display().to_string())
+        Ok(copy::keep(&copy)?.display().to_string())
     }
 
     async fn replace(
@@ -100,7 +106,7 @@ impl Host for State {
             let purpose = Purpose::Read { database: None };
             Some(context.config()?.for_child(&purpose, &context.environment)?)
         };
-        if of_daemon && let Some(socket) = runtime::sockets(&context).into_iter().next() {
+        if of_daemon && let Some(socket) = sockets::sockets(&context).into_iter().next() {
             resolved.extend(["-socket".into(), socket.into_os_string()]);
         }
         let token = self.jobs.take(limits::JOBS, JOBS)?;
@@ -147,7 +153,7 @@ impl HostSyncRequest for State {
     async fn start(&mut self, handle: Resource<SyncRequest>) -> Result<Resource<SyncJob>, Failure> {
         let request = self.table.get(&handle)?;
         self.call.plugin.grants.require_litestream("sync", Some(&request.database))?;
-        let wanted = sync::Wanted {
+        let wanted = Wanted {
             database: request.database.clone(),
             after: request.after,
             read_only: request.read_only,
@@ -155,7 +161,7 @@ impl HostSyncRequest for State {
         let deadline = self.call.deadline(request.timeout);
         let session = Arc::clone(&self.call.context.session);
         let token = self.jobs.take(limits::JOBS, JOBS)?;
-        let job = Job::start(sync::sync(session, wanted, deadline.min(self.ends)));
+        let job = Job::start(wait::sync(session, wanted, deadline.min(self.ends)));
         Ok(self.table.push(SyncJob(job, token))?)
     }
 
@@ -170,7 +176,7 @@ impl HostSyncJob for State {
         let synced = self.table.get_mut(&handle)?.0.wait().await?;
         // What a check or hook waits for is not what the run waited for.
         let own = self.call.role == Role::Command;
-        if own && synced.method != sync::NONE {
+        if own && synced.method != request::NONE {
             self.call.sink.replicated(synced.method, synced.lag);
         }
         if let Some(warning) = &synced.warning {
@@ -228,7 +234,7 @@ impl State {
             kept: false,
             even_if_in_use: false,
             patience: self.call.patience,
-            owner: Arc::as_ptr(&self.call.sink).addr(),
+            run: self.call.run,
         };
         Ok(self.table.push(RestoreRequest(request))?)
     }
@@ -296,7 +302,7 @@ impl HostRestoreRequest for State {
             return Err(Error::usage("the target has no name").into());
         }
         let target = self.call.context.cwd.join(path);
-        replace::refuse_special(&target)?;
+        refuse_special(&target)?;
         let grants = &self.call.plugin.grants;
         let request = &mut self.table.get_mut(&handle)?.0;
         match &request.source {
@@ -349,7 +355,7 @@ impl HostRestoreRequest for State {
         let request = self.table.get(&handle)?.0.clone();
         self.may_restore(&request)?;
         let context = Arc::clone(&self.call.context);
-        let points = restore::older(&context, &request, max).await?;
+        let points = plan::older(&context, &request, max).await?;
         let mut handles = Vec::with_capacity(points.len());
         for point in points {
             handles.push(self.table.push(RestorePoint(point))?);
@@ -364,7 +370,7 @@ impl HostRestoreRequest for State {
         let request = self.table.get(&handle)?.0.clone();
         self.may_restore(&request)?;
         let context = Arc::clone(&self.call.context);
-        let plan = restore::plan(&context, &request).await?;
+        let plan = plan::plan(&context, &request).await?;
         let expected = expected(&context, &request);
         Ok(self.table.push(RestorePlan { request, plan, expected })?)
     }
@@ -379,7 +385,7 @@ impl HostRestoreRequest for State {
         let watch = move |done, of, elapsed| sink.restoring(done, of, elapsed);
         let token = self.jobs.take(limits::JOBS, JOBS)?;
         let job =
-            Job::start(restore::restore(Arc::clone(&self.call.context.session), request, watch));
+            Job::start(fetch::restore(Arc::clone(&self.call.context.session), request, watch));
         Ok(self.table.push(RestoreJob(job, token))?)
     }
 
@@ -432,8 +438,8 @@ impl HostProcess for State {
 
 /// How long it took when this backup was last restored here. A history that cannot
 /// be read knows nothing.
-fn expected(session: &Session, request: &restore::Request) -> Option<Duration> {
-    let restore::Source::Database(database) = &request.source else { return None };
+fn expected(session: &Session, request: &Request) -> Option<Duration> {
+    let Source::Database(database) = &request.source else { return None };
     if request.kept {
         return None;
     }

@@ -63,7 +63,7 @@ impl Host for State {
     }
 
     async fn local_time(&mut self, rfc3339: String) -> wasmtime::Result<String> {
-        Ok(rfc3339.parse().map_or(rfc3339, crate::litestream::moment::shown))
+        Ok(rfc3339.parse().map_or(rfc3339, crate::litestream::replica::moment::shown))
     }
 
     async fn cancelled(&mut self) -> wasmtime::Result<bool> {

@@ -6,8 +6,8 @@ use wasmtime::component::Resource;
 
 use crate::code::Code;
 use crate::error::Error;
-use crate::litestream::places::Places;
-use crate::litestream::txid::Txid;
+use crate::litestream::replica::places::Places;
+use crate::litestream::replica::txid::Txid;
 use crate::plugin::bindings::sqlite::{
     Host, HostConnection, HostContentJob, HostIntegrity, HostIntegrityJob, HostPageComparison,
     HostPagesJob, HostRows, HostTableContent, Statement, Value,

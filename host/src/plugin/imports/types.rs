@@ -2,7 +2,7 @@
 
 use wasmtime::component::Resource;
 
-use crate::litestream::restore::Source;
+use crate::litestream::replica::source::Source;
 use crate::plugin::bindings::types::{
     Error, Host, HostDatabase, HostInvocation, HostPresentDatabase, HostReplaced, HostRestorePlan,
     HostRestorePoint, HostRestoredCopy,

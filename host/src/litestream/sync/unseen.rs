@@ -1,0 +1,36 @@
+//! Daemons that cannot be seen from here.
+
+use std::path::Path;
+
+use crate::code::Code;
+use crate::error::Error;
+use crate::litestream::daemon;
+use crate::litestream::daemon::Presence;
+use crate::project::Database;
+
+/// Whether somebody who cannot be seen reads the database all the time, as a litestream
+/// in another container does.
+pub(crate) async fn replicates_unseen(database: &Path) -> bool {
+    let path = database.to_owned();
+    let found = tokio::task::spawn_blocking(move || daemon::replicates_unseen(&path)).await;
+    found.unwrap_or(true)
+}
+
+/// Whether a litestream replicates the database.
+pub(crate) async fn presence(database: &Database) -> Presence {
+    let path = database.path.clone();
+    let found = tokio::task::spawn_blocking(move || daemon::presence(&path)).await;
+    found.unwrap_or(Presence::Unknown)
+}
+
+/// The error where somebody who cannot be seen has the database open, and it cannot be
+/// told whether that is a litestream.
+pub(crate) fn unseen(database: &Database) -> Error {
+    Error::new(Code::Busy, format!(
+        "{} is open in another container, and whether a litestream replicates it there cannot be seen from here",
+        database.name()
+    ))
+    .hint(
+        "run lsrun where litestream runs, or let both see its control socket: litestream.socket: {enabled: true, path: …} on a volume that they share",
+    )
+}
