@@ -379,8 +379,10 @@ fn a_disk_without_room_for_the_copy() {
     let run = run.expect(11);
     if mounted {
         let json = run.json();
-        let message = check(&json, "restore")["message"].as_str().unwrap();
-        assert!(message.contains("no room") && message.contains("TMPDIR"), "{message}");
+        let check = check(&json, "restore");
+        assert!(check["message"].as_str().unwrap().contains("no room"), "{check}");
+        assert!(check["hint"].as_str().unwrap().contains("TMPDIR"), "{check}");
+        assert_eq!((&check["code"], &check["kind"]), (&"io".into(), &"backup".into()));
     }
     assert_eq!(state(&sandbox), before);
     sandbox.assert_clean();

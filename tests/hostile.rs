@@ -196,7 +196,8 @@ fn every_kind_of_excess_is_survived_named_and_bounded() {
     // By the query's own deadline, or the call's.
     assert_eq!(of(&report, "endless").0, "inconclusive");
     assert_eq!(of(&report, "fine/x").0, "passed");
-    assert!(of(&report, "loops").1.contains("lsrun.yml allows it no more"), "{report}");
+    let hint = check(&report, "loops")["hint"].as_str().unwrap();
+    assert!(hint.contains("lsrun.yml allows it no more"), "{report}");
     assert!(run.stderr.len() < 200_000, "{}", run.stderr.len());
     sandbox.assert_clean();
 }
@@ -237,8 +238,9 @@ fn what_a_manifest_asks_for_is_capped() {
         &[Puppet::new("greedy", &["grow"]).manifest(manifest).with("limits", json!({"cpu": "5m"}))],
     );
     let report = verify(&sandbox).expect(32).json();
-    let message = of(&report, "greedy").1;
-    assert!(message.contains("1.0 GiB") && message.contains("no plugin gets more"), "{message}");
+    let greedy = check(&report, "greedy");
+    assert!(greedy["message"].as_str().unwrap().contains("1.0 GiB"), "{greedy}");
+    assert!(greedy["hint"].as_str().unwrap().contains("no plugin gets more"), "{greedy}");
 }
 
 #[test]

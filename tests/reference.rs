@@ -249,6 +249,8 @@ fn the_fields_of_a_report_are_documented() {
     documents.push(json(&sandbox, 12, &["verify"]));
     sandbox.write("replica/ltx/0/0000000000000001-0000000000000001.ltx", "no LTX");
     documents.push(json(&sandbox, 22, &["restore", "-o", "copy", "default"]));
+    std::fs::remove_file(sandbox.path("db.sqlite3")).unwrap();
+    documents.push(json(&sandbox, 11, &["verify"]));
     as_documented("## The report", &documents);
 
     // Events have what the report has, at another place.

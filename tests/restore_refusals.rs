@@ -173,7 +173,7 @@ fn times_are_shown_as_they_are_here_and_in_utc() {
 }
 
 #[test]
-fn points_without_a_name_are_those_of_the_only_database() {
+fn points_without_a_name_are_those_of_every_database() {
     let sandbox = six_transactions();
     let all = sandbox.lsrun(&["points"]).expect(0).stdout;
     assert_eq!(sandbox.lsrun(&["points", "default"]).expect(0).stdout, all);
@@ -186,5 +186,21 @@ fn points_without_a_name_are_those_of_the_only_database() {
         "lsrun.yml",
         "databases: {one: a.db, two: b.db}\nlitestream: {dbs: [{path: one, replica: {type: file, path: a}}, {path: two, replica: {type: file, path: b}}]}\n",
     );
-    sandbox.lsrun(&["points"]).expect(2).says(&["name one of one, two"]);
+    sandbox.lsrun(&["points"]).expect(11).says(&["no backup of one", "no backup of two"]);
+    sandbox.sql("a.db", "CREATE TABLE t (x)");
+    sandbox.lsrun(&["verify", "one"]).expect(0);
+    let run = sandbox.lsrun(&["points"]).expect(11);
+    assert!(run.stdout.starts_with("one  file "), "{}", run.stdout);
+    run.says(&["no backup of two"]);
+    sandbox.sql("b.db", "CREATE TABLE t (x)");
+    sandbox.lsrun(&["verify", "two"]).expect(0);
+    let lines = sandbox.lsrun(&["points", "--all", "--json"]).expect(0).stdout;
+    let aliases: Vec<serde_json::Value> = lines
+        .lines()
+        .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()["alias"].clone())
+        .collect();
+    assert_eq!(aliases, ["one", "two"]);
+    sandbox.lsrun(&["points", "t*"]).expect(0).says(&["two  file "]).says_not("one  file ");
+    let shard = |part: &str| sandbox.lsrun(&["points", "--shard", part, "-json"]).expect(0).stdout;
+    assert_eq!((shard("1/2") + &shard("2/2")).lines().count(), 2);
 }

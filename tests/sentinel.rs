@@ -45,7 +45,7 @@ fn refused(sql: &str, why: &str) {
     assert_eq!(sentinel["outcome"], "inconclusive", "{json}");
     let message = sentinel["message"].as_str().unwrap();
     assert!(message.contains(why), "{message}");
-    assert!(message.contains("--read-only"), "{message}");
+    assert!(sentinel["hint"].as_str().unwrap().contains("--read-only"), "{sentinel}");
     let sandbox = Sandbox::new();
     sandbox.lsrun(&["verify"]).expect(0);
     sandbox.sql("db.sqlite3", "DROP TABLE _litestream_verification");

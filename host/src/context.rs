@@ -1,4 +1,5 @@
-//! What every command shares: a [session](Session) with litestream, and the terminal.
+//! What every command shares: a [session](Session) with litestream, and whoever shows what
+//! happens.
 
 use std::ops::Deref;
 use std::path::PathBuf;
@@ -7,15 +8,15 @@ use std::sync::Arc;
 use crate::environment::Environment;
 use crate::litestream::Session;
 use crate::project::Project;
+use crate::report::reporter::Reporter;
 use crate::stop::Stop;
-use crate::terminal::Terminal;
 
-/// One run of lsrun: its session, which it stands for, and its streams.
+/// One run of lsrun: its session, which it stands for, and its reporter.
 pub(crate) struct Context {
     /// What is done with litestream.
     pub session: Arc<Session>,
-    /// The streams.
-    pub terminal: Arc<Terminal>,
+    /// Shows what happens.
+    pub reporter: Arc<Reporter>,
 }
 
 impl Context {
@@ -25,11 +26,11 @@ impl Context {
         project: Project,
         environment: Environment,
         cwd: PathBuf,
-        terminal: Arc<Terminal>,
+        reporter: Arc<Reporter>,
         stop: Stop,
     ) -> Self {
-        let notes = Arc::clone(&terminal);
-        Self { session: Arc::new(Session::new(project, environment, cwd, stop, notes)), terminal }
+        let notes = reporter.notes();
+        Self { session: Arc::new(Session::new(project, environment, cwd, stop, notes)), reporter }
     }
 
     /// The same run with every `$` of the configuration taken literally
@@ -38,13 +39,13 @@ impl Context {
     pub(crate) fn without_expansion(self) -> Self {
         let Session { project, environment, cwd, stop, .. } = &*self.session;
         let project = project.clone().without_expansion();
-        Self::new(project, environment.clone(), cwd.clone(), self.terminal, stop.clone())
+        Self::new(project, environment.clone(), cwd.clone(), self.reporter, stop.clone())
     }
 
     /// Says what the user may want to know of the project.
     pub(crate) fn say_notes(&self) {
         for note in &self.project.notes {
-            self.terminal.note(note);
+            self.notes.note(note);
         }
     }
 }

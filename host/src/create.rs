@@ -35,7 +35,7 @@ pub(crate) fn if_missing(context: &Context, database: &Database) -> Result<()> {
     match new.persist_noclobber(&database.path) {
         Ok(_file) => {
             let name = script.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            context.terminal.note(&format!("{}: created from {name}", database.name()));
+            context.notes.note(&format!("{}: created from {name}", database.name()));
             Ok(())
         }
         // Another process was faster.

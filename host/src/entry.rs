@@ -11,8 +11,9 @@ use crate::environment::Environment;
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::output::Output;
+use crate::report::event::Event;
+use crate::report::reporter::Reporter;
 use crate::stop::Stop;
-use crate::terminal::{Color, Format, Terminal};
 
 /// Runs the program of this process's arguments to its end.
 pub fn run() -> ExitCode {
@@ -42,7 +43,7 @@ fn parse() -> Result<(Cli, String), Exit> {
         Some(option) if option.starts_with('-') => {
             let error = Error::usage(format!("no such option: {option}"))
                 .hint("lsrun --help lists the options that go before a command");
-            Terminal::new(Format::Human, false, Color::Auto, false).error(&error);
+            Reporter::plain().report(Event::Error(&error));
             Err(Exit::Usage)
         }
         Some(name) if name != "help" => Ok((cli, name)),
@@ -58,7 +59,7 @@ fn after_print(printed: std::io::Result<()>) -> Exit {
     match Output::unwritable(printed) {
         None => Exit::Success,
         Some(error) => {
-            Terminal::new(Format::Human, false, Color::Auto, false).error(&error);
+            Reporter::plain().report(Event::Error(&error));
             error.exit()
         }
     }
@@ -67,7 +68,7 @@ fn after_print(printed: std::io::Result<()>) -> Exit {
 /// The code of the process: one of [`Exit`], or that of the program it stood for.
 fn command(cli: Cli, name: &str) -> u8 {
     let failed = |error: &Error| {
-        Terminal::new(Format::Human, false, Color::Auto, false).error(error);
+        Reporter::plain().report(Event::Error(error));
         error.exit().code()
     };
     let cwd = match std::env::current_dir() {

@@ -13,22 +13,9 @@ use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use crate::environment::Environment;
 use crate::error::Error;
 use crate::figures::bytes;
-use crate::notes::{Notes, Progress};
 use crate::output::Output;
 use crate::redact::Redactor;
 use crate::shown;
-
-/// How results are rendered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
-pub(crate) enum Format {
-    /// For people.
-    #[default]
-    Human,
-    /// One JSON document on stdout.
-    Json,
-    /// Events on stdout, a JSON document on each line.
-    Ndjson,
-}
 
 /// When colours are used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
@@ -44,8 +31,6 @@ pub(crate) enum Color {
 
 /// Where everything is printed.
 pub(crate) struct Terminal {
-    /// How results are rendered.
-    pub format: Format,
     quiet: bool,
     output: Arc<Output>,
     /// How many databases this run is for.
@@ -118,7 +103,7 @@ impl Bars {
 impl Terminal {
     /// Asks the streams what they are.
     #[must_use]
-    pub(crate) fn new(format: Format, quiet: bool, color: Color, no_color: bool) -> Self {
+    pub(crate) fn new(quiet: bool, color: Color, no_color: bool) -> Self {
         let colored = |terminal: bool| match color {
             Color::Always => true,
             Color::Never => false,
@@ -127,7 +112,6 @@ impl Terminal {
         let err = std::io::stderr().is_terminal();
         let bars = (err && !quiet).then(Bars::new);
         Self {
-            format,
             quiet,
             output: Arc::default(),
             expected: AtomicUsize::new(1),
@@ -139,6 +123,12 @@ impl Terminal {
             redactor: Redactor::default(),
             pipeline: false,
         }
+    }
+
+    /// Before anything is known of what is wanted.
+    #[must_use]
+    pub(crate) fn plain() -> Self {
+        Self::new(false, Color::Auto, false)
     }
 
     /// The same one, which knows the secrets of this environment and whether a
@@ -304,6 +294,22 @@ impl Terminal {
         }
     }
 
+    /// A download has `done` bytes, of `total` where that is known.
+    pub(crate) fn bytes(&self, done: u64, total: Option<u64>) {
+        let Some(bars) = &self.bars else { return };
+        let text = match total {
+            Some(total) => format!("{} of {}", bytes(done), bytes(total)),
+            None => bytes(done),
+        };
+        bars.show("", text);
+    }
+
+    /// Whether somebody watches figures that change all the time.
+    #[must_use]
+    pub(crate) fn is_watched(&self) -> bool {
+        self.bars.is_some()
+    }
+
     fn changed(&self, text: &str) {
         let Ok(mut last) = self.last.lock() else { return };
         if *last != text {
@@ -319,15 +325,13 @@ impl Terminal {
         }
     }
 
-    /// Commands to the pipeline that runs lsrun: on stdout, or beside a document.
-    pub(crate) fn commands(&self, text: &str) {
+    /// Commands to the pipeline that runs lsrun: on stdout, or `beside` a document.
+    pub(crate) fn commands(&self, text: &str, beside: bool) {
         let text = self.redactor.apply(text);
-        match self.format {
-            Format::Human => self.exact(text.as_bytes()),
-            Format::Json | Format::Ndjson if !text.is_empty() => {
-                self.print(text.trim_end_matches('\n'));
-            }
-            Format::Json | Format::Ndjson => {}
+        match beside {
+            false => self.exact(text.as_bytes()),
+            true if !text.is_empty() => self.print(text.trim_end_matches('\n')),
+            true => {}
         }
     }
 
@@ -359,38 +363,5 @@ impl Terminal {
             Some(bars) => bars.all.suspend(print),
             None => print(),
         }
-    }
-}
-
-impl Progress for Terminal {
-    fn note(&self, text: &str) {
-        self.note(text);
-    }
-
-    fn bytes(&self, done: u64, total: Option<u64>) {
-        let Some(bars) = &self.bars else { return };
-        let text = match total {
-            Some(total) => format!("{} of {}", bytes(done), bytes(total)),
-            None => bytes(done),
-        };
-        bars.show("", text);
-    }
-
-    fn finished(&self) {
-        self.clear();
-    }
-}
-
-impl Notes for Terminal {
-    fn note_once(&self, text: &str) {
-        self.note_once(text);
-    }
-
-    fn warning(&self, text: &str) {
-        self.warning(text);
-    }
-
-    fn is_watched(&self) -> bool {
-        self.bars.is_some()
     }
 }

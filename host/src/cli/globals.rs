@@ -5,7 +5,8 @@ use std::path::PathBuf;
 
 use clap::ValueEnum;
 
-use crate::terminal::{Color, Format};
+use crate::report::reporter::Format;
+use crate::terminal::Color;
 
 /// The options that every command knows.
 #[derive(Debug, Clone, Default, clap::Args)]

@@ -12,7 +12,8 @@ use clap::{Arg, ArgAction, FromArgMatches};
 use super::shard::Shard;
 use crate::cli::{self, Global};
 use crate::error::{Error, Result};
-use crate::plugin::manifest::{Command, Manifest};
+use crate::figures::milliseconds;
+use crate::plugin::manifest::{Command, Manifest, Type};
 use crate::project::ResultSettings;
 use crate::secret::Secret;
 
@@ -140,6 +141,8 @@ pub(super) fn parse(name: &str, manifest: &Manifest, words: &[OsString]) -> Resu
         if several && argument.single && !values.is_empty() {
             return Err(Error::usage(format!("--{name} goes with one database only")));
         }
+        let values: Vec<String> =
+            values.into_iter().map(|value| typed(argument.kind, value)).collect::<Result<_>>()?;
         if !values.is_empty() {
             parsed.values.insert(name.to_owned(), values);
         }
@@ -148,6 +151,14 @@ pub(super) fn parse(name: &str, manifest: &Manifest, words: &[OsString]) -> Resu
         return Err(Error::usage("use either --all or database names, not both"));
     }
     Ok(parsed)
+}
+
+/// The value as the guest gets it.
+fn typed(kind: Type, value: String) -> Result<String> {
+    Ok(match kind {
+        Type::Duration => milliseconds(cli::duration(&value)?).to_string(),
+        Type::Text | Type::Count => value,
+    })
 }
 
 fn strings(matches: &clap::ArgMatches, name: &str) -> Vec<String> {
@@ -240,6 +251,9 @@ fn command(name: &str, manifest: &Manifest, described: &Command) -> clap::Comman
             if !argument.values.is_empty() {
                 arg = arg.value_parser(argument.values.clone());
             }
+            if argument.kind == Type::Count {
+                arg = arg.value_parser(count);
+            }
         }
         command = command.arg(arg);
     }
@@ -249,6 +263,14 @@ fn command(name: &str, manifest: &Manifest, described: &Command) -> clap::Comman
     }
     // The options bring a text of their own, which is not what the command is for.
     cli::with_config(<Global as clap::Args>::augment_args(command)).about(manifest.about.clone())
+}
+
+/// A whole number of at least one, as it was written.
+fn count(text: &str) -> std::result::Result<String, String> {
+    match text.parse::<u32>() {
+        Ok(1..) => Ok(text.to_owned()),
+        _ => Err("not a whole number of at least 1".to_owned()),
+    }
 }
 
 /// The options of a command that records.
@@ -298,7 +320,7 @@ mod tests {
     #[test]
     fn global_options_may_follow_the_command() {
         let parsed = restore(&["--format", "json", "-C", "there", "default"]).unwrap();
-        assert_eq!(parsed.global.format, Some(crate::terminal::Format::Json));
+        assert_eq!(parsed.global.format, Some(crate::report::reporter::Format::Json));
         assert_eq!(parsed.global.project.as_deref(), Some(std::path::Path::new("there")));
     }
 

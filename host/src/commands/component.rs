@@ -19,10 +19,10 @@ use crate::plugin::{
     Builtin, Call, Hooks, InvocationData, Origin, Plugin, Role, Sink, manifest, run_command,
 };
 use crate::project::Database;
-use crate::report::{DatabaseReport, NOT_REPLICATED, Outcome, Report, human, json, ndjson};
-use crate::results::{Delivery, Destinations, Speaker};
+use crate::report::event::Event;
+use crate::report::{DatabaseReport, NOT_REPLICATED, Outcome, Report};
+use crate::results::{Delivery, Destinations};
 use crate::stop::{Signal, Stop};
-use crate::terminal::Format;
 use crate::{create, figures};
 
 /// Runs the command to its end.
@@ -35,35 +35,36 @@ pub(super) async fn run(
     let clock = Instant::now();
     let plugin = load(context)?;
     let described = plugin.manifest.command.clone().unwrap_or_default();
-    let speaker = match plugin.origin {
-        Origin::Builtin => Speaker::Verify,
-        Origin::File(_) => Speaker::Plugin,
+    // What the project file says of lsrun's own command is not for a plugin of its name.
+    let settings = match plugin.origin {
+        Origin::Builtin => context.project.proof(&parsed.name),
+        Origin::File(_) => None,
     };
     let destinations = match described.records {
-        true => Some(Destinations::of(context, &parsed.results, speaker)?),
+        true => {
+            let set = settings.map(|settings| &settings.results);
+            Some(Destinations::of(context, &parsed.results, set)?)
+        }
         false => None,
     };
-    let deadline = match (parsed.deadline, speaker) {
-        (None, Speaker::Verify) if described.records => context.project.verify().deadline,
-        (given, _) => given,
-    };
+    let deadline = parsed.deadline.or_else(|| settings.and_then(|settings| settings.deadline));
     let _alarm = deadline.map(|deadline| Alarm::set(context.stop.clone(), clock + deadline));
-    let delivery = destinations.map(|destinations| Delivery::begin(context, destinations));
+    let delivery = destinations
+        .map(|destinations| Delivery::begin(&context.session, &context.reporter, destinations));
     let work = Work { plugin, described, parsed, started, clock };
     match work.run(context, delivery.as_ref()).await {
         Ok(Done::Exit(exit)) => Ok(exit),
-        Ok(Done::Report { report, data, style }) => {
+        Ok(Done::Report { report, data, verbose }) => {
             let stopped = context.stop.signal().map(|signal| signal.exit());
             let exit = stopped.unwrap_or(Exit::Success).worst(report.exit());
-            print(context, &report, &data, style);
+            let event = Event::RunReported { report: &report, data: &data, verbose };
+            context.reporter.report(event);
             let own = match delivery {
                 Some(delivery) => delivery.finish(&report, exit).await,
                 None => Exit::Success,
             };
             let exit = exit.worst(own);
-            if context.terminal.format == Format::Ndjson {
-                context.terminal.json(&ndjson::run_finished(&report, exit));
-            }
+            context.reporter.report(Event::RunFinished { report: &report, exit });
             Ok(exit)
         }
         Err(error) => {
@@ -106,10 +107,9 @@ pub(super) async fn restore_missing(context: &Arc<Context>) -> Result<Exit> {
     let work = Work { plugin, described, parsed, started, clock };
     match work.run(context, None).await? {
         Done::Exit(exit) => Ok(exit),
-        Done::Report { report, style, .. } => {
+        Done::Report { report, verbose, .. } => {
             if report.outcome() != Outcome::Skipped {
-                let style = human::Style { color: false, ..style };
-                context.terminal.note(human::render(&report, style).trim_end());
+                context.reporter.report(Event::Beside { report: &report, verbose });
             }
             Ok(report.exit())
         }
@@ -128,7 +128,7 @@ struct Work {
 /// What came of it.
 enum Done {
     Exit(Exit),
-    Report { report: Report, data: Vec<u8>, style: human::Style },
+    Report { report: Report, data: Vec<u8>, verbose: bool },
 }
 
 impl Work {
@@ -138,21 +138,21 @@ impl Work {
         if targets.is_empty()
             && let Some(shard) = parsed.shard
         {
-            context.terminal.note(&format!("no database is in shard {shard}: nothing to do"));
+            context.notes.note(&format!("no database is in shard {shard}: nothing to do"));
         }
         let hooks = match plugin.imports("hooks") {
             true => Hooks::load(context, &plugin)?,
             false => Hooks::default(),
         };
-        let style = human::Style { color: context.terminal.color(), verbose: parsed.verbose };
+        let verbose = parsed.verbose;
         let whole = matches!(targets.as_slice(), [Target::Whole]);
-        let events = context.terminal.format == Format::Ndjson && !whole;
-        if events {
-            let line = ndjson::run_started(&parsed.name, started, targets.len());
-            context.terminal.json(&line);
-        }
+        context.reporter.report(Event::RunStarted {
+            command: &parsed.name,
+            started,
+            databases: targets.len(),
+            whole,
+        });
         let jobs = parsed.jobs.unwrap_or_else(parallelism).max(1);
-        context.terminal.expect(targets.len());
         let left_out = left_out(&parsed, &targets, delivery, started);
         let mut base = Prepared {
             context: Arc::clone(context),
@@ -168,15 +168,14 @@ impl Work {
         };
         let done = all(&mut base, targets, left_out, jobs).await?;
         crate::sqlite::settle(Duration::from_secs(2));
-        context.terminal.clear();
+        context.reporter.report(Event::Idle);
         let (databases, data): (Vec<_>, Vec<_>) = done.into_iter().unzip();
         let data = data.concat();
         if whole && databases.iter().all(|database| database.checks.is_empty()) {
-            if base.plugin.reveals_secrets() {
-                context.terminal.exact(&data);
-            } else {
-                context.terminal.data(&data);
-            }
+            context.reporter.report(match base.plugin.reveals_secrets() {
+                true => Event::Secrets(&data),
+                false => Event::Data(&data),
+            });
             let stopped = context.stop.signal().map(|signal| signal.exit());
             return match databases.into_iter().find_map(|database| database.error) {
                 Some(error) => Err(error),
@@ -185,6 +184,7 @@ impl Work {
         }
         let mut report = Report {
             command: base.parsed.name.clone(),
+            metrics: metrics(&base),
             success: described.success,
             records: described.records,
             started,
@@ -194,7 +194,17 @@ impl Work {
         if let Some(delivery) = delivery {
             delivery.recall(&mut report);
         }
-        Ok(Done::Report { report, data, style })
+        Ok(Done::Report { report, data, verbose })
+    }
+}
+
+/// What the names of the run's metrics begin with. Those of lsrun's own commands are
+/// theirs alone.
+fn metrics(base: &Prepared) -> String {
+    let name = base.parsed.name.replace('-', "_");
+    match base.plugin.origin {
+        Origin::Builtin => format!("lsrun_{name}"),
+        Origin::File(_) => format!("lsrun_plugin_{name}"),
     }
 }
 
@@ -330,10 +340,8 @@ impl Place {
                 (report, Vec::new())
             }
         };
-        if base.context.terminal.format == Format::Ndjson && !report.name.is_empty() {
-            let line = ndjson::database_finished(&report, &base.success);
-            base.context.terminal.json(&line);
-        }
+        let event = Event::DatabaseFinished { report: &report, success: &base.success, done: None };
+        base.context.reporter.report(event);
         (report, data)
     }
 }
@@ -352,13 +360,11 @@ async fn one(
     if whole {
         return (report, data);
     }
-    if context.terminal.format == Format::Ndjson {
-        context.terminal.json(&ndjson::database_finished(&report, &success));
-    }
-    let word = report.word(&success).replace('-', " ");
-    let text = format!("{word} in {}", figures::duration(report.duration));
-    let good = report.outcome() <= Outcome::Passed;
-    context.terminal.finished(&report.name, &text, good, (done, of));
+    context.reporter.report(Event::DatabaseFinished {
+        report: &report,
+        success: &success,
+        done: Some((done, of)),
+    });
     (report, data)
 }
 
@@ -432,11 +438,7 @@ fn invocation(
     timeout: Duration,
 ) -> InvocationData {
     let mut arguments = parsed.values.clone();
-    let format = match context.terminal.format {
-        Format::Human => "human",
-        Format::Json | Format::Ndjson => "json",
-    };
-    arguments.insert("format".into(), vec![format.into()]);
+    arguments.insert("format".into(), vec![context.reporter.format_of_answers().into()]);
     if let Target::Url(url) = target {
         arguments.insert("url".into(), vec![url.clone()]);
     }
@@ -452,27 +454,4 @@ fn invocation(
 /// One database for each processor: the work is litestream's and SQLite's.
 fn parallelism() -> usize {
     std::thread::available_parallelism().map_or(2, usize::from)
-}
-
-fn print(context: &Context, report: &Report, data: &[u8], style: human::Style) {
-    let terminal = &context.terminal;
-    if !data.is_empty() {
-        // The command's own output; the report goes beside it.
-        if terminal.format == Format::Ndjson {
-            terminal.json(&ndjson::data(data));
-            return;
-        }
-        terminal.data(data);
-        if report.exit() != Exit::Success {
-            let style = human::Style { color: false, ..style };
-            terminal.warning(human::render(report, style).trim_end());
-        }
-        return;
-    }
-    match terminal.format {
-        Format::Json => terminal.json(&format!("{}\n", json::render(report))),
-        Format::Human => terminal.text(&human::render(report, style)),
-        // Everything has been said.
-        Format::Ndjson => {}
-    }
 }

@@ -16,9 +16,10 @@ use crate::error::{Error, Result};
 use crate::exit::Exit;
 use crate::figures::{bytes, duration, milliseconds, time};
 use crate::litestream::replica::moment;
+use crate::plugin::proofs;
 use crate::report::Outcome;
+use crate::report::event::Event;
 use crate::results::{History, Past};
-use crate::terminal::Format;
 
 #[derive(Debug, Args)]
 struct Arguments {
@@ -38,12 +39,15 @@ const EXAMPLES: &str = "Examples:
   lsrun history default            its runs
   lsrun --format json history      for machines";
 
+/// Its word.
+pub(super) const NAME: &str = "history";
+
 /// What it is for.
 pub(super) const ABOUT: &str = "Show what earlier verifications found out";
 
 /// Runs the command.
 pub(super) fn run(run: &Run) -> Result<Exit> {
-    let native = Native { name: "history", about: ABOUT, examples: EXAMPLES };
+    let native = Native { name: NAME, about: ABOUT, examples: EXAMPLES };
     let Some(arguments) = native.parse::<Arguments>(run)? else { return Ok(Exit::Success) };
     let context = run.context(arguments.global.project.as_deref(), false)?;
     show(&context, &arguments)
@@ -51,7 +55,7 @@ pub(super) fn run(run: &Run) -> Result<Exit> {
 
 fn show(context: &Context, arguments: &Arguments) -> Result<Exit> {
     let history = History::of(&context.project, &context.environment)?;
-    let mut past = history.past(arguments.limit)?;
+    let mut past = history.past(&proofs(), arguments.limit)?;
     if !arguments.databases.is_empty() {
         past = selected(context, past, &arguments.databases)?;
     }
@@ -68,18 +72,17 @@ fn show(context: &Context, arguments: &Arguments) -> Result<Exit> {
             .cause(format!("it would be in {}", history.path().display()))
             .hint("run `lsrun verify` first"));
     }
-    let text = match context.terminal.format {
-        Format::Human if arguments.databases.is_empty() => overview(&history, &past, &never)?,
-        Format::Human => runs(&history, &past)?,
-        Format::Json => format!("{}\n", json(&history, &past, &never)?),
-        Format::Ndjson => {
-            past.iter().map(|one| format!("{}\n", line(&JsonNamed::of(one)))).collect()
-        }
+    let answer = match arguments.databases.is_empty() {
+        true => overview(&history, &past, &never)?,
+        false => runs(&history, &past)?,
     };
-    match context.terminal.format {
-        Format::Human => context.terminal.text(&text),
-        Format::Json | Format::Ndjson => context.terminal.json(&text),
-    }
+    let document = format!("{}\n", json(&history, &past, &never)?);
+    let of_lines = || past.iter().map(|one| format!("{}\n", line(&JsonNamed::of(one)))).collect();
+    context.reporter.report(Event::Answer {
+        human: &|| answer.clone(),
+        json: &|| document.clone(),
+        lines: Some(&of_lines),
+    });
     Ok(Exit::Success)
 }
 
@@ -130,7 +133,7 @@ fn grouped(past: &[Past]) -> BTreeMap<(&str, &str), Vec<&Past>> {
 fn last_success(history: &History, path: &str, runs: &[&Past]) -> Result<Option<jiff::Timestamp>> {
     match runs.iter().find(|run| run.outcome == Outcome::Passed) {
         Some(run) => Ok(Some(run.started)),
-        None => history.last_success("verify", path),
+        None => history.last_success(&proofs(), path),
     }
 }
 

@@ -5,7 +5,6 @@ mod component;
 mod history;
 mod native;
 mod passthrough;
-mod points;
 mod replicate;
 mod selection;
 mod shard;
@@ -28,6 +27,8 @@ use crate::litestream::process::line::{Reaches, Verb, is_url};
 use crate::output::Output;
 use crate::plugin::Builtin;
 use crate::project::Project;
+use crate::report::event::Event;
+use crate::report::reporter::Reporter;
 use crate::stop::Stop;
 use crate::terminal::Terminal;
 
@@ -52,7 +53,7 @@ struct Run {
     start: Start,
     /// The options before the command, and those after it where they are lsrun's.
     global: Global,
-    terminal: Arc<Terminal>,
+    reporter: Arc<Reporter>,
 }
 
 /// Runs the command and gives the code that the process ends with. Errors have
@@ -73,8 +74,8 @@ pub(crate) async fn run(name: &str, start: Start) -> u8 {
         Err(error) => Err(error),
     };
     done.unwrap_or_else(|error| {
-        run.terminal.clear();
-        run.terminal.error(&error);
+        run.reporter.report(Event::Idle);
+        run.reporter.report(Event::Error(&error));
         error.exit().code()
     })
 }
@@ -86,7 +87,6 @@ impl Command {
             Self::Builtin(builtin) => builtin_command(builtin, run).await.map(Exit::code),
             Self::Project(command) => command.run(name, run).await.map(Exit::code),
             Self::History => history::run(run).map(Exit::code),
-            Self::Points => points::run(run).await.map(Exit::code),
             Self::Litestream(verb) => litestream(verb, run).await,
             Self::Unknown(context) => {
                 context.say_notes();
@@ -101,15 +101,15 @@ impl Command {
 impl Run {
     fn of(start: Start) -> Self {
         let global = Global::after(&start.arguments).or(&start.global);
-        let terminal = Arc::new(terminal(&global, &start));
-        Self { start, global, terminal }
+        let reporter = Arc::new(reporter(&global, &start));
+        Self { start, global, reporter }
     }
 
     /// The same with the options before the command only.
     fn before_the_command(self) -> Self {
         let global = self.start.global.clone();
-        let terminal = Arc::new(terminal(&global, &self.start));
-        Self { start: self.start, global, terminal }
+        let reporter = Arc::new(reporter(&global, &self.start));
+        Self { start: self.start, global, reporter }
     }
 
     /// The run in the project that is named after the command or before it, or in the one
@@ -135,7 +135,7 @@ impl Run {
     fn silently_within(&self, project: Project) -> Context {
         let Start { environment, cwd, stop, .. } = &self.start;
         let (environment, cwd, stop) = (environment.clone(), cwd.clone(), stop.clone());
-        Context::new(project, environment, cwd, Arc::clone(&self.terminal), stop)
+        Context::new(project, environment, cwd, Arc::clone(&self.reporter), stop)
     }
 }
 
@@ -144,7 +144,7 @@ async fn builtin_command(builtin: &Builtin, run: &Run) -> Result<Exit> {
     let Start { arguments, cwd, environment, .. } = &run.start;
     let parsed = arguments::parse(builtin.name, &builtin.manifest()?, arguments)?;
     if let Some(help) = parsed.help {
-        run.terminal.data(help.as_bytes());
+        run.reporter.report(Event::Data(help.as_bytes()));
         return Ok(Exit::Success);
     }
     let context = match parsed.values.get("config").and_then(|files| files.first()) {
@@ -177,11 +177,11 @@ async fn litestream(verb: &Verb, run: &Run) -> Result<u8> {
     }
 }
 
-fn terminal(global: &Global, start: &Start) -> Terminal {
+fn reporter(global: &Global, start: &Start) -> Reporter {
     let no_color = start.environment.get("NO_COLOR").is_some();
-    let format = global.format.unwrap_or_default();
     let color = global.color.unwrap_or_default();
-    Terminal::new(format, global.quiet, color, no_color)
+    let terminal = Terminal::new(global.quiet, color, no_color)
         .within(&start.environment)
-        .onto(Arc::clone(&start.output))
+        .onto(Arc::clone(&start.output));
+    Reporter::new(terminal, global.format.unwrap_or_default())
 }

@@ -5,6 +5,7 @@ use clap::{Args, FromArgMatches};
 use super::{Run, arguments};
 use crate::cli;
 use crate::error::Result;
+use crate::report::event::Event;
 
 /// What a native command is called, and what its help says.
 pub(super) struct Native {
@@ -27,7 +28,7 @@ impl Native {
         match command.try_get_matches_from(words) {
             Ok(matches) => A::from_arg_matches(&matches).map(Some).map_err(usage),
             Err(error) if error.kind() == clap::error::ErrorKind::DisplayHelp => {
-                run.terminal.data(error.render().to_string().as_bytes());
+                run.reporter.report(Event::Data(error.render().to_string().as_bytes()));
                 Ok(None)
             }
             Err(error) => Err(usage(error)),

@@ -19,6 +19,7 @@ use crate::litestream::process::child;
 use crate::litestream::process::config_file::ConfigFile;
 use crate::litestream::process::line::{CommandLine, Reaches, Verb, is_url};
 use crate::litestream::sync::unseen;
+use crate::report::event::Event;
 use crate::stop::Stop;
 
 /// A command lsrun does not know, for a litestream that may: nothing is supplied.
@@ -73,7 +74,7 @@ pub(super) async fn check_version(
 ) -> Result<()> {
     let version = &context.binary().await?.version;
     if let Some(lacks) = feature::missing_notes(version) {
-        context.terminal.warning(&lacks);
+        context.notes.warning(&lacks);
     }
     if !version.is_before_05() {
         let flags = line.flags.iter().filter(|_| name != "register");
@@ -129,7 +130,7 @@ pub(super) fn database(context: &Context, word: &OsStr) -> Result<(String, PathB
     let path = context.cwd.join(word);
     let Some(text) = word.to_str() else { return Ok((path.display().to_string(), path)) };
     match context.project.database(text) {
-        Ok(database) => Ok((database.name(), database.path)),
+        Ok(database) => Ok((database.name(), database.path.clone())),
         Err(_) if text.contains('/') || path.exists() => Ok((text.to_owned(), path)),
         Err(error) => Err(error),
     }
@@ -208,6 +209,6 @@ async fn versions(context: &Context) -> Result<u8> {
         binary.path.display(),
         binary.origin,
     );
-    context.terminal.text(&text);
+    context.reporter.report(Event::Text(&text));
     Ok(Exit::Success.code())
 }

@@ -28,7 +28,9 @@ use crate::litestream::process::child;
 use crate::litestream::process::config_file::ConfigFile;
 use crate::litestream::process::line::{CommandLine, Verb, is_url};
 use crate::litestream::sync::{guard, once, unseen};
+use crate::project::Resolved;
 use crate::project::{Database, Project};
+use crate::report::event::Event;
 use crate::stop::{Signal, Stop};
 use crate::{cli, figures};
 
@@ -71,7 +73,7 @@ pub(super) async fn run(context: &Arc<Context>, verb: &Verb, words: &[OsString])
     let mut line = verb.read(words);
     if line.has("h") || line.has("help") {
         let code = passthrough::verb(context, verb, words).await?;
-        context.terminal.data(HELP.as_bytes());
+        context.reporter.report(Event::Data(HELP.as_bytes()));
         return Ok(code);
     }
     named(&line, words)?;
@@ -207,7 +209,10 @@ fn of_line(context: &Context, line: &CommandLine) -> Vec<Database> {
     }
     let of_word = |word: &OsString| {
         let named = passthrough::database(context, word).ok()?.1;
-        Some(Database { alias: None, label: None, path: named, create_from: None, entry: None })
+        Some(
+            Resolved { alias: None, label: None, path: named, create_from: None, entry: None }
+                .into(),
+        )
     };
     line.positionals.iter().filter(|word| !is_url(word)).filter_map(of_word).collect()
 }
@@ -215,7 +220,7 @@ fn of_line(context: &Context, line: &CommandLine) -> Vec<Database> {
 fn resolve(context: &Context, line: &mut CommandLine) {
     for word in line.positionals.iter_mut().filter(|word| !is_url(word)) {
         if let Some(database) = word.to_str().and_then(|it| context.project.database(it).ok()) {
-            *word = database.path.into();
+            *word = database.path.clone().into();
         }
     }
 }
@@ -281,7 +286,7 @@ async fn alone(
             told = true;
             let most = figures::duration(patience);
             context
-                .terminal
+                .notes
                 .note(&format!("{}: waiting for it to end, for {most} at most", error.one_line()));
         }
         tokio::select! {
@@ -391,7 +396,9 @@ impl Supervisor<'_> {
                 self.finish(litestream, signal.number(), code).await
             }
             Ended::Litestream(status) => {
-                self.context.terminal.error(&gone(status).hint("the application is being stopped"));
+                self.context
+                    .reporter
+                    .report(Event::Error(&gone(status).hint("the application is being stopped")));
                 end(running.as_mut(), Signal::Terminate.number()).await;
                 Ok(Exit::Litestream.code())
             }
@@ -448,7 +455,7 @@ impl Supervisor<'_> {
             return Err(error);
         }
         // The application's own code says more to those who wait for it.
-        self.context.terminal.error(&error);
+        self.context.reporter.report(Event::Error(&error));
         Ok(code)
     }
 

@@ -81,7 +81,7 @@ pub(super) fn select(
 fn every(context: &Context) -> Result<Vec<Database>> {
     let found = context.project.found()?;
     for refused in &found.refused {
-        context.terminal.warning(refused);
+        context.notes.warning(refused);
     }
     Ok(found.databases)
 }

@@ -18,6 +18,7 @@ use crate::exit::Exit;
 use crate::litestream::binary::feature;
 use crate::litestream::binary::feature::Feature;
 use crate::litestream::daemon::{Control, sockets};
+use crate::report::event::Event;
 use crate::stop::Stop;
 
 /// The options that are taken with one dash as well.
@@ -68,7 +69,7 @@ pub(super) async fn run(context: &Context, words: &[OsString]) -> Result<u8> {
     let matches = match command.try_get_matches_from(words) {
         Ok(matches) => matches,
         Err(error) if error.kind() == clap::error::ErrorKind::DisplayHelp => {
-            context.terminal.data(error.render().to_string().as_bytes());
+            context.reporter.report(Event::Data(error.render().to_string().as_bytes()));
             return Ok(Exit::Success.code());
         }
         Err(error) => return Err(super::arguments::usage(&error, "sync")),
@@ -90,7 +91,7 @@ pub(super) async fn run(context: &Context, words: &[OsString]) -> Result<u8> {
         replica_txid: replica_txid.filter(|_| arguments.wait),
         duration_ms: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
     };
-    context.terminal.data(printed.render(arguments.json).as_bytes());
+    context.reporter.report(Event::Data(printed.render(arguments.json).as_bytes()));
     Ok(Exit::Success.code())
 }
 

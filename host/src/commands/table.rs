@@ -3,7 +3,7 @@
 use clap::CommandFactory;
 
 use super::user::{self, Search};
-use super::{Run, history, points};
+use super::{Run, history};
 use crate::cli::Cli;
 use crate::error::{Error, Result};
 use crate::litestream::process::line::{RESTORE_OF_03, VERBS, Verb};
@@ -11,7 +11,7 @@ use crate::nearest::nearest;
 use crate::plugin::{BUILTIN, Builtin};
 
 /// A command that is the host's own, with its line in the help.
-const NATIVE: [(&str, &str); 2] = [("history", history::ABOUT), ("points", points::ABOUT)];
+const NATIVE: [(&str, &str); 1] = [(history::NAME, history::ABOUT)];
 
 /// What a word means.
 pub(super) enum Command {
@@ -21,8 +21,6 @@ pub(super) enum Command {
     Project(Box<user::Command>),
     /// What earlier verifications found out.
     History,
-    /// What a backup can be restored to.
-    Points,
     /// One of litestream's.
     Litestream(&'static Verb),
     /// A word that a newer litestream may know.
@@ -35,16 +33,14 @@ impl Command {
         if let Some(command) = user::in_place_of(name, run) {
             return Ok(Self::Project(command));
         }
-        if name == "restore" && RESTORE_OF_03.read(&run.start.arguments).is_of_03() {
+        if name == RESTORE_OF_03.name && RESTORE_OF_03.read(&run.start.arguments).is_of_03() {
             return Ok(Self::Litestream(&RESTORE_OF_03));
         }
         if let Some(builtin) = Builtin::named(name) {
             return Ok(Self::Builtin(builtin));
         }
-        match name {
-            "history" => return Ok(Self::History),
-            "points" => return Ok(Self::Points),
-            _ => {}
+        if name == history::NAME {
+            return Ok(Self::History);
         }
         if let Some(verb) = Verb::named(name) {
             return Ok(Self::Litestream(verb));

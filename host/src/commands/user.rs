@@ -8,6 +8,7 @@ use crate::error::Result;
 use crate::exit::Exit;
 use crate::plugin::registry::{self, Found};
 use crate::project::Project;
+use crate::report::event::Event;
 
 /// What a search for a command came to.
 pub(super) enum Search {
@@ -38,7 +39,7 @@ pub(super) fn search(name: &str, run: &Run) -> Result<Search> {
             Ok(other) => names.push(other.name),
             Err(unusable) if unusable.name.as_deref() == Some(name) => return Err(unusable.error),
             // Another plugin's trouble; this command may be there all the same.
-            Err(unusable) => context.terminal.warning(&unusable.error.one_line()),
+            Err(unusable) => context.notes.warning(&unusable.error.one_line()),
         }
     }
     Ok(Search::Others(Box::new(context), names))
@@ -69,7 +70,7 @@ impl Command {
         let Self { context, found } = self;
         let parsed = arguments::parse(name, &found.manifest, &run.start.arguments)?;
         if let Some(help) = parsed.help {
-            context.terminal.data(help.as_bytes());
+            context.reporter.report(Event::Data(help.as_bytes()));
             return Ok(Exit::Success);
         }
         context.say_notes();

@@ -313,7 +313,7 @@ fn every_character_reaches_litestream() {
     assert_eq!(value["access-key-id"], NASTY);
     assert_eq!(value["secret-access-key"], format!("{NASTY}$"));
     assert_eq!(value["heartbeat-url"], format!("echo hi {NASTY} $ $1 4711x"));
-    let database = case.project().database("a").unwrap().path;
+    let database = case.project().database("a").unwrap().path.clone();
     assert_eq!(value["dbs"][0]["path"], database.to_str().unwrap());
     let replica = json!({"type": "s3", "bucket": "yes", "path": "1:30", "region": "0x1", "endpoint": "http://h/x"});
     assert_eq!(value["dbs"][0]["replica"], replica);

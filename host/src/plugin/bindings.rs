@@ -14,7 +14,6 @@ wasmtime::component::bindgen!({
         "lsrun:host/types.restored-copy": handles::RestoredCopy,
         "lsrun:host/types.restore-plan": handles::RestorePlan,
         "lsrun:host/types.present-database": handles::PresentDatabase,
-        "lsrun:host/types.restore-point": handles::RestorePoint,
         "lsrun:host/types.replaced": handles::Replaced,
         "lsrun:host/types.invocation": handles::Invocation,
         "lsrun:host/config.problem": handles::Problem,

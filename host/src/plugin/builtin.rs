@@ -20,9 +20,20 @@ pub(crate) struct Builtin {
 /// All of them.
 pub(crate) const BUILTIN: &[Builtin] = &[
     Builtin { name: "config", bytes: include_bytes!("../../builtin/config.wasm") },
+    Builtin { name: "points", bytes: include_bytes!("../../builtin/points.wasm") },
     Builtin { name: "restore", bytes: include_bytes!("../../builtin/restore.wasm") },
     Builtin { name: "verify", bytes: include_bytes!("../../builtin/verify.wasm") },
 ];
+
+/// The commands among them that prove something: their reports are what the history is
+/// about.
+pub(crate) fn proofs() -> Vec<&'static str> {
+    let records = |builtin: &&Builtin| {
+        let command = builtin.manifest().ok().and_then(|manifest| manifest.command);
+        command.is_some_and(|command| command.records)
+    };
+    BUILTIN.iter().filter(records).map(|builtin| builtin.name).collect()
+}
 
 impl Builtin {
     /// The one of this name.

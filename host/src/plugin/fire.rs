@@ -10,7 +10,7 @@ use crate::code::Code;
 use crate::error::{Error, Result};
 use crate::exit::Exit;
 use crate::litestream::replica::source::Source;
-use crate::report::Outcome;
+use crate::report::{Kind, Outcome};
 
 impl Hooks {
     /// Runs every `check` that applies and is `wanted` by its name, side by side, and
@@ -103,15 +103,15 @@ async fn recorded(
 ) -> Result<()> {
     let optional = plugin.setting.optional;
     let id = format!("{}/{hook}", plugin.name);
-    let mut started = call.sink.start(id, &plugin.name, optional);
+    let mut started = call.sink.start(id, Kind::Data, &plugin.name, optional);
     let Err(error) = run.await else {
         started.end(Outcome::Passed, String::new(), None);
         return Ok(());
     };
-    started.end(Outcome::Inconclusive, message(&error), None);
+    started.end_with(&error, Outcome::Inconclusive, None);
     if optional {
         let text = format!("{} (optional): {}", plugin.name, error.one_line());
-        call.context.terminal.warning(&text);
+        call.context.notes.warning(&text);
         return Ok(());
     }
     Err(error)
@@ -139,14 +139,6 @@ fn not_told(plugin: &Plugin, error: Error) -> Error {
         .or_hint(error.hint_text().unwrap_or("nothing is undone: do by hand what it is for"))
 }
 
-/// An error as the message of a check.
-fn message(error: &Error) -> String {
-    match error.hint_text() {
-        Some(hint) => format!("{}\nhint: {hint}", error.one_line()),
-        None => error.one_line(),
-    }
-}
-
 /// The exit code of a check that gave this error. The command line is right whatever
 /// a check says of its arguments, and a check refuses nothing.
 fn exit_of_check(error: &Error) -> Exit {
@@ -164,21 +156,22 @@ async fn check_one(
     database: &handles::Database,
     copy: &handles::RestoredCopy,
 ) -> Outcome {
-    let mut started = call.sink.start(plugin.name.clone(), &plugin.name, plugin.setting.optional);
+    let mut started =
+        call.sink.start(plugin.name.clone(), Kind::Data, &plugin.name, plugin.setting.optional);
     let own = call.for_plugin(plugin, vec![database.0.clone()]);
-    let (outcome, message, exit) = match run::check(plugin, own, database, copy).await {
-        Ok(()) => (Outcome::Passed, String::new(), None),
-        // For this check, and never for the database.
-        Err(error) if error.code() == Code::NotApplicable => {
-            (Outcome::Skipped, message(&error), None)
+    let outcome = match run::check(plugin, own, database, copy).await {
+        Ok(()) => {
+            started.end(Outcome::Passed, String::new(), None);
+            Outcome::Passed
         }
         Err(error) => {
-            let wrong = error.code() == Code::Failed;
-            let outcome = if wrong { Outcome::Failed } else { Outcome::Inconclusive };
-            (outcome, message(&error), Some(exit_of_check(&error)))
+            let outcome = Outcome::of_error(error.code().as_str());
+            // One that is left out is so for this check, and never for the database.
+            let exit = (outcome != Outcome::Skipped).then(|| exit_of_check(&error));
+            started.end_with(&error, outcome, exit);
+            outcome
         }
     };
-    started.end(outcome, message, exit);
     // Its own `report.check`s count as well.
     let own_checks = call.sink.worst_of(&plugin.name);
     if plugin.setting.optional { Outcome::Passed } else { outcome.max(own_checks) }

@@ -34,9 +34,6 @@ pub struct RestorePlan {
     pub expected: Option<Duration>,
 }
 
-/// `types.restore-point`.
-pub struct RestorePoint(pub crate::litestream::replica::points::RestorePoint);
-
 /// `types.present-database`.
 pub struct PresentDatabase(pub Present);
 

@@ -38,8 +38,8 @@ impl Hooks {
             let problem = problems::softened(context, finding);
             match problem.severity {
                 Severity::Error => return Err(problems::error(&problem)),
-                Severity::Warning => context.terminal.warning(&problem.message),
-                Severity::Note => context.terminal.note(&problem.message),
+                Severity::Warning => context.notes.warning(&problem.message),
+                Severity::Note => context.notes.note(&problem.message),
             }
         }
         let wanted = |found: &Found| {
@@ -64,7 +64,7 @@ impl Hooks {
                 found.map_err(|unusable| unusable.error).and_then(|found| found.load(context));
             match loaded {
                 Ok(plugin) => plugins.push(plugin),
-                Err(error) if optional => context.terminal.warning(&error.one_line()),
+                Err(error) if optional => context.notes.warning(&error.one_line()),
                 Err(error) => return Err(error),
             }
         }

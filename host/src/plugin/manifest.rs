@@ -59,6 +59,10 @@ pub(crate) struct Command {
     /// and sent (`--junit`, `--prometheus`, `--ping`, …).
     #[serde(default)]
     pub records: bool,
+    /// The ids of checks that it reports, of a command of lsrun: no plugin may be called
+    /// like one of them.
+    #[serde(default)]
+    pub checks: Vec<String>,
     /// Its arguments besides the databases.
     #[serde(default)]
     pub arguments: Vec<Argument>,
@@ -90,6 +94,9 @@ pub(crate) struct Argument {
     /// It may be given several times.
     #[serde(default)]
     pub repeat: bool,
+    /// What its value is; the guest gets a duration in milliseconds.
+    #[serde(default, rename = "type")]
+    pub kind: Type,
     /// The value when it is not given.
     pub default: Option<String>,
     /// The allowed values; any without.
@@ -97,6 +104,19 @@ pub(crate) struct Argument {
     pub values: Vec<String>,
     /// What stands for the value in `--help`.
     pub placeholder: Option<String>,
+}
+
+/// What the value of an argument is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Type {
+    /// Anything.
+    #[default]
+    Text,
+    /// Such as `30s`, `5m` or `1h`.
+    Duration,
+    /// A whole number of at least one.
+    Count,
 }
 
 /// What a plugin asks for one call; the defaults and the maxima are in `limits`.

@@ -29,7 +29,7 @@ mod store;
 
 use std::path::PathBuf;
 
-pub(crate) use builtin::{BUILTIN, Builtin};
+pub(crate) use builtin::{BUILTIN, Builtin, proofs};
 use grants::Grants;
 pub(crate) use handles::InvocationData;
 pub(crate) use hooks::Hooks;

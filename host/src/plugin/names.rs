@@ -1,46 +1,30 @@
 //! What plugins may call themselves and their checks: nothing that could be taken for
 //! what lsrun says itself.
 
-use super::Builtin;
+use super::{BUILTIN, Builtin};
 use crate::code::Code;
 use crate::error::{Error, Result};
 use crate::litestream::process::line::Verb;
 
 /// The commands that the host has itself, and those that it will have.
-pub(crate) const NATIVE: [&str; 4] = ["help", "history", "plugin", "points"];
+pub(crate) const NATIVE: [&str; 3] = ["help", "history", "plugin"];
 
 /// The longest name of a plugin.
 const LONGEST_NAME: usize = 64;
 /// The longest id of a check, and key of a fact, in characters.
 const LONGEST_ID: usize = 128;
 
-/// The ids of the checks that lsrun's own commands report, and the words by which
-/// they are chosen. What begins with one of them and a colon is taken as well.
-const CHECKS: [&str; 18] = [
-    "preflight",
-    "sentinel",
-    "sync",
-    "restore",
-    "pages",
-    "schema",
-    "rows",
-    "content",
-    "integrity_check",
-    "quick_check",
-    "foreign_key_check",
-    "lag",
-    "restore_time",
-    "assertion",
-    "assertions",
-    "plugins",
-    "replication",
-    "run",
-];
+/// What the host itself reports beside the checks of commands.
+const RUN: &str = "run";
 
-/// Whether lsrun has a check of this name, or a group of them.
+/// Whether a command of lsrun has a check of this name, or a group of them.
 #[must_use]
 pub(super) fn is_check(name: &str) -> bool {
-    CHECKS.contains(&name)
+    let of_command = |builtin: &Builtin| {
+        let command = builtin.manifest().ok().and_then(|manifest| manifest.command);
+        command.is_some_and(|command| command.checks.iter().any(|check| check == name))
+    };
+    name == RUN || BUILTIN.iter().any(of_command)
 }
 
 /// Whether a plugin may have this name: `[a-z0-9_-]{1,64}`.

@@ -123,7 +123,7 @@ where
     };
     let state = store.data();
     for line in state.stdout.text().lines().chain(state.stderr.text().lines()) {
-        context.terminal.note(&format!("{}: {}", plugin.name, bounded(line)));
+        context.notes.note(&format!("{}: {}", plugin.name, bounded(line)));
     }
     match result {
         Ok(Ok(())) => match state.overstepped {

@@ -9,10 +9,11 @@ use super::limits::{self, Exceeded};
 use super::names;
 use crate::context::Context;
 use crate::error::Error;
+use crate::exit::Exit;
 use crate::figures;
-use crate::report::{Check, DatabaseReport, Fault, Outcome, Replication, Restore, ndjson};
+use crate::report::event::Event;
+use crate::report::{Check, DatabaseReport, Fault, Kind, Outcome, Replication, Restore};
 use crate::shown::{self, bounded};
-use crate::terminal::Format;
 
 /// What is known so far.
 pub(crate) struct Sink {
@@ -63,9 +64,7 @@ impl Sink {
     /// An empty report.
     #[must_use]
     pub(crate) fn new(context: Arc<Context>, name: String, path: String) -> Arc<Self> {
-        if context.terminal.format == Format::Ndjson && !name.is_empty() {
-            context.terminal.json(&ndjson::database_started(&name, &path));
-        }
+        context.reporter.report(Event::DatabaseStarted { name: &name, path: &path });
         Arc::new(Self {
             context,
             report: Mutex::new(DatabaseReport::new(name, path)),
@@ -85,14 +84,23 @@ impl Sink {
 
     /// Begins a check that the host or a command of lsrun reports. Until an outcome
     /// comes it counts as inconclusive.
-    pub(crate) fn start(self: &Arc<Self>, id: String, plugin: &str, optional: bool) -> Started {
+    pub(crate) fn start(
+        self: &Arc<Self>,
+        id: String,
+        kind: Kind,
+        plugin: &str,
+        optional: bool,
+    ) -> Started {
         let mut report = self.report();
         let index = report.checks.len();
         report.checks.push(Check {
             id: shown::line(&bounded(&id)).into_owned(),
             plugin: plugin.to_owned(),
             outcome: Outcome::Inconclusive,
+            kind,
             message: "it ended without an outcome".to_owned(),
+            hint: None,
+            code: None,
             duration: Duration::ZERO,
             optional,
             fault: Fault::Backup,
@@ -111,6 +119,7 @@ impl Sink {
         self: &Arc<Self>,
         prefix: &str,
         id: &str,
+        kind: Kind,
         plugin: &str,
         optional: bool,
     ) -> std::result::Result<Started, Exceeded> {
@@ -125,7 +134,7 @@ impl Sink {
         }
         let own = of_plugin.unique(format!("{prefix}{}", names::id(said)));
         drop(taken);
-        let mut started = self.start(own, plugin, optional);
+        let mut started = self.start(own, kind, plugin, optional);
         if count > limits::CHECKS {
             started.end(Outcome::Inconclusive, format!("it {exceeded}"), None);
             return Err(exceeded);
@@ -145,11 +154,7 @@ impl Sink {
     pub(crate) fn state(&self, text: &str) {
         let name = self.report().name.clone();
         let text = bounded(text);
-        if name.is_empty() {
-            self.context.terminal.state(&text);
-        } else {
-            self.context.terminal.stage(&name, &text);
-        }
+        self.context.reporter.report(Event::Stage { name: &name, text: &text });
     }
 
     /// Shows how far a restore has come, after `elapsed`.
@@ -162,7 +167,7 @@ impl Sink {
         let rate = u64::try_from(rate).unwrap_or(u64::MAX);
         text.push_str(&format!(", {}/s", figures::bytes(rate)));
         let name = self.report().name.clone();
-        self.context.terminal.moving(&name, &text);
+        self.context.reporter.report(Event::Figures { name: &name, text: &text });
     }
 
     /// Records how the replica was reached.
@@ -237,23 +242,45 @@ impl Sink {
 }
 
 impl Started {
+    fn change(&self, change: impl FnOnce(&mut Check)) {
+        let Some(index) = self.index else { return };
+        if let Some(check) = self.sink.report().checks.get_mut(index) {
+            change(check);
+        }
+    }
+
+    /// What it is about.
+    pub(crate) fn set_kind(&self, kind: Kind) {
+        self.change(|check| check.kind = kind);
+    }
+
+    /// What to do about an outcome that is not good.
+    pub(crate) fn set_hint(&self, hint: &str) {
+        self.change(|check| check.hint = Some(bounded(hint)));
+    }
+
+    /// The code of the error that it ends with.
+    pub(crate) fn set_code(&self, code: &str) {
+        self.change(|check| check.code = Some(names::id(code)));
+    }
+
+    /// Ends the check with what an error says, which is `outcome`.
+    pub(crate) fn end_with(&mut self, error: &Error, outcome: Outcome, exit: Option<Exit>) {
+        if let Some(hint) = error.hint_text() {
+            self.set_hint(hint);
+        }
+        self.set_code(error.code().as_str());
+        self.end(outcome, error.one_line(), exit);
+    }
+
     /// Ends the check: wrong, and just as wrong in the live database.
     pub(crate) fn end_as_live(&mut self, message: String) {
-        if let Some(index) = self.index
-            && let Some(check) = self.sink.report().checks.get_mut(index)
-        {
-            check.fault = Fault::Live;
-        }
+        self.change(|check| check.fault = Fault::Live);
         self.end(Outcome::Failed, message, None);
     }
 
     /// Ends the check. A second outcome is not heard.
-    pub(crate) fn end(
-        &mut self,
-        outcome: Outcome,
-        message: String,
-        exit: Option<crate::exit::Exit>,
-    ) {
+    pub(crate) fn end(&mut self, outcome: Outcome, message: String, exit: Option<Exit>) {
         let Some(index) = self.index.take() else { return };
         let elapsed = self.since.elapsed();
         let mut report = self.sink.report();
@@ -262,13 +289,10 @@ impl Started {
         check.message = bounded(&message);
         check.duration = elapsed;
         check.exit = exit;
-        let terminal = &self.sink.context.terminal;
-        if terminal.format == Format::Ndjson
-            && !report.name.is_empty()
-            && let Some(check) = report.checks.get(index)
-        {
-            let line = ndjson::check_finished(&report.name, &report.path, check);
-            terminal.json(&line);
+        let (name, path) = (&report.name, &report.path);
+        if let Some(check) = report.checks.get(index) {
+            let event = Event::CheckFinished { name, path, check };
+            self.sink.context.reporter.report(event);
         }
     }
 }

@@ -2,7 +2,9 @@
 //! for. Which of them are replicated, and where to, is not known here.
 
 use std::fmt;
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::url;
 use crate::environment::Environment;
@@ -33,9 +35,13 @@ impl fmt::Display for Alias {
     }
 }
 
-/// A database of the project.
+/// A database of the project. It is resolved once, and whoever has it has the same one.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Database {
+pub(crate) struct Database(Arc<Resolved>);
+
+/// What is known of a database.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Resolved {
     /// Its name in `databases`, if it has one.
     pub alias: Option<Alias>,
     /// What it is called without an alias: a short path, unique in the project.
@@ -50,7 +56,32 @@ pub(crate) struct Database {
     pub entry: Option<usize>,
 }
 
+impl From<Resolved> for Database {
+    fn from(resolved: Resolved) -> Self {
+        Self(Arc::new(resolved))
+    }
+}
+
+impl Deref for Database {
+    type Target = Resolved;
+
+    fn deref(&self) -> &Resolved {
+        &self.0
+    }
+}
+
 impl Database {
+    /// The same at this entry of `litestream.dbs`.
+    #[must_use]
+    pub(crate) fn at_entry(&self, entry: usize) -> Self {
+        Resolved { entry: Some(entry), ..Resolved::clone(self) }.into()
+    }
+
+    /// What is found out while the project is read.
+    pub(super) fn change(&mut self, change: impl FnOnce(&mut Resolved)) {
+        change(Arc::make_mut(&mut self.0));
+    }
+
     /// The alias, else the label, else the path.
     #[must_use]
     pub(crate) fn name(&self) -> String {
@@ -117,7 +148,7 @@ pub(super) fn declared(
         })
         .transpose()?;
     let alias = Some(Alias(alias.to_owned()));
-    let database = Database { alias, label: None, path, create_from, entry: None };
+    let database = Resolved { alias, label: None, path, create_from, entry: None }.into();
     Ok(Declared::Sqlite { database, written })
 }
 

@@ -1,6 +1,7 @@
 //! The entries of `litestream.dbs`: which database or folder each one is. Their
 //! other keys are [`crate::config`]'s.
 
+use super::database::Resolved;
 use super::database::{Database, unset};
 use super::entry::Entry;
 use super::roll::Names;
@@ -32,7 +33,7 @@ impl Project {
             let all = names.all.iter().enumerate();
             return all
                 .map(|(index, (database, _))| {
-                    let database = Database { entry: Some(index), ..database.clone() };
+                    let database = database.at_entry(index);
                     Ok(Entry::Database { database, warning: None })
                 })
                 .collect();
@@ -108,7 +109,7 @@ impl Project {
     ) -> Result<Entry> {
         let text = place.text("an alias or a path")?;
         let known = |database: &Database| {
-            let database = Database { entry: Some(index), ..database.clone() };
+            let database = database.at_entry(index);
             Ok(Entry::Database { database, warning: None })
         };
         if let Some(database) = names.by_alias(&text).map_err(|error| {
@@ -142,7 +143,7 @@ impl Project {
             format!("{} is the path `{text}`; did you mean the alias `{alias}`?", place.dotted())
         });
         let (alias, label, create_from, entry) = (None, None, None, Some(index));
-        let database = Database { alias, label, path, create_from, entry };
+        let database = Resolved { alias, label, path, create_from, entry }.into();
         Ok(Entry::Database { database, warning })
     }
 

@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::OFlags;
 
+use super::database::Resolved;
 use super::{Database, Entry, Project};
 use crate::error::{Error, Result};
 use crate::path::Identities;
@@ -65,11 +66,11 @@ impl Project {
                     Some(database) => database.clone(),
                     None => {
                         let label = roll.label(&self.root, &path);
-                        Database { alias: None, label, path, create_from: None, entry: None }
+                        Resolved { alias: None, label, path, create_from: None, entry: None }.into()
                     }
                 };
                 if known.insert(identity) {
-                    databases.push(Database { entry: Some(*index), ..database });
+                    databases.push(database.at_entry(*index));
                 }
             }
         }

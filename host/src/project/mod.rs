@@ -16,7 +16,7 @@ mod tests;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
-pub(crate) use self::database::{Alias, Database};
+pub(crate) use self::database::{Alias, Database, Resolved};
 use self::database::{Declared, declared};
 pub(crate) use self::entry::Entry;
 pub(crate) use self::roll::Folders;
@@ -303,7 +303,7 @@ impl Project {
         for path in candidates.into_iter().chain(roll.labelled(name)) {
             if let Some(index) = roll.holding(&path).filter(|_| path.is_file()) {
                 let (label, entry) = (roll.label(&self.root, &path), Some(index));
-                return Ok(Database { alias: None, label, path, create_from: None, entry });
+                return Ok(Resolved { alias: None, label, path, create_from: None, entry }.into());
             }
         }
         Err(self.unknown(name))
@@ -390,6 +390,12 @@ impl Project {
     #[must_use]
     pub(crate) fn verify(&self) -> &VerifySettings {
         &self.verify
+    }
+
+    /// What the file says of a command that proves, under its name.
+    #[must_use]
+    pub(crate) fn proof(&self, command: &str) -> Option<&VerifySettings> {
+        (command == "verify").then_some(&self.verify)
     }
 
     /// `plugins:`

@@ -178,13 +178,13 @@ impl Roll {
         let labels: Vec<Option<String>> = roll.entries.iter().map(label).collect();
         for (entry, label) in roll.entries.iter_mut().zip(labels) {
             if let Ok(Entry::Database { database, .. }) = entry {
-                database.label = label;
+                database.change(|it| it.label = label);
             }
         }
         for (database, _) in &mut roll.names.all {
             let listed = roll.by_file.get(&identities.of(&database.path)).copied();
-            database.entry =
-                listed.or_else(|| holding(&roll.folders, &roll.entries, &database.path));
+            let entry = listed.or_else(|| holding(&roll.folders, &roll.entries, &database.path));
+            database.change(|it| it.entry = entry);
         }
         Arc::new(roll)
     }
@@ -204,7 +204,7 @@ impl Roll {
         for entry in self.entries.iter_mut().flatten() {
             let Entry::Database { database, .. } = entry else { continue };
             if let Some(stem) = stem(database).filter(|stem| count.get(stem) == Some(&1)) {
-                database.alias = Some(Alias::new(stem));
+                database.change(|it| it.alias = Some(Alias::new(stem)));
                 let written = database.path.display().to_string();
                 self.names.add(database.clone(), written, identities);
             }

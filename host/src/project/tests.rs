@@ -95,7 +95,7 @@ fn databases_in_short_long_and_djangos_form() {
     let root = project.root.clone();
     assert_eq!(project.aliases().collect::<Vec<_>>(), ["default", "cache", "geo", "demo"]);
     let paths: Vec<PathBuf> =
-        project.databases().unwrap().into_iter().map(|database| database.path).collect();
+        project.databases().unwrap().into_iter().map(|database| database.path.clone()).collect();
     let expected = ["db.sqlite3", "var/cache.db", "/srv/geo.db", "demo.db"];
     assert_eq!(paths, expected.map(|path| root.join(path)));
     assert!(project.notes[0].contains("`pg`") && project.notes[0].contains("postgresql"));
@@ -110,7 +110,7 @@ fn paths_take_variables_defaults_and_home() {
          e: 'x$ $1.db'\n",
     );
     let project = folder.load_with(&[("HOME", "/home/me"), ("E", "eee"), ("H", "hhh")]).unwrap();
-    let path = |alias: &str| project.database(alias).unwrap().path;
+    let path = |alias: &str| project.database(alias).unwrap().path.clone();
     assert_eq!(path("a"), Path::new("/home/me/x/a.db"));
     assert_eq!(path("b"), Path::new("/home/me/b.db"));
     assert_eq!(path("c"), folder.path().join("chhh.db"));
@@ -159,7 +159,7 @@ fn a_database_may_be_written_as_a_url() {
     let databases = project.databases().unwrap();
     let names: Vec<_> = databases.iter().map(super::Database::name).collect();
     assert_eq!(names, ["a", "b", "c", "p"]);
-    let paths: Vec<_> = databases.into_iter().map(|one| one.path).collect();
+    let paths: Vec<_> = databases.into_iter().map(|one| one.path.clone()).collect();
     let root = folder.path();
     let want = ["db/a.sqlite3", "dev.db", "/srv/c.db", "data/p.db"].map(|path| root.join(path));
     assert_eq!(paths, want);
@@ -284,7 +284,8 @@ fn an_entry_is_an_alias_first_and_a_bare_word_is_never_a_file() {
     assert_eq!(folder.load().databases().unwrap()[0].path, folder.path().join("real.db"));
     let folder = Folder::new("litestream: {dbs: [{path: $D/x.db}, {path: '${N:-n}.db'}]}\n");
     let project = folder.load_with(&[("D", "/data")]).unwrap();
-    let paths: Vec<_> = project.databases().unwrap().into_iter().map(|one| one.path).collect();
+    let paths: Vec<_> =
+        project.databases().unwrap().into_iter().map(|one| one.path.clone()).collect();
     assert_eq!(paths, [PathBuf::from("/data/x.db"), folder.path().join("n.db")]);
     assert_shows(&folder.load().databases().unwrap_err(), &["variable D"]);
     let literal = folder.load().without_expansion().databases().unwrap();

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::{Check, DatabaseReport, Fault, LastGood, Outcome, Report};
+use super::{Check, DatabaseReport, Fault, Kind, LastGood, Outcome, Report};
 use crate::exit::Exit;
 use crate::figures::{bytes, duration};
 
@@ -178,7 +178,7 @@ fn of_rules(database: &DatabaseReport) -> bool {
             .checks
             .iter()
             .filter(|check| !check.optional && check.fault().is_some())
-            .all(|check| check.id.starts_with("assertion:"))
+            .all(|check| check.kind == Kind::Assertion)
 }
 
 /// The way to an older point that is good, of the first of these databases. Nothing
@@ -202,12 +202,7 @@ fn older_points(command: &str, databases: &[&DatabaseReport]) -> String {
 
 /// Whether all that failed are limits of time.
 fn only_limits(database: &DatabaseReport) -> bool {
-    only_the_data(database)
-        && database.not_passed().all(|check| check.plugin == "verify" && is_limit(&check.id))
-}
-
-fn is_limit(id: &str) -> bool {
-    ["lag", "restore_time"].contains(&id)
+    only_the_data(database) && database.not_passed().all(|check| check.kind == Kind::Limit)
 }
 
 /// Whether all that failed are assertions, limits and the project's own checks.
@@ -215,11 +210,7 @@ fn only_the_data(database: &DatabaseReport) -> bool {
     let by_error = database.error.as_ref().is_some_and(|error| error.exit() == Exit::CheckFailed);
     !by_error
         && database.checks.iter().all(|check| {
-            check.optional
-                || check.outcome != Outcome::Failed
-                || check.plugin != "verify"
-                || check.id.starts_with("assertion:")
-                || is_limit(&check.id)
+            check.optional || check.outcome != Outcome::Failed || check.kind != Kind::Backup
         })
 }
 
@@ -228,9 +219,10 @@ fn hint(database: &DatabaseReport) -> Option<String> {
     let of_checks = database
         .not_passed()
         .filter(|check| check.outcome == Outcome::Inconclusive)
-        .find_map(|check| check.message.lines().find_map(|line| line.strip_prefix("hint: ")));
+        .find_map(|check| check.hint.as_deref());
     let of_error = || database.error.as_ref().and_then(crate::error::Error::hint_text);
-    of_checks.or_else(of_error).map(str::to_owned)
+    // Others have room for one line.
+    of_checks.or_else(of_error).and_then(|hint| hint.lines().next()).map(str::to_owned)
 }
 
 /// The first names.
@@ -345,7 +337,8 @@ fn of_check(text: &mut String, check: &Check, width: usize, palette: Palette) {
     if check.optional && check.outcome != Outcome::Passed {
         text.push_str(" (optional)");
     }
-    let mut lines = check.message.lines();
+    let said = check.text();
+    let mut lines = said.lines();
     if let Some(first) = lines.next() {
         let _infallible = write!(text, "  {first}");
     }
@@ -414,14 +407,16 @@ mod tests {
         let mut run = report(&["good", "wrong", "odd data", "lags", "cut", "live", "rules"]);
         let damaged = check("integrity_check", Outcome::Failed);
         run.databases[5].checks.push(Check { fault: Fault::Live, ..damaged });
-        let broken = check("assertion:x", Outcome::Failed);
+        let broken = Check { kind: Kind::Assertion, ..check("assertion:x", Outcome::Failed) };
         run.databases[6].checks.push(Check { fault: Fault::Live, ..broken });
         run.databases[5].last_good = Some(LastGood {
             started: jiff::Timestamp::UNIX_EPOCH,
             txid: Some("0000000000000007".into()),
         });
         run.databases[1].checks.push(check("restore", Outcome::Failed));
-        run.databases[2].checks.push(check("assertion:x", Outcome::Failed));
+        run.databases[2]
+            .checks
+            .push(Check { kind: Kind::Assertion, ..check("assertion:x", Outcome::Failed) });
         run.databases[3].error = Some(Error::inconclusive("no answer").hint("start the daemon"));
         run.databases[4].error = Some(crate::stop::Stop::error(crate::stop::Signal::Interrupt));
         let text = render(&run, Style::default());

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{Check, DatabaseReport, Fault, Report};
+use super::{Check, DatabaseReport, Fault, Outcome, Report};
 use crate::figures::{milliseconds, time};
 
 #[derive(Serialize)]
@@ -68,7 +68,13 @@ pub(super) struct JsonCheck<'a> {
     outcome: &'a str,
     duration_ms: u64,
     message: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hint: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    code: Option<&'a str>,
     plugin: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    kind: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     fault: Option<&'a str>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
@@ -146,7 +152,11 @@ pub(super) fn of_check(check: &Check) -> JsonCheck<'_> {
         outcome: check.outcome.word(),
         duration_ms: milliseconds(check.duration),
         message: &check.message,
+        hint: check.hint.as_deref(),
+        code: check.code.as_deref(),
         plugin: &check.plugin,
+        // What it is about matters where it did not come out well.
+        kind: (check.outcome > Outcome::Passed).then(|| check.kind.word()),
         fault: check.fault().map(Fault::word),
         optional: check.optional,
     }

@@ -2,16 +2,19 @@
 //! JSON ([`json`]), and from which the exit code is derived. The JSON is an
 //! interface (`schema_version`), the text is not.
 
+pub(crate) mod event;
 mod fault;
 pub(crate) mod human;
 pub(crate) mod json;
-pub(crate) mod ndjson;
+mod ndjson;
+pub(crate) mod reporter;
 mod shown;
-
-pub(crate) use fault::Fault;
 
 use std::time::Duration;
 
+pub(crate) use fault::Fault;
+
+use crate::code::Code;
 use crate::error::Error;
 use crate::exit::Exit;
 
@@ -32,6 +35,16 @@ pub(crate) enum Outcome {
 }
 
 impl Outcome {
+    /// Of a check that ended with an error of this code.
+    #[must_use]
+    pub(crate) fn of_error(code: &str) -> Self {
+        match Code::of_guest(code) {
+            Code::Failed => Self::Failed,
+            Code::NotApplicable => Self::Skipped,
+            _ => Self::Inconclusive,
+        }
+    }
+
     /// The word in the report of a check.
     #[must_use]
     pub(crate) fn word(self) -> &'static str {
@@ -40,6 +53,40 @@ impl Outcome {
             Self::Failed => "failed",
             Self::Inconclusive => "inconclusive",
             Self::Skipped => "skipped",
+        }
+    }
+}
+
+/// What a check is about, for the advice when it fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Whether the backup can be trusted.
+    Backup,
+    /// Whether the content is as it should be.
+    Data,
+    /// Whether the content keeps a rule of the project file.
+    Assertion,
+    /// Whether it was done in the time that the project file allows.
+    Limit,
+}
+
+impl Kind {
+    /// Of its word; none for an unknown one.
+    #[must_use]
+    pub(crate) fn of_word(word: &str) -> Option<Self> {
+        [Self::Backup, Self::Data, Self::Assertion, Self::Limit]
+            .into_iter()
+            .find(|kind| kind.word() == word)
+    }
+
+    /// The word in JSON.
+    #[must_use]
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Backup => "backup",
+            Self::Data => "data",
+            Self::Assertion => "assertion",
+            Self::Limit => "limit",
         }
     }
 }
@@ -53,8 +100,14 @@ pub(crate) struct Check {
     pub plugin: String,
     /// How it came out.
     pub outcome: Outcome,
+    /// What it is about.
+    pub kind: Kind,
     /// What it has to say; may be empty.
     pub message: String,
+    /// What to do about it.
+    pub hint: Option<String>,
+    /// The code of the error that it ended with; of an open list.
+    pub code: Option<String>,
     /// From its start to its outcome.
     pub duration: Duration,
     /// Its plugin is `optional`: it is shown and does not count.
@@ -63,6 +116,18 @@ pub(crate) struct Check {
     pub fault: Fault,
     /// The exit code where the outcome does not say it: a plugin that crashed.
     pub exit: Option<Exit>,
+}
+
+impl Check {
+    /// What it has to say, and what to do about it, for those who show one text.
+    #[must_use]
+    pub(crate) fn text(&self) -> String {
+        match &self.hint {
+            Some(hint) if self.message.is_empty() => format!("hint: {hint}"),
+            Some(hint) => format!("{}\nhint: {hint}", self.message),
+            None => self.message.clone(),
+        }
+    }
 }
 
 /// How what was committed came to the replica.
@@ -213,6 +278,8 @@ impl DatabaseReport {
 pub(crate) struct Report {
     /// The command.
     pub command: String,
+    /// What the names of its metrics begin with.
+    pub metrics: String,
     /// The word for a good outcome, such as `verified`.
     pub success: String,
     /// It is a proof, of which results are kept.
@@ -269,7 +336,10 @@ pub(crate) mod tests {
             id: id.into(),
             plugin: "verify".into(),
             outcome,
+            kind: Kind::Backup,
             message: String::new(),
+            hint: None,
+            code: None,
             duration: Duration::from_millis(1),
             optional: false,
             fault: Fault::Backup,
@@ -291,6 +361,7 @@ pub(crate) mod tests {
         });
         Report {
             command: "verify".into(),
+            metrics: "lsrun_verify".into(),
             success: "verified".into(),
             records: true,
             started: jiff::Timestamp::UNIX_EPOCH,

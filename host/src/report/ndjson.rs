@@ -5,7 +5,7 @@
 use serde::Serialize;
 
 use super::json::{JsonCheck, JsonDatabase, of_check, of_database};
-use super::{Check, DatabaseReport, Outcome, Report};
+use super::{Outcome, event};
 use crate::figures::{milliseconds, time};
 
 #[derive(Serialize)]
@@ -60,50 +60,38 @@ fn line(event: Event<'_>) -> String {
     line
 }
 
-/// The run begins, with so many databases.
+/// The line for what happened; none for what is shown to people only.
 #[must_use]
-pub(crate) fn run_started(command: &str, started: jiff::Timestamp, databases: usize) -> String {
-    line(Event::RunStarted { command, started_at: time(started), databases })
-}
-
-/// It is a database's turn.
-#[must_use]
-pub(crate) fn database_started(alias: &str, path: &str) -> String {
-    line(Event::DatabaseStarted { alias, path })
-}
-
-/// A check has an outcome.
-#[must_use]
-pub(crate) fn check_finished(alias: &str, path: &str, check: &Check) -> String {
-    line(Event::CheckFinished { alias, path, check: of_check(check) })
-}
-
-/// A database is done; `success` is the word for a good outcome.
-#[must_use]
-pub(crate) fn database_finished(database: &DatabaseReport, success: &str) -> String {
-    line(Event::DatabaseFinished { database: of_database(database, database.word(success)) })
-}
-
-/// What the command itself wrote.
-#[must_use]
-pub(crate) fn data(bytes: &[u8]) -> String {
-    line(Event::Data { text: &String::from_utf8_lossy(bytes) })
-}
-
-/// Everything is done.
-#[must_use]
-pub(crate) fn run_finished(report: &Report, exit: crate::exit::Exit) -> String {
-    line(Event::RunFinished {
-        command: &report.command,
-        started_at: time(report.started),
-        duration_ms: milliseconds(report.duration),
-        outcome: report.word(),
-        exit_code: exit.code(),
-        good: report.count(Outcome::Passed),
-        inconclusive: report.count(Outcome::Inconclusive),
-        failed: report.count(Outcome::Failed),
-        skipped: report.count(Outcome::Skipped),
-    })
+pub(crate) fn line_of(event: &event::Event<'_>) -> Option<String> {
+    Some(line(match *event {
+        event::Event::RunStarted { command, started, databases, whole: false } => {
+            Event::RunStarted { command, started_at: time(started), databases }
+        }
+        event::Event::DatabaseStarted { name, path } if !name.is_empty() => {
+            Event::DatabaseStarted { alias: name, path }
+        }
+        event::Event::CheckFinished { name, path, check } if !name.is_empty() => {
+            Event::CheckFinished { alias: name, path, check: of_check(check) }
+        }
+        event::Event::DatabaseFinished { report, success, .. } if !report.name.is_empty() => {
+            Event::DatabaseFinished { database: of_database(report, report.word(success)) }
+        }
+        event::Event::RunReported { data, .. } if !data.is_empty() => {
+            return Some(line(Event::Data { text: &String::from_utf8_lossy(data) }));
+        }
+        event::Event::RunFinished { report, exit } => Event::RunFinished {
+            command: &report.command,
+            started_at: time(report.started),
+            duration_ms: milliseconds(report.duration),
+            outcome: report.word(),
+            exit_code: exit.code(),
+            good: report.count(Outcome::Passed),
+            inconclusive: report.count(Outcome::Inconclusive),
+            failed: report.count(Outcome::Failed),
+            skipped: report.count(Outcome::Skipped),
+        },
+        _ => return None,
+    }))
 }
 
 #[cfg(test)]
@@ -113,8 +101,14 @@ mod tests {
 
     #[test]
     fn an_event_is_one_line_with_its_name_and_the_version() {
+        let run = report(&["a"]);
         assert_eq!(
-            check_finished("a", "/a", &report(&["a"]).databases[0].checks[0]),
+            line_of(&event::Event::CheckFinished {
+                name: "a",
+                path: "/a",
+                check: &run.databases[0].checks[0]
+            })
+            .unwrap(),
             concat!(
                 r#"{"schema_version":1,"event":"check-finished","alias":"a","path":"/a","#,
                 r#""id":"sentinel","outcome":"passed","duration_ms":1,"message":"","#,
@@ -123,7 +117,8 @@ mod tests {
             )
         );
         assert_eq!(
-            run_finished(&report(&["a"]), crate::exit::Exit::Success),
+            line_of(&event::Event::RunFinished { report: &run, exit: crate::exit::Exit::Success })
+                .unwrap(),
             concat!(
                 r#"{"schema_version":1,"event":"run-finished","command":"verify","#,
                 r#""started_at":"1970-01-01T00:00:00Z","duration_ms":153,"outcome":"verified","#,

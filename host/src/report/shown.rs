@@ -11,6 +11,7 @@ impl Report {
     pub(crate) fn shown(&self) -> Self {
         Self {
             command: line(&self.command).into_owned(),
+            metrics: self.metrics.clone(),
             success: line(&self.success).into_owned(),
             databases: self.databases.iter().map(DatabaseReport::shown).collect(),
             ..*self
@@ -33,6 +34,7 @@ impl DatabaseReport {
             check.id = line(&check.id).into_owned();
             check.plugin = line(&check.plugin).into_owned();
             check.message = lines(&check.message).into_owned();
+            check.hint = check.hint.take().map(|hint| lines(&hint).into_owned());
         }
         shown.skipped = shown.skipped.map(|reason| indented(&reason).into_owned());
         shown.error = shown.error.map(|error| error.map_texts(|text| indented(text).into_owned()));

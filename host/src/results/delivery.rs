@@ -16,11 +16,13 @@ use super::http::Patience;
 use super::{github, junit, ping, prometheus, webhook};
 use crate::cache;
 use crate::code::Code;
-use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::exit::Exit;
+use crate::litestream::Session;
 use crate::path::absolute;
 use crate::project::{Database, ResultSettings};
+use crate::report::event::Event;
+use crate::report::reporter::Reporter;
 use crate::report::{Outcome, Report};
 use crate::secret::Secret;
 
@@ -33,33 +35,21 @@ pub(crate) struct Destinations {
     webhook: Option<Url>,
 }
 
-/// Who reports. Only the built-in `verify` speaks as `verify`: in metrics, and at the
-/// addresses that the project file has for it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Speaker {
-    /// lsrun itself.
-    Verify,
-    /// A command of the project.
-    Plugin,
-}
-
 impl Destinations {
-    /// Those of the command line, and for the rest those of the project file.
+    /// Those of the command line, and for the rest those that the project file `set` for
+    /// the command.
     ///
     /// The folder of the JUnit report is created. Fails, before anything is done, when a
     /// file cannot have its folder or a URL is not one.
-    pub(crate) fn of(context: &Context, given: &ResultSettings, speaker: Speaker) -> Result<Self> {
+    pub(crate) fn of(
+        session: &Session,
+        given: &ResultSettings,
+        set: Option<&ResultSettings>,
+    ) -> Result<Self> {
         let none = ResultSettings::default();
-        let settings = match speaker {
-            Speaker::Verify => &context.project.verify().results,
-            Speaker::Plugin => &none,
-        };
-        if speaker == Speaker::Plugin && given.prometheus.is_some() {
-            return Err(Error::usage("--prometheus writes the metrics of lsrun verify only")
-                .hint("--junit, --ping and --webhook take the report of a plugin"));
-        }
+        let settings = set.unwrap_or(&none);
         let file = |given: &Option<PathBuf>, set: &Option<PathBuf>, option: &str, make: bool| {
-            let given = given.as_ref().map(|path| absolute(&context.cwd, path));
+            let given = given.as_ref().map(|path| absolute(&session.cwd, path));
             let Some(path) = given.or_else(|| set.clone()) else { return Ok(None) };
             if let (true, Some(folder)) = (make, path.parent()) {
                 // What comes of it is seen below.
@@ -76,12 +66,12 @@ impl Destinations {
             let text = match (given, set) {
                 (Some(given), _) => given.expose().to_owned(),
                 (None, Some(set)) => {
-                    context.project.filled(set.expose(), &format!("verify.{option}"))?
+                    session.project.filled(set.expose(), &format!("verify.{option}"))?
                 }
                 (None, None) => return Ok(None),
             };
             // Who knows a URL to which messages go, may send them.
-            context.terminal.redactor().learn_address(&text);
+            session.environment.redactor().learn_address(&text);
             match Url::parse(&text) {
                 Ok(url) if matches!(url.scheme(), "http" | "https") => Ok(Some(url)),
                 // It may be a secret with a typing error.
@@ -101,7 +91,8 @@ impl Destinations {
 
 /// The way of one run's results.
 pub(crate) struct Delivery {
-    context: Arc<Context>,
+    session: Arc<Session>,
+    reporter: Arc<Reporter>,
     destinations: Destinations,
     history: Option<History>,
     started: Option<JoinHandle<Result<(), String>>>,
@@ -110,16 +101,21 @@ pub(crate) struct Delivery {
 impl Delivery {
     /// The run begins.
     #[must_use]
-    pub(crate) fn begin(context: &Arc<Context>, destinations: Destinations) -> Self {
-        let history = match History::of(&context.project, &context.environment) {
+    pub(crate) fn begin(
+        session: &Arc<Session>,
+        reporter: &Arc<Reporter>,
+        destinations: Destinations,
+    ) -> Self {
+        let history = match History::of(&session.project, &session.environment) {
             Ok(history) => Some(history),
             Err(error) => {
-                context.terminal.warning(&error.one_line());
+                session.notes.warning(&error.one_line());
                 None
             }
         };
         let started = destinations.ping.clone().map(|url| tokio::spawn(ping::start(url)));
-        Self { context: Arc::clone(context), destinations, history, started }
+        let (session, reporter) = (Arc::clone(session), Arc::clone(reporter));
+        Self { session, reporter, destinations, history, started }
     }
 
     /// The newest result of each database by `command`, by path, where that is known.
@@ -132,7 +128,7 @@ impl Delivery {
         match self.history.as_ref().map(read) {
             Some(Ok(found)) => found,
             Some(Err(error)) => {
-                self.context.terminal.warning(&error.one_line());
+                self.session.notes.warning(&error.one_line());
                 T::default()
             }
             None => T::default(),
@@ -141,7 +137,7 @@ impl Delivery {
 
     /// What the metrics need besides the report.
     fn known(&self, command: &str) -> prometheus::Known {
-        let databases = self.context.project.every_database().ok();
+        let databases = self.session.project.every_database().ok();
         prometheus::Known {
             newest: self.newest(command),
             last_success: self.of_history(|history| history.last_successes(command)),
@@ -156,7 +152,7 @@ impl Delivery {
             if database.outcome() == Outcome::Failed {
                 match history.last_good(&report.command, &database.path) {
                     Ok(last) => database.last_good = last,
-                    Err(error) => self.context.terminal.warning(&error.one_line()),
+                    Err(error) => self.session.notes.warning(&error.one_line()),
                 }
             }
         }
@@ -166,7 +162,7 @@ impl Delivery {
     pub(crate) async fn gave_up(mut self, error: &Error) {
         self.pinged_start().await;
         if let Some(url) = &self.destinations.ping {
-            let (redactor, patience) = (self.context.terminal.redactor(), self.patience());
+            let (redactor, patience) = (self.session.environment.redactor(), self.patience());
             self.told("ping", ping::fail(url, &error.one_line(), redactor, patience).await);
         }
     }
@@ -174,10 +170,10 @@ impl Delivery {
     /// The run is over. Gives the code of a delivery that failed the run.
     pub(crate) async fn finish(mut self, report: &Report, exit: Exit) -> Exit {
         let mut own = Exit::Success;
-        let redactor = self.context.terminal.redactor().clone();
+        let redactor = self.session.environment.redactor().clone();
         let mut file = |result: Result<()>| {
             if let Err(error) = result {
-                self.context.terminal.error(&error);
+                self.reporter.report(Event::Error(&error));
                 own = own.worst(error.exit());
             }
         };
@@ -192,7 +188,7 @@ impl Delivery {
         if let Some(history) = &self.history
             && let Err(error) = history.record(report)
         {
-            self.context.terminal.warning(&error.one_line());
+            self.session.notes.warning(&error.one_line());
         }
         self.github(report);
         self.pinged_start().await;
@@ -208,27 +204,29 @@ impl Delivery {
     }
 
     fn github(&self, report: &Report) {
-        let (environment, terminal) = (&self.context.environment, &self.context.terminal);
+        let environment = &self.session.environment;
         if environment.get("GITHUB_ACTIONS") != Some("true") {
             return;
         }
-        terminal.commands(&github::annotations(report));
+        self.reporter.report(Event::Pipeline(&github::annotations(report)));
         let Some(path) = environment.get("GITHUB_STEP_SUMMARY") else { return };
         let append = || -> std::io::Result<()> {
             use std::io::Write;
             let mut file = std::fs::OpenOptions::new().create(true).append(true).open(path)?;
             let summary = github::summary(report);
-            file.write_all(terminal.redactor().apply(&summary).as_bytes())
+            file.write_all(self.session.environment.redactor().apply(&summary).as_bytes())
         };
         if let Err(error) = append() {
-            terminal.warning(&format!("the step summary {path} cannot be written: {error}"));
+            self.session
+                .notes
+                .warning(&format!("the step summary {path} cannot be written: {error}"));
         }
     }
 
     /// The start comes before the end, or not at all.
     async fn pinged_start(&mut self) {
         let Some(started) = self.started.take() else { return };
-        if self.context.stop.signal().is_some() && !started.is_finished() {
+        if self.session.stop.signal().is_some() && !started.is_finished() {
             started.abort();
         } else if let Ok(result) = started.await {
             self.told("ping", result);
@@ -236,12 +234,12 @@ impl Delivery {
     }
 
     fn patience(&self) -> Patience {
-        if self.context.stop.signal().is_some() { Patience::SHORT } else { Patience::default() }
+        if self.session.stop.signal().is_some() { Patience::SHORT } else { Patience::default() }
     }
 
     fn told(&self, what: &str, result: Result<(), String>) {
         if let Err(why) = result {
-            self.context.terminal.warning(&format!("{what}: {why}"));
+            self.session.notes.warning(&format!("{what}: {why}"));
         }
     }
 }

@@ -25,7 +25,7 @@ pub(super) fn annotations(report: &Report) -> String {
         for check in database.checks.iter().filter(|check| check.optional) {
             if matches!(check.outcome, Outcome::Failed | Outcome::Inconclusive) {
                 let title = format!("{}: {} (optional)", database.name, check.id);
-                command(&mut text, "warning", &title, &check.message);
+                command(&mut text, "warning", &title, &check.text());
             }
         }
     }
@@ -39,7 +39,7 @@ fn reasons(database: &DatabaseReport) -> Vec<String> {
         if check.message.is_empty() {
             format!("{}: {word}", check.id)
         } else {
-            format!("{}: {word}: {}", check.id, check.message)
+            format!("{}: {word}: {}", check.id, check.text())
         }
     });
     checks.chain(database.error.iter().map(crate::error::Error::one_line)).collect()

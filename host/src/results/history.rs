@@ -121,18 +121,19 @@ impl History {
             .map_err(|error| self.failed("cannot be written", &error))
     }
 
-    /// When the database at `path` was last proved good by `command`.
+    /// When the database at `path` was last proved good by one of `commands`.
     pub(crate) fn last_success(
         &self,
-        command: &str,
+        commands: &[&str],
         path: &str,
     ) -> Result<Option<jiff::Timestamp>> {
         let Some(connection) = self.open()? else { return Ok(None) };
         connection
             .query_row(
                 "SELECT max(started_ms) FROM results
-                 WHERE path = ?1 AND command = ?2 AND outcome = 'passed'",
-                params![path, command],
+                 WHERE path = ?1 AND command IN (SELECT value FROM json_each(?2))
+                   AND outcome = 'passed'",
+                params![path, array(commands)],
                 |row| row.get::<_, Option<i64>>(0),
             )
             .optional()
@@ -189,14 +190,15 @@ impl History {
 
     /// How long the restore of the database at `path` took on average, the last five
     /// times that it was good.
-    pub(crate) fn restore_time(&self, path: &str) -> Result<Option<Duration>> {
+    pub(crate) fn restore_time(&self, commands: &[&str], path: &str) -> Result<Option<Duration>> {
         let Some(connection) = self.open()? else { return Ok(None) };
         connection
             .query_row(
                 "SELECT avg(restore_ms) FROM (SELECT restore_ms FROM results
-                 WHERE path = ?1 AND command = 'verify' AND outcome = 'passed' AND restore_ms IS NOT NULL
+                 WHERE path = ?1 AND command IN (SELECT value FROM json_each(?2))
+                   AND outcome = 'passed' AND restore_ms IS NOT NULL
                  ORDER BY started_ms DESC LIMIT 5)",
-                [path],
+                params![path, array(commands)],
                 |row| row.get::<_, Option<f64>>(0),
             )
             .map(|found| found.map(|mean| Duration::from_secs_f64(mean.max(0.0) / 1000.0)))
@@ -204,9 +206,10 @@ impl History {
     }
 
     /// What is known, newest first, at most `limit` for each database.
-    pub(crate) fn past(&self, limit: u32) -> Result<Vec<Past>> {
+    pub(crate) fn past(&self, commands: &[&str], limit: u32) -> Result<Vec<Past>> {
         let Some(connection) = self.open()? else { return Ok(Vec::new()) };
-        past(&connection, limit).map_err(|error| self.failed("cannot be read", &error.into()))
+        past(&connection, commands, limit)
+            .map_err(|error| self.failed("cannot be read", &error.into()))
     }
 
     /// The file, if it is there.
@@ -328,14 +331,14 @@ fn insert(
 const COLUMNS: &str = "name, path, started_ms, outcome, txid, method, lag_ms, restore_ms, bytes,
                        duration_ms, not_passed";
 
-fn past(connection: &Connection, limit: u32) -> rusqlite::Result<Vec<Past>> {
+fn past(connection: &Connection, commands: &[&str], limit: u32) -> rusqlite::Result<Vec<Past>> {
     let mut select = connection.prepare(&format!(
         "SELECT {COLUMNS}
          FROM (SELECT *, row_number() OVER (PARTITION BY path ORDER BY id DESC) AS age FROM results
-               WHERE command = 'verify')
+               WHERE command IN (SELECT value FROM json_each(?2)))
          WHERE age <= ?1 ORDER BY id DESC"
     ))?;
-    let rows = select.query_map([limit], one)?;
+    let rows = select.query_map(params![limit, array(commands)], one)?;
     rows.collect()
 }
 
@@ -374,6 +377,11 @@ fn timestamp(milliseconds: i64) -> Option<jiff::Timestamp> {
     jiff::Timestamp::from_millisecond(milliseconds).ok()
 }
 
+/// As SQLite's `json_each` reads them.
+fn array(commands: &[&str]) -> String {
+    serde_json::json!(commands).to_string()
+}
+
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::PermissionsExt;
@@ -390,20 +398,20 @@ mod tests {
     fn what_was_found_out_comes_back_newest_first() {
         let folder = tempfile::tempdir().unwrap();
         let history = history(folder.path());
-        assert_eq!(history.past(10).unwrap(), []);
-        assert_eq!(history.last_success("verify", "/default").unwrap(), None);
+        assert_eq!(history.past(&["verify"], 10).unwrap(), []);
+        assert_eq!(history.last_success(&["verify"], "/default").unwrap(), None);
         let mut run = report(&["default"]);
         history.record(&run).unwrap();
         let success = run.started;
         run.started += Duration::from_secs(60);
         run.databases[0].checks.push(check("restore", Outcome::Failed));
         history.record(&run).unwrap();
-        let past = history.past(10).unwrap();
+        let past = history.past(&["verify"], 10).unwrap();
         assert_eq!(past.len(), 2);
         assert_eq!((past[0].outcome, past[1].outcome), (Outcome::Failed, Outcome::Passed));
         assert_eq!(past[0].not_passed, ["restore"]);
-        assert_eq!(history.past(1).unwrap(), past[..1]);
-        let last = history.last_success("verify", "/default").unwrap().unwrap();
+        assert_eq!(history.past(&["verify"], 1).unwrap(), past[..1]);
+        let last = history.last_success(&["verify"], "/default").unwrap().unwrap();
         assert_eq!(last.as_millisecond(), success.as_millisecond());
         let good = history.last_good("verify", "/default").unwrap().unwrap();
         assert_eq!(good.txid.as_deref(), Some("0000000000000005"));
@@ -439,7 +447,7 @@ mod tests {
                 scope.spawn(|| (0..5).for_each(|_| history.record(&run).unwrap()));
             }
         });
-        assert_eq!(history.past(100).unwrap().len(), 21);
+        assert_eq!(history.past(&["verify"], 100).unwrap().len(), 21);
         let connection = Connection::open(history.path()).unwrap();
         connection
             .execute_batch(
@@ -449,7 +457,7 @@ mod tests {
             )
             .unwrap();
         history.record(&run).unwrap();
-        assert_eq!(history.past(5000).unwrap().len(), 1000);
+        assert_eq!(history.past(&["verify"], 5000).unwrap().len(), 1000);
     }
 
     #[test]
@@ -460,6 +468,6 @@ mod tests {
         std::fs::write(history.path(), "hello".repeat(1000)).unwrap();
         let error = history.record(&report(&["default"])).unwrap_err();
         assert!(error.message().contains("history.sqlite3"), "{error:?}");
-        assert!(history.past(1).is_err());
+        assert!(history.past(&["verify"], 1).is_err());
     }
 }

@@ -51,19 +51,19 @@ fn suite(database: &DatabaseReport) -> TestSuite {
 fn case(database: &DatabaseReport, check: &Check) -> TestCase {
     let status = match check.outcome {
         Outcome::Passed => TestCaseStatus::success(),
-        Outcome::Skipped => skipped(&check.message),
+        Outcome::Skipped => skipped(&check.text()),
         // There is no word in JUnit for what is shown and does not count.
         other if check.optional => {
-            skipped(&format!("{}, optional: {}", other.word(), check.message))
+            skipped(&format!("{}, optional: {}", other.word(), check.text()))
         }
         Outcome::Failed => {
-            let mut status = not_passed(NonSuccessKind::Failure, &check.message);
+            let mut status = not_passed(NonSuccessKind::Failure, &check.text());
             if check.fault == Fault::Live {
                 status.set_type(LIVE_DAMAGED);
             }
             status
         }
-        Outcome::Inconclusive => not_passed(NonSuccessKind::Error, &check.message),
+        Outcome::Inconclusive => not_passed(NonSuccessKind::Error, &check.text()),
     };
     let mut case = named(database, &check.id, status);
     case.set_time(check.duration);

@@ -10,5 +10,5 @@ mod ping;
 mod prometheus;
 mod webhook;
 
-pub(crate) use self::delivery::{Delivery, Destinations, Speaker};
+pub(crate) use self::delivery::{Delivery, Destinations};
 pub(crate) use self::history::{History, Past};

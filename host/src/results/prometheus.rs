@@ -1,5 +1,5 @@
 //! Metrics for the textfile collector of Prometheus' node exporter. The file holds
-//! the databases of the project that some run with this file was for.
+//! the databases of the project that some run of one command was for.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt::Write;
@@ -7,11 +7,12 @@ use std::fmt::Write;
 use super::history::Past;
 use crate::report::{DatabaseReport, NOT_REPLICATED, Outcome, Replication, Report, Restore};
 
-const LAST_SUCCESS: &str = "lsrun_verify_last_success_timestamp_seconds";
-const OUTCOME: &str = "lsrun_verify_outcome";
-const LIVE_DAMAGED: &str = "lsrun_verify_live_damaged";
+const LAST_SUCCESS: &str = "last_success_timestamp_seconds";
+const OUTCOME: &str = "outcome";
+const LIVE_DAMAGED: &str = "live_damaged";
 
-/// Name and help of every metric, in the order of the file. All are gauges.
+/// What the name of every metric ends with, and its help, in the order of the file. All are
+/// gauges.
 const METRICS: [(&str, &str); 8] = [
     (LAST_SUCCESS, "When a backup was last proved good; 0 when it never was."),
     (OUTCOME, "1 for the outcome of the last run, 0 for the others."),
@@ -19,11 +20,11 @@ const METRICS: [(&str, &str); 8] = [
         LIVE_DAMAGED,
         "1 when the last run found the live database itself damaged, or breaking its own rules.",
     ),
-    ("lsrun_verify_last_run_timestamp_seconds", "When the last run began."),
-    ("lsrun_verify_duration_seconds", "How long the last run took for this database."),
-    ("lsrun_verify_replication_lag_seconds", "How long the replica took to have the last write."),
-    ("lsrun_verify_restore_seconds", "How long the restore took."),
-    ("lsrun_verify_restored_bytes", "The size of the restored database."),
+    ("last_run_timestamp_seconds", "When the last run began."),
+    ("duration_seconds", "How long the last run took for this database."),
+    ("replication_lag_seconds", "How long the replica took to have the last write."),
+    ("restore_seconds", "How long the restore took."),
+    ("restored_bytes", "The size of the restored database."),
 ];
 
 /// The samples of one database: the part behind the metric's name, by metric.
@@ -49,7 +50,8 @@ pub(super) struct Known {
 /// never proved good has 0 as its last success. Only databases that the project no
 /// longer has, or no longer replicates, go.
 pub(super) fn render(report: &Report, before: &str, known: &Known) -> String {
-    let mut before = read(before);
+    let prefix = &report.metrics;
+    let mut before = read(before, prefix);
     let mut all: BTreeMap<&str, Vec<String>> = BTreeMap::new();
     for database in &report.databases {
         let label = label(&database.name);
@@ -83,9 +85,10 @@ pub(super) fn render(report: &Report, before: &str, known: &Known) -> String {
     let mut text = String::new();
     for (metric, help) in METRICS {
         let Some(samples) = all.get(metric).filter(|samples| !samples.is_empty()) else { continue };
-        let _infallible = writeln!(text, "# HELP {metric} {help}\n# TYPE {metric} gauge");
+        let _infallible =
+            writeln!(text, "# HELP {prefix}_{metric} {help}\n# TYPE {prefix}_{metric} gauge");
         for sample in samples {
-            let _infallible = writeln!(text, "{metric}{sample}");
+            let _infallible = writeln!(text, "{prefix}_{metric}{sample}");
         }
     }
     text
@@ -140,15 +143,15 @@ fn samples(
     };
     add(OUTCOME, outcomes.map(one).to_vec());
     add(LIVE_DAMAGED, vec![format!("{{{label}}} {}", u8::from(database.live_is_wrong()))]);
-    add("lsrun_verify_last_run_timestamp_seconds", vec![stamp(label, started)]);
-    add("lsrun_verify_duration_seconds", vec![seconds(database.duration.as_secs_f64())]);
+    add("last_run_timestamp_seconds", vec![stamp(label, started)]);
+    add("duration_seconds", vec![seconds(database.duration.as_secs_f64())]);
     if let Some(replication) = &database.replication {
         let lag = vec![seconds(replication.lag.as_secs_f64())];
-        add("lsrun_verify_replication_lag_seconds", lag);
+        add("replication_lag_seconds", lag);
     }
     if let Some(restore) = &database.restore {
-        add("lsrun_verify_restore_seconds", vec![seconds(restore.duration.as_secs_f64())]);
-        add("lsrun_verify_restored_bytes", vec![format!("{{{label}}} {}", restore.bytes)]);
+        add("restore_seconds", vec![seconds(restore.duration.as_secs_f64())]);
+        add("restored_bytes", vec![format!("{{{label}}} {}", restore.bytes)]);
     }
     samples
 }
@@ -161,12 +164,14 @@ fn escape(text: &str) -> String {
     crate::shown::line(text).replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
 }
 
-/// What an earlier run wrote, by the label of its database. Whatever lsrun did not
-/// write is left out.
-fn read(text: &str) -> BTreeMap<String, Samples> {
+/// What an earlier run wrote, by the label of its database. Whatever it did not write is
+/// left out.
+fn read(text: &str, prefix: &str) -> BTreeMap<String, Samples> {
     let mut all: BTreeMap<String, Samples> = BTreeMap::new();
     for line in text.lines() {
-        let Some((metric, rest)) = line.split_once('{') else { continue };
+        let Some((name, rest)) = line.split_once('{') else { continue };
+        let metric = name.strip_prefix(prefix).and_then(|name| name.strip_prefix('_'));
+        let Some(metric) = metric else { continue };
         let Some(label) = first_label(rest) else { continue };
         if METRICS.iter().any(|(known, _)| *known == metric) {
             let samples = all.entry(label.to_owned()).or_default();
@@ -272,11 +277,11 @@ mod tests {
         has(
             &after,
             &[
-                format!("{LAST_SUCCESS}{odd}0"),
+                format!("lsrun_verify_{LAST_SUCCESS}{odd}0"),
                 format!("lsrun_verify_last_run_timestamp_seconds{odd}60"),
                 // Not measured now.
                 format!("lsrun_verify_restore_seconds{odd}0.061"),
-                format!("{OUTCOME}{{alias=\"skipped\",outcome=\"verified\"}} 1"),
+                format!("lsrun_verify_{OUTCOME}{{alias=\"skipped\",outcome=\"verified\"}} 1"),
                 "lsrun_verify_last_run_timestamp_seconds{alias=\"skipped\"} 0".into(),
                 "lsrun_verify_restored_bytes{alias=\"cut\"} 20480".into(),
             ],
@@ -285,8 +290,8 @@ mod tests {
         let names = Some(["odd \"name\"\\{", "skipped", "new"].map(str::to_owned).into());
         let known = Known { names, ..Known::default() };
         let one = render(&report(&["new"]), &after, &known);
-        has(&one, &[format!("{OUTCOME}{{alias=\"skipped\",outcome=\"verified\"}} 1")]);
-        has(&one, &[format!("{OUTCOME}{{alias=\"new\",outcome=\"verified\"}} 1")]);
+        has(&one, &[format!("lsrun_verify_{OUTCOME}{{alias=\"skipped\",outcome=\"verified\"}} 1")]);
+        has(&one, &[format!("lsrun_verify_{OUTCOME}{{alias=\"new\",outcome=\"verified\"}} 1")]);
         assert!(!one.contains("\"cut\""), "{one}");
     }
 
@@ -311,12 +316,12 @@ mod tests {
         has(
             &text,
             &[
-                format!("{OUTCOME}{{alias=\"fresh\",outcome=\"verified\"}} 1"),
-                format!("{LAST_SUCCESS}{{alias=\"fresh\"}} 50"),
+                format!("lsrun_verify_{OUTCOME}{{alias=\"fresh\",outcome=\"verified\"}} 1"),
+                format!("lsrun_verify_{LAST_SUCCESS}{{alias=\"fresh\"}} 50"),
                 "lsrun_verify_last_run_timestamp_seconds{alias=\"fresh\"} 50".into(),
                 "lsrun_verify_duration_seconds{alias=\"fresh\"} 3".into(),
-                format!("{LAST_SUCCESS}{{alias=\"failed\"}} 7"),
-                format!("{LAST_SUCCESS}{{alias=\"never\"}} 0"),
+                format!("lsrun_verify_{LAST_SUCCESS}{{alias=\"failed\"}} 7"),
+                format!("lsrun_verify_{LAST_SUCCESS}{{alias=\"never\"}} 0"),
             ],
         );
         assert!(!text.contains("alias=\"other\""), "{text}");

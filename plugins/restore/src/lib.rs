@@ -54,8 +54,7 @@ fn run(invocation: &Invocation) -> Result<(), Error> {
     let comparison = replaced(database, &plan).map(|own| Comparison::start(own, &copy));
     let level = one(invocation, "integrity-check").unwrap_or_else(|| "full".into());
     let level = if skip.has(skip::INTEGRITY) { "none" } else { level.as_str() };
-    integrity(&copy, level)
-        .map_err(|error| older::suggest(invocation, &request, error))?;
+    integrity(&copy, level).map_err(|error| older::suggest(invocation, &request, error))?;
     if let Some(comparison) = comparison {
         let lines = comparison.and_then(Comparison::finish);
         report::log("info", tell(&lines).trim_end());

@@ -14,7 +14,7 @@ pub(crate) fn suggest(invocation: &Invocation, request: &RestoreRequest, error: 
         return error;
     }
     let points = request.older_points(SHOWN).unwrap_or_default();
-    let Some(first) = points.first().map(|point| point.txid()) else {
+    let Some(first) = points.first().map(|point| point.txid.clone()) else {
         let hint = "the backup has no older point: keep what is there".to_owned();
         return Error { hint: error.hint.or(Some(hint)), ..error };
     };
@@ -23,7 +23,7 @@ pub(crate) fn suggest(invocation: &Invocation, request: &RestoreRequest, error: 
     let source = word(&name.or_else(|| crate::one(invocation, "url")).unwrap_or_default());
     let mut causes = error.causes;
     causes.extend(points.iter().map(|point| {
-        format!("older point: TXID {}, {}", point.txid(), report::local_time(&point.written()))
+        format!("older point: TXID {}, {}", point.txid, report::local_time(&point.written.rfc3339))
     }));
     let hint = format!(
         "try an older point in a new file: lsrun restore -txid {first} -o restored-copy.sqlite3 {source}; lsrun points {source} lists all of them"

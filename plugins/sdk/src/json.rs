@@ -38,6 +38,19 @@ pub fn list(texts: &[String]) -> String {
     format!("[{}]", all.join(","))
 }
 
+/// An object of values that are JSON already.
+#[must_use]
+pub fn object(fields: &[(&str, String)]) -> String {
+    let fields = fields.iter().map(|(key, value)| format!("{}:{value}", string(key)));
+    format!("{{{}}}", fields.collect::<Vec<_>>().join(","))
+}
+
+/// A list of values that are JSON already.
+#[must_use]
+pub fn array(values: impl IntoIterator<Item = String>) -> String {
+    format!("[{}]", values.into_iter().collect::<Vec<_>>().join(","))
+}
+
 /// A JSON pointer (RFC 6901) to what has these keys, for `settings.at`.
 #[must_use]
 pub fn pointer(keys: &[&str]) -> String {

@@ -1,4 +1,6 @@
-//! Figures as people read them.
+//! Figures and reasons as people read them.
+
+use crate::host::types::Error;
 
 /// `39 ms`, `84 s`, `3 min`, `5 h`, `12 days`; rounded down.
 #[must_use]
@@ -32,4 +34,11 @@ pub fn bytes(bytes: u64) -> String {
 #[must_use]
 pub fn count(number: u64, thing: &str) -> String {
     if number == 1 { format!("1 {thing}") } else { format!("{number} {thing}s") }
+}
+
+/// Why something did not happen: the message of an error and its causes, on one line.
+#[must_use]
+pub fn reasons(error: &Error) -> String {
+    let texts = std::iter::once(&error.message).chain(&error.causes);
+    texts.map(String::as_str).collect::<Vec<_>>().join(": ")
 }

@@ -75,7 +75,7 @@ fn started(copy: &RestoredCopy) -> Started {
 
 /// Ends a check of the copy that cannot be read.
 pub(crate) fn damaged(check: Check, error: &Error, failures: &mut Failures<'_>) {
-    let text = told(error);
+    let text = told(&check, error);
     if is_damage(error) {
         failures.push(check, text, Question::Damaged);
     } else {
@@ -110,7 +110,7 @@ fn plugins(database: &Database, copy: &RestoredCopy, options: &Options) {
     let chosen: Vec<String> =
         all.into_iter().filter(|name| options.wants_named(name, Id::Plugins)).collect();
     if let Err(error) = hooks::check_only(database, copy, &chosen) {
-        Check::new("plugins").inconclusive(&told(&error));
+        Check::new("plugins").ended(&error);
     }
 }
 
@@ -125,7 +125,7 @@ fn assertions(
     // One that is named and not there was meant to be checked.
     for id in options.assertions_named() {
         if !list.iter().any(|(name, _)| id.strip_prefix(ASSERTION) == Some(name)) {
-            Check::new(id).inconclusive("this database has no assertion of this name");
+            assertion(id).inconclusive("this database has no assertion of this name");
         }
     }
     for (name, sql) in list {
@@ -133,13 +133,20 @@ fn assertions(
         if !options.wants_named(&id, Id::Assertions) {
             continue;
         }
-        let check = Check::new(&id);
+        let check = assertion(&id);
         match sqlite::open_copy(copy).and_then(|connection| holds(&connection, &sql)) {
             Ok(None) => check.passed(""),
             Ok(Some(problem)) => failures.push(check, problem, Question::Assertion(sql)),
             Err(error) => damaged(check, &error, failures),
         }
     }
+}
+
+/// The check of an assertion.
+fn assertion(id: &str) -> Check {
+    let check = Check::new(id);
+    check.set_kind("assertion");
+    check
 }
 
 /// Name and SQL of each.

@@ -106,9 +106,9 @@ fn pages(
         }
         Ok(found) => failures.push(check, difference(&found), Question::Difference),
         Err(error) if live.is_some() && ROWS.into_iter().any(|id| wanted(options, id)) => {
-            check.skipped(&format!("{}: the rows are compared instead", told(&error)));
+            check.skipped(&format!("{}: the rows are compared instead", words::reasons(&error)));
         }
-        Err(error) => check.inconclusive(&told(&error)),
+        Err(error) => check.ended(&error),
     }
     false
 }
@@ -194,8 +194,9 @@ impl Comparison {
         if self.live.is_current() {
             return failures.push(check, lines(differences), Question::Difference);
         }
+        check.set_hint("run it again when the database is less busy");
         check.inconclusive(&format!(
-            "{}\nthe database was written to meanwhile, so that this may be right\nhint: run it again when the database is less busy",
+            "{}\nthe database was written to meanwhile, so that this may be right",
             differences[0]
         ));
     }
@@ -203,7 +204,7 @@ impl Comparison {
 
 /// Ends a check for which the live database cannot be read.
 fn not_readable(check: &Check, error: &Error) {
-    let text = format!("the live database cannot be read: {}", told(error));
+    let text = format!("the live database cannot be read: {}", told(check, error));
     if is_damage(error) { check.failed_as_live(&text) } else { check.inconclusive(&text) }
 }
 

@@ -26,7 +26,7 @@ impl Damage {
         if !is_damage(&error) {
             return could_not(&check, error);
         }
-        let text = told(&error);
+        let text = told(&check, &error);
         let no_database = text.contains("not a database");
         Ended::Damaged(Self { check, text, no_database })
     }

@@ -102,7 +102,7 @@ pub(crate) fn checked(
                 report::log("info", &format!("the restored copy is kept as {path}"));
                 report::fact("kept", &json::string(&path));
             }
-            Err(error) => report::log("warning", &told(&error)),
+            Err(error) => report::log("warning", &words::reasons(&error)),
         }
     }
 }
@@ -180,7 +180,8 @@ fn restored(database: &Database, sentinel: &Sentinel) -> Result<(RestoredCopy, u
             }
             Err(error) if is_damage(&error) => {
                 let mut failures = Failures::new(database, &copy);
-                failures.push(check, told(&error), Question::Damaged);
+                let text = told(&check, &error);
+                failures.push(check, text, Question::Damaged);
                 failures.settle(Side::Now);
                 return Err(Ended::Told);
             }
@@ -232,7 +233,7 @@ pub(crate) fn restore(
     let copy = match restored_copy(database, point) {
         Ok(copy) => copy,
         Err(error) if wrong(&error) => {
-            check.failed(&told(&error));
+            check.failed(&told(&check, &error));
             return Err(Ended::Told);
         }
         Err(error) => return Err(could_not(&check, error)),
@@ -271,22 +272,16 @@ pub(crate) fn could_not(check: &Check, error: Error) -> Ended {
         check.skipped("");
         return Ended::Project(error);
     }
-    check.inconclusive(&told(&error));
+    check.ended(&error);
     Ended::Told
 }
 
-/// An error as the message of a check.
-pub(crate) fn told(error: &Error) -> String {
-    let mut text = error.message.clone();
-    for cause in &error.causes {
-        text.push_str(": ");
-        text.push_str(cause);
-    }
+/// An error as the message of a check, which gets its hint as well.
+pub(crate) fn told(check: &Check, error: &Error) -> String {
     if let Some(hint) = &error.hint {
-        text.push_str("\nhint: ");
-        text.push_str(hint);
+        check.set_hint(hint);
     }
-    text
+    words::reasons(error)
 }
 
 /// Whether a check is to be run; the chosen ones are in the options.

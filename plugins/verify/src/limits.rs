@@ -16,6 +16,7 @@ pub(crate) fn check(copy: &RestoredCopy, lag: Option<u64>, options: &Options) {
         }
         let Some(limit) = settings::at(&format!("/max_{key}_ms")) else { continue };
         let check = Check::new(id.name());
+        check.set_kind("limit");
         let Ok(limit) = limit.parse::<u64>() else {
             check.inconclusive(&format!("verify.max_{key} is not a time: {limit}"));
             continue;

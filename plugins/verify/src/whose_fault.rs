@@ -8,9 +8,9 @@ use lsrun_plugin::host::report::Check;
 use lsrun_plugin::host::sqlite::Connection;
 use lsrun_plugin::integrity::{Integrity, integrity, lines};
 use lsrun_plugin::prelude::*;
+use lsrun_plugin::words;
 
 use crate::checks::{broken_references, holds};
-use crate::told;
 
 /// What the live database is asked.
 pub(crate) enum Question {
@@ -136,7 +136,8 @@ impl Asked<'_> {
             }
             (Question::Difference, Ok(false)) => check.failed(&text),
             (_, Err(error)) => {
-                let more = format!("the live database could not be asked: {}", told(&error));
+                let more =
+                    format!("the live database could not be asked: {}", words::reasons(&error));
                 check.failed(&with(&more));
             }
         }

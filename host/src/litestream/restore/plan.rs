@@ -3,17 +3,17 @@
 use std::path::Path;
 
 use crate::code::Code;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::litestream::Session;
 use crate::litestream::binary::feature;
 use crate::litestream::binary::feature::Feature;
 use crate::litestream::process::said::explain;
 use crate::litestream::replica::listing;
 use crate::litestream::replica::ltx::local_txid;
-use crate::litestream::replica::points::RestorePoint;
-use crate::litestream::replica::source::Source;
+use crate::litestream::replica::points::{Points, RestorePoint};
+use crate::litestream::replica::source::{Source, redact};
 use crate::litestream::replica::txid::Txid;
-use crate::litestream::restore::attempts::settled;
+use crate::litestream::restore::attempts::{no_backup, settled};
 use crate::litestream::restore::command::{refuse_gap, run};
 use crate::litestream::restore::kept::newest_kept;
 use crate::litestream::restore::request::{PlannedPoint, Request, log_of};
@@ -77,6 +77,26 @@ pub(crate) async fn older(
     let asked = usize::from(request.txid.is_none());
     let max = usize::try_from(max).unwrap_or(usize::MAX);
     Ok(points.into_iter().rev().skip(asked).take(max).collect())
+}
+
+/// Where the backup lies, and every point that it can be restored to; at least one.
+pub(crate) async fn points(session: &Session, request: &Request) -> Result<(String, Points)> {
+    let place = request.source.describe(session)?;
+    let files = listing::list(session, &request.source, request.patience).await?;
+    let found = files.points();
+    if !found.points.is_empty() {
+        return Ok((place, found));
+    }
+    let name = match &request.source {
+        Source::Database(database) => database.name(),
+        Source::Url(url) => redact(url),
+    };
+    if files.files.is_empty() {
+        return Err(no_backup(&name).cause(place));
+    }
+    Err(Error::new(Code::NotFound, format!("no point of the backup of {name} can be restored"))
+        .cause("it has files, and no snapshot from which they go on")
+        .hint(format!("`lsrun ltx {}` lists the files", shell_words::quote(&name))))
 }
 
 /// What stands at the target.

@@ -34,12 +34,12 @@ async fn held(prepared: PreparedDatabase, session: &Session) -> Result<Option<He
         reveal(session, &prepared.database, &prepared.state).await?;
         return Ok(None);
     }
-    Ok(Some(HeldLog { path: prepared.database.path, _hold: hold, _turn: prepared.turn }))
+    Ok(Some(HeldLog { database: prepared.database, _hold: hold, _turn: prepared.turn }))
 }
 
 /// A database whose log stays as it is.
 pub(crate) struct HeldLog {
-    path: PathBuf,
+    database: Database,
     _hold: LogHold,
     _turn: Turn,
 }
@@ -96,7 +96,7 @@ pub(crate) async fn until_seen(held: Vec<HeldLog>, socket: Option<PathBuf>) {
         let mut pause = Duration::from_millis(5);
         loop {
             if let Some(control) = Control::at(&socket)
-                && control.look(&held.path, until).await.is_ok()
+                && control.look(&held.database.path, until).await.is_ok()
             {
                 return;
             }

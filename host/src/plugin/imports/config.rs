@@ -60,12 +60,12 @@ impl HostProblem for State {
     async fn message(&mut self, handle: Resource<Problem>) -> wasmtime::Result<String> {
         let message = &self.table.get(&handle)?.0.message;
         // `config` prints what it is given exactly.
-        Ok(self.call.context.terminal.redactor().apply(message).into_owned())
+        Ok(self.call.context.reporter.redactor().apply(message).into_owned())
     }
 
     async fn hint(&mut self, handle: Resource<Problem>) -> wasmtime::Result<Option<String>> {
         let hint = self.table.get(&handle)?.0.hint.as_deref();
-        Ok(hint.map(|hint| self.call.context.terminal.redactor().apply(hint).into_owned()))
+        Ok(hint.map(|hint| self.call.context.reporter.redactor().apply(hint).into_owned()))
     }
 
     async fn drop(&mut self, handle: Resource<Problem>) -> wasmtime::Result<()> {

@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use wasmtime::component::Resource;
 
 use crate::code::Code;
@@ -11,6 +12,7 @@ use crate::config::Purpose;
 use crate::error::Error;
 use crate::litestream::Session;
 use crate::litestream::daemon::sockets;
+use crate::litestream::replica::points::{self, Gap};
 use crate::litestream::replica::source::Source;
 use crate::litestream::replica::{moment, reach};
 use crate::litestream::restore::folder::refuse_special;
@@ -22,14 +24,15 @@ use crate::plugin::bindings::litestream::{
     Host, HostProcess, HostRestoreJob, HostRestoreRequest, HostSyncJob, HostSyncRequest,
     HostSyncResult, OutputLine,
 };
+use crate::plugin::bindings::types::{Instant, MissingPoints, RestorePoint, RestorePoints};
 use crate::plugin::failure::Failure;
 use crate::plugin::handles::{
-    Database, Job, Process, Replaced, RestoreJob, RestorePlan, RestorePoint, RestoreRequest,
-    RestoredCopy, SyncJob, SyncRequest, SyncResult,
+    Database, Job, Process, Replaced, RestoreJob, RestorePlan, RestoreRequest, RestoredCopy,
+    SyncJob, SyncRequest, SyncResult,
 };
 use crate::plugin::spawn::{self, DATABASE_ARGUMENT};
 use crate::plugin::store::{Role, State};
-use crate::plugin::{limits, process};
+use crate::plugin::{limits, process, proofs};
 use crate::results::History;
 
 /// What there may be only so many of at once.
@@ -93,7 +96,7 @@ impl Host for State {
         let mut resolved: Vec<OsString> = Vec::with_capacity(arguments.len());
         for argument in arguments {
             resolved.push(match argument.strip_prefix(DATABASE_ARGUMENT) {
-                Some(name) => context.project.database(name)?.path.into(),
+                Some(name) => context.project.database(name)?.path.clone().into(),
                 None => argument.into(),
             });
         }
@@ -180,7 +183,7 @@ impl HostSyncJob for State {
             self.call.sink.replicated(synced.method, synced.lag);
         }
         if let Some(warning) = &synced.warning {
-            self.call.context.terminal.warning(warning);
+            self.call.context.notes.warning(warning);
             self.call.sink.fact_of_host("read_lock", "lost".into());
         }
         Ok(self.table.push(SyncResult(synced))?)
@@ -273,7 +276,7 @@ impl HostRestoreRequest for State {
     ) -> Result<(), Failure> {
         let moment = moment::parse(&timestamp, &jiff::ZonedDateTime::now())?;
         if let Some(said) = moment.said_back {
-            self.call.context.terminal.note(&format!("up to {said}"));
+            self.call.context.notes.note(&format!("up to {said}"));
         }
         self.table.get_mut(&handle)?.0.timestamp = Some(moment.at);
         Ok(())
@@ -351,16 +354,23 @@ impl HostRestoreRequest for State {
         &mut self,
         handle: Resource<RestoreRequest>,
         max: u32,
-    ) -> Result<Vec<Resource<RestorePoint>>, Failure> {
+    ) -> Result<Vec<RestorePoint>, Failure> {
         let request = self.table.get(&handle)?.0.clone();
         self.may_restore(&request)?;
         let context = Arc::clone(&self.call.context);
-        let points = plan::older(&context, &request, max).await?;
-        let mut handles = Vec::with_capacity(points.len());
-        for point in points {
-            handles.push(self.table.push(RestorePoint(point))?);
-        }
-        Ok(handles)
+        Ok(plan::older(&context, &request, max).await?.iter().map(point).collect())
+    }
+
+    async fn points(&mut self, handle: Resource<RestoreRequest>) -> Result<RestorePoints, Failure> {
+        let request = self.table.get(&handle)?.0.clone();
+        self.may_restore(&request)?;
+        let context = Arc::clone(&self.call.context);
+        let (source, found) = plan::points(&context, &request).await?;
+        let gaps = found.gaps.iter().map(|gap| missing(gap, false));
+        let compacted = found.compacted.iter().map(|gap| missing(gap, true));
+        let mut missing: Vec<MissingPoints> = gaps.chain(compacted).collect();
+        missing.sort_by(|one, other| one.after_txid.cmp(&other.after_txid));
+        Ok(RestorePoints { source, points: found.points.iter().map(point).collect(), missing })
     }
 
     async fn plan(
@@ -444,5 +454,27 @@ fn expected(session: &Session, request: &Request) -> Option<Duration> {
         return None;
     }
     let history = History::of(&session.project, &session.environment).ok()?;
-    history.restore_time(&database.path.display().to_string()).ok().flatten()
+    history.restore_time(&proofs(), &database.path.display().to_string()).ok().flatten()
+}
+
+fn instant(at: Timestamp) -> Instant {
+    Instant {
+        unix_ms: at.as_millisecond(),
+        rfc3339: at.strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string(),
+        local: moment::local(at),
+    }
+}
+
+fn point(point: &points::RestorePoint) -> RestorePoint {
+    RestorePoint { txid: point.txid.to_string(), written: instant(point.time) }
+}
+
+fn missing(gap: &Gap, compacted: bool) -> MissingPoints {
+    MissingPoints {
+        after_txid: gap.after.to_string(),
+        before_txid: gap.before.to_string(),
+        from: instant(gap.from),
+        until: gap.until.map(instant),
+        compacted,
+    }
 }

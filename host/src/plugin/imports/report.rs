@@ -4,10 +4,11 @@ use wasmtime::component::Resource;
 
 use crate::plugin::Origin;
 use crate::plugin::bindings::report::{Host, HostCheck};
+use crate::plugin::bindings::types;
 use crate::plugin::handles::Check;
 use crate::plugin::limits::{self, Exceeded};
 use crate::plugin::store::{Call, Role, State};
-use crate::report::Outcome;
+use crate::report::{Kind, Outcome};
 use crate::shown::bounded;
 
 impl Host for State {
@@ -36,21 +37,21 @@ impl Host for State {
             self.last_error = Some(message.clone());
         }
         let context = std::sync::Arc::clone(&self.call.context);
-        let terminal = &context.terminal;
+        let notes = &context.notes;
         let name = &self.call.plugin.name;
         if self.output_left == 0 {
             return Ok(());
         }
         self.output_left = self.output_left.saturating_sub(message.len().max(1));
         if self.output_left == 0 {
-            terminal.note(&format!("{name}: what it logs from here on is left out"));
+            notes.note(&format!("{name}: what it logs from here on is left out"));
             return Ok(());
         }
         let line = format!("{name}: {message}");
         match level.as_str() {
             "debug" if !self.call.verbose => {}
-            "warning" | "error" => terminal.warning(&line),
-            _ => terminal.note(&line),
+            "warning" | "error" => notes.warning(&line),
+            _ => notes.note(&line),
         }
         Ok(())
     }
@@ -76,12 +77,45 @@ impl HostCheck for State {
         self.count_line()?;
         let Call { plugin, sink, prefix, .. } = &self.call;
         let optional = plugin.setting.optional;
+        let kind = match self.call.role {
+            Role::Command => Kind::Backup,
+            Role::Hook => Kind::Data,
+        };
         let started = match plugin.origin {
             // Known to be few, and under names that are lsrun's.
-            Origin::Builtin => sink.start(id, &plugin.name, optional),
-            Origin::File(_) => sink.start_of_guest(prefix, &id, &plugin.name, optional)?,
+            Origin::Builtin => sink.start(id, kind, &plugin.name, optional),
+            Origin::File(_) => sink.start_of_guest(prefix, &id, kind, &plugin.name, optional)?,
         };
         Ok(self.table.push(Check(started))?)
+    }
+
+    async fn set_kind(&mut self, handle: Resource<Check>, kind: String) -> wasmtime::Result<()> {
+        if let Some(kind) = Kind::of_word(&kind) {
+            self.table.get(&handle)?.0.set_kind(kind);
+        }
+        Ok(())
+    }
+
+    async fn set_hint(&mut self, handle: Resource<Check>, hint: String) -> wasmtime::Result<()> {
+        self.table.get(&handle)?.0.set_hint(&hint);
+        Ok(())
+    }
+
+    async fn ended(
+        &mut self,
+        handle: Resource<Check>,
+        error: types::Error,
+    ) -> wasmtime::Result<()> {
+        let outcome = Outcome::of_error(&error.code);
+        let check = &mut self.table.get_mut(&handle)?.0;
+        if let Some(hint) = &error.hint {
+            check.set_hint(hint);
+        }
+        check.set_code(&error.code);
+        let texts = std::iter::once(&error.message).chain(&error.causes);
+        let message = texts.map(String::as_str).collect::<Vec<_>>().join(": ");
+        check.end(outcome, message, None);
+        Ok(())
     }
 
     async fn passed(&mut self, handle: Resource<Check>, message: String) -> wasmtime::Result<()> {

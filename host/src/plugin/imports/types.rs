@@ -5,11 +5,11 @@ use wasmtime::component::Resource;
 use crate::litestream::replica::source::Source;
 use crate::plugin::bindings::types::{
     Error, Host, HostDatabase, HostInvocation, HostPresentDatabase, HostReplaced, HostRestorePlan,
-    HostRestorePoint, HostRestoredCopy,
+    HostRestoredCopy,
 };
 use crate::plugin::failure::{Failure, to_guest};
 use crate::plugin::handles::{
-    Database, Invocation, PresentDatabase, Replaced, RestorePlan, RestorePoint, RestoredCopy,
+    Database, Invocation, PresentDatabase, Replaced, RestorePlan, RestoredCopy,
 };
 use crate::plugin::store::State;
 
@@ -93,21 +93,6 @@ impl HostRestoredCopy for State {
     }
 
     async fn drop(&mut self, handle: Resource<RestoredCopy>) -> wasmtime::Result<()> {
-        self.table.delete(handle)?;
-        Ok(())
-    }
-}
-
-impl HostRestorePoint for State {
-    async fn txid(&mut self, handle: Resource<RestorePoint>) -> wasmtime::Result<String> {
-        Ok(self.table.get(&handle)?.0.txid.to_string())
-    }
-
-    async fn written(&mut self, handle: Resource<RestorePoint>) -> wasmtime::Result<String> {
-        Ok(crate::figures::time(self.table.get(&handle)?.0.time))
-    }
-
-    async fn drop(&mut self, handle: Resource<RestorePoint>) -> wasmtime::Result<()> {
         self.table.delete(handle)?;
         Ok(())
     }
