@@ -3,7 +3,16 @@
 
 use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
 
-use super::Access;
+/// What a connection may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Access {
+    /// Read a database that others use.
+    Read,
+    /// Read and write it.
+    Write,
+    /// Read a private copy that nobody changes: no locks, no sidecars.
+    Copy,
+}
 
 /// Pragmas that tell and change nothing, with or without an argument.
 const READING_PRAGMAS: &[&str] = &[

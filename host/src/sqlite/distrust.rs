@@ -6,8 +6,12 @@ use std::time::{Duration, Instant};
 use rusqlite::config::DbConfig;
 use rusqlite::limits::Limit;
 
-use super::explain;
-use super::worker::{Access, Connection, Inside, Statement, execute, watch};
+use super::authorizer::Access;
+use super::connection::Connection;
+use super::errors::explain;
+use super::open::watch;
+use super::statement::{Statement, execute};
+use super::worker::Inside;
 use crate::code::Code;
 use crate::error::{Error, Result};
 

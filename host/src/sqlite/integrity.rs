@@ -8,14 +8,13 @@
 
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
 use rusqlite::{Connection, OpenFlags};
 
+use super::errors::{is_about_sql, is_damage, message};
+use super::open::{COPY_CACHE, GivenUp, watch};
 use super::stand_ins::{self, StandIns};
-
-/// Whether the work is not wanted any more.
-pub(super) type GivenUp = Arc<dyn Fn() -> bool + Send + Sync>;
 
 /// How many problems SQLite lists of one table; it is SQLite's own default.
 const MOST: usize = 100;
@@ -24,12 +23,6 @@ const MOST: usize = 100;
 const LARGE: u64 = 32 << 20;
 /// Connections that check one copy.
 const CONNECTIONS: usize = 2;
-/// Memory for the pages of each, in KiB. With SQLite's own 2 MB, `integrity_check` of
-/// 117 MB reads each page of an index eight times over and takes twice as long; more
-/// than this gains nothing.
-const CACHE: i32 = 8000;
-/// Virtual machine instructions between two looks at whether to stop.
-const PROGRESS_STEPS: i32 = 10_000;
 
 /// How much is checked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -118,9 +111,8 @@ fn open(path: &Path, given_up: &GivenUp) -> rusqlite::Result<Connection> {
     let mut connection = Connection::open_with_flags_and_vfs(path, flags, "unix-excl")?;
     connection.pragma_update(None, "query_only", true)?;
     connection.pragma_update(None, "trusted_schema", false)?;
-    connection.pragma_update(None, "cache_size", -CACHE)?;
-    let given_up = Arc::clone(given_up);
-    connection.progress_handler(PROGRESS_STEPS, Some(move || given_up()))?;
+    connection.pragma_update(None, "cache_size", -COPY_CACHE)?;
+    watch(&mut connection, given_up, None)?;
     Ok(connection)
 }
 
@@ -288,32 +280,6 @@ fn run(connection: &Connection, sql: &str) -> rusqlite::Result<Ran> {
     }
     ran.problems.truncate(MOST);
     Ok(ran)
-}
-
-/// Whether SQLite says that the file is damaged, and not that it could not look.
-pub(super) fn is_damage(error: &rusqlite::Error) -> bool {
-    use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase};
-    matches!(error.sqlite_error_code(), Some(DatabaseCorrupt | NotADatabase))
-}
-
-/// Whether SQLite cannot compile or compute something, as what only the application
-/// has: `SQLITE_ERROR` and nothing more precise.
-fn is_about_sql(error: &rusqlite::Error) -> bool {
-    match error {
-        rusqlite::Error::SqlInputError { .. } => true,
-        // The extended codes of SQLITE_ERROR have it in their lowest byte.
-        other => other
-            .sqlite_extended_error_code()
-            .is_some_and(|code| code & 0xff == rusqlite::ffi::SQLITE_ERROR),
-    }
-}
-
-fn message(error: &rusqlite::Error) -> String {
-    match error {
-        rusqlite::Error::SqlInputError { msg, .. } => msg.clone(),
-        rusqlite::Error::SqliteFailure(_, Some(message)) => message.clone(),
-        other => other.to_string(),
-    }
 }
 
 #[cfg(test)]

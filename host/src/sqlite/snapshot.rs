@@ -1,34 +1,24 @@
 //! A read transaction that is held, and the comparison of a restored copy with the
 //! state of the database around it.
 
-use std::fs::{File, Metadata};
-use std::os::unix::fs::MetadataExt;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rusqlite::config::DbConfig;
 use rusqlite::{OpenFlags, TransactionState};
 
+use super::connection::Connection;
 use super::descriptors::{self, Opened};
-use super::explain;
-use super::worker::{Connection, Inside, Running};
+use super::errors::explain;
+use super::identity;
+use super::jobs::Running;
+use super::worker::Inside;
 use crate::code::Code;
 use crate::error::{Error, Result};
 use crate::pages::ltx_header::Header;
 use crate::pages::{self, Comparison, Held, Image};
 use crate::path::Sidecar;
-
-/// Device and number of a file.
-pub(super) type Identity = (u64, u64);
-
-/// None where there is no file.
-pub(super) fn identity(path: &Path) -> Option<Identity> {
-    std::fs::metadata(path).ok().map(|metadata| of(&metadata))
-}
-
-fn of(metadata: &Metadata) -> Identity {
-    (metadata.dev(), metadata.ino())
-}
 
 /// How long the second connection waits for a lock.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(1);
@@ -101,7 +91,7 @@ fn compare(
     let file = File::open(inside.path).map(|file| descriptors::keep(inside.path, file));
     let file = file
         .map_err(|error| Error::new(Code::Io, "the database's file cannot be read").cause(error))?;
-    let same = |file: &&File| file.metadata().ok().map(|it| of(&it)) == inside.identity;
+    let same = |file: &&File| file.metadata().ok().map(|it| identity::of(&it)) == inside.identity;
     let Some(file) = file.file().filter(same) else {
         return Err(Error::inconclusive("another file has the name of the database now"));
     };
@@ -267,7 +257,7 @@ mod tests {
         let locks = std::fs::read_to_string("/proc/locks").unwrap();
         let own = format!(" {} ", std::process::id());
         ["db", "db-shm"].map(|name| {
-            let (_, inode) = identity(&case.folder.path().join(name)).unwrap();
+            let (_, inode) = identity::identity(&case.folder.path().join(name)).unwrap();
             let of = |line: &&str| line.contains(&own) && line.contains(&format!(":{inode} "));
             locks.lines().filter(of).count()
         })

@@ -1,4 +1,5 @@
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use super::*;
 
@@ -354,7 +355,7 @@ fn no_damage(result: rusqlite::Result<Integrity>) -> bool {
         }
         Err(error) => {
             assert!(!is_damage(&error), "{error:?}");
-            let code = super::super::explain(&error, "x").code().as_str();
+            let code = crate::sqlite::errors::explain(&error, "x").code().as_str();
             assert_ne!(code, "damaged", "{error:?}");
             false
         }

@@ -1,0 +1,179 @@
+//! A connection as who asks has it: what can be asked of its thread, one thing at a time.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use rusqlite::InterruptHandle;
+use tokio::sync::{mpsc, oneshot};
+
+use super::authorizer::Access;
+use super::descriptors::Opened;
+use super::errors::explain;
+use super::identity::identity;
+use super::integrity::Level;
+use super::jobs::{Contents, IntegrityJob, Running};
+use super::open::{GivenUp, open};
+use super::rows::Rows;
+use super::slots::Slots;
+use super::statement::{Statement, bounded};
+use super::threads::Open;
+use super::worker::{Inside, Job, Worker};
+use crate::code::Code;
+use crate::error::{Error, Result};
+use crate::stop::Stop;
+
+/// A connection in its thread. Dropped, it interrupts what runs and closes.
+pub(crate) struct Connection {
+    jobs: std::sync::mpsc::Sender<Job>,
+    interrupt: InterruptHandle,
+    closing: Arc<AtomicBool>,
+    /// The job under way is not wanted any more.
+    abandoned: Arc<AtomicBool>,
+    busy: Arc<AtomicBool>,
+}
+
+impl Connection {
+    /// Opens `path`, which must exist, and looks into it, so that a file that is
+    /// no database fails here. Statements end at `deadline` and when `stop` says so.
+    /// Waits for one of the `slots`.
+    pub(crate) async fn open(
+        path: &Path,
+        access: Access,
+        deadline: Instant,
+        stop: Stop,
+        slots: &Slots,
+    ) -> Result<Self> {
+        let path = path.to_owned();
+        let slot = slots.take().await;
+        let (jobs, receiver) = std::sync::mpsc::channel();
+        let (opened, answer) = oneshot::channel();
+        let closing = Arc::new(AtomicBool::new(false));
+        let ending = Arc::clone(&closing);
+        let abandoned = Arc::new(AtomicBool::new(false));
+        let unwanted = Arc::clone(&abandoned);
+        let counted = (Open::count(), Opened::count(&path));
+        std::thread::Builder::new()
+            .name("sqlite".into())
+            .spawn(move || {
+                let (_counted, _slot) = (counted, slot);
+                let identity = identity(&path);
+                let job = Arc::clone(&unwanted);
+                let given_up: GivenUp = Arc::new(move || {
+                    ending.load(Ordering::Relaxed)
+                        || job.load(Ordering::Relaxed)
+                        || stop.signal().is_some()
+                        || Instant::now() > deadline
+                });
+                match open(&path, access, &given_up) {
+                    Ok(connection) => {
+                        let handle = connection.get_interrupt_handle();
+                        let held = None;
+                        let mut worker =
+                            Worker { connection, access, path, identity, given_up, unwanted, held };
+                        if opened.send(Ok(handle)).is_ok() {
+                            worker.work(&receiver);
+                        }
+                    }
+                    Err(error) => {
+                        let _gone = opened
+                            .send(Err(explain(&error, &format!("cannot open {}", path.display()))));
+                    }
+                }
+            })
+            .map_err(|error| Error::inconclusive("cannot start a thread").cause(error))?;
+        let interrupt = answer.await.map_err(|_gone| Error::inconclusive("SQLite gave up"))??;
+        Ok(Self { jobs, interrupt, closing, abandoned, busy: Arc::default() })
+    }
+
+    /// Starts a query.
+    pub(crate) fn query(&self, statement: Statement) -> Result<Rows> {
+        bounded(&statement)?;
+        self.take()?;
+        let (sender, rows) = Rows::channel(Arc::clone(&self.busy));
+        self.jobs
+            .send(Job::Query(statement, sender))
+            .map_err(|_gone| Error::inconclusive("the connection is closed"))?;
+        Ok(rows)
+    }
+
+    /// Runs all statements in one IMMEDIATE transaction and gives the number of
+    /// changed rows.
+    pub(crate) async fn transact(&self, statements: Vec<Statement>) -> Result<u64> {
+        statements.iter().try_for_each(bounded)?;
+        self.take()?;
+        let (sender, answer) = oneshot::channel();
+        let sent = self.jobs.send(Job::Transact(statements, sender));
+        let result = match sent {
+            Ok(()) => {
+                answer.await.unwrap_or_else(|_gone| Err(Error::inconclusive("SQLite gave up")))
+            }
+            Err(_gone) => Err(Error::inconclusive("the connection is closed")),
+        };
+        self.busy.store(false, Ordering::Release);
+        result
+    }
+
+    /// Starts reading the content of tables, in this order.
+    pub(crate) fn content(&self, tables: Vec<String>, with_digest: bool) -> Result<Contents> {
+        self.take()?;
+        let (sender, receiver) = mpsc::channel(tables.len().max(1));
+        self.jobs
+            .send(Job::Content(tables, with_digest, sender))
+            .map_err(|_gone| Error::inconclusive("the connection is closed"))?;
+        Ok(Contents::new(receiver, Arc::clone(&self.busy)))
+    }
+
+    /// Starts checking what this connection sees; of a copy, with further connections.
+    pub(crate) fn integrity(&self, level: Level) -> Result<IntegrityJob> {
+        self.take()?;
+        let (sender, answer) = oneshot::channel();
+        self.jobs
+            .send(Job::Integrity(level, sender))
+            .map_err(|_gone| Error::inconclusive("the connection is closed"))?;
+        let (abandoned, busy) = (Arc::clone(&self.abandoned), Arc::clone(&self.busy));
+        Ok(IntegrityJob::new(answer, abandoned, busy))
+    }
+
+    /// Does `work` in the thread of this connection. Whoever drops the answer ends the
+    /// work, if it looks at its second argument.
+    pub(super) fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(Inside<'_>, &(dyn Fn() -> bool + Sync)) -> Result<T> + Send + 'static,
+    ) -> Result<Running<T>> {
+        self.take()?;
+        let (sender, answer) = oneshot::channel();
+        let job = move |inside: Inside<'_>| {
+            let given_up = Arc::clone(inside.given_up);
+            let result = work(inside, &|| given_up() || sender.is_closed());
+            let _gone = sender.send(result);
+        };
+        let running = Running::new(answer, Arc::clone(&self.busy));
+        self.jobs
+            .send(Job::Other(Box::new(job)))
+            .map_err(|_gone| Error::inconclusive("the connection is closed"))?;
+        Ok(running)
+    }
+
+    fn take(&self) -> Result<()> {
+        if self.busy.swap(true, Ordering::AcqRel) {
+            return Err(Error::new(
+                Code::Busy,
+                "the last query of this connection is not at its end",
+            )
+            .hint("read it to its end, drop it, or open a second connection"));
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.closing.store(true, Ordering::Relaxed);
+        self.interrupt.interrupt();
+    }
+}
+
+#[cfg(test)]
+mod tests;
