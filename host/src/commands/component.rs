@@ -167,7 +167,7 @@ impl Work {
             of: targets.len(),
         };
         let done = all(&mut base, targets, left_out, jobs).await?;
-        crate::sqlite::settle(Duration::from_secs(2));
+        context.connections.settle(Duration::from_secs(2));
         context.reporter.report(Event::Idle);
         let (databases, data): (Vec<_>, Vec<_>) = done.into_iter().unzip();
         let data = data.concat();

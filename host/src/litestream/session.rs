@@ -16,6 +16,7 @@ use crate::litestream::room::{Rooms, RunId};
 use crate::notes::Notes;
 use crate::project::Project;
 use crate::scratch::Scratch;
+use crate::sqlite::Threads;
 use crate::stop::Stop;
 
 /// One run's dealings with litestream.
@@ -30,6 +31,8 @@ pub(crate) struct Session {
     pub stop: Stop,
     /// Where to say what the user should know.
     pub notes: Arc<dyn Notes>,
+    /// The threads of its connections to databases.
+    pub connections: Threads,
     /// Room on the disk for restored copies.
     pub(super) rooms: Arc<Rooms>,
     /// How many restores run now.
@@ -57,6 +60,7 @@ impl Session {
             cwd,
             stop,
             notes,
+            connections: Threads::default(),
             rooms: Arc::default(),
             restores: Arc::default(),
             config_files: AtomicU64::new(0),

@@ -153,7 +153,7 @@ pub(super) fn store(call: Call) -> Result<Store<State>> {
         ends: Instant::now() + limits.wall,
         lines_left: limits::LINES,
         output_left: limits.output,
-        connections: crate::sqlite::Slots::default(),
+        connections: crate::sqlite::Slots::of(&call.context.connections),
         jobs: Token::default(),
         given: Given::default(),
         last_error: None,

@@ -161,7 +161,7 @@ fn begins_with_magic(file: &Path) -> bool {
 
 /// Whether this process has a SQLite connection to the file.
 fn is_open_here(metadata: &Metadata) -> bool {
-    if !crate::sqlite::any_open() {
+    if !crate::sqlite::descriptors::any_open() {
         return false;
     }
     let open = std::fs::read_dir("/proc/self/fd").into_iter().flatten().flatten();

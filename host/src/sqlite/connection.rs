@@ -18,7 +18,6 @@ use super::open::{GivenUp, open};
 use super::rows::Rows;
 use super::slots::Slots;
 use super::statement::{Statement, bounded};
-use super::threads::Open;
 use super::worker::{Inside, Job, Worker};
 use crate::code::Code;
 use crate::error::{Error, Result};
@@ -53,11 +52,11 @@ impl Connection {
         let ending = Arc::clone(&closing);
         let abandoned = Arc::new(AtomicBool::new(false));
         let unwanted = Arc::clone(&abandoned);
-        let counted = (Open::count(), Opened::count(&path));
+        let counted = Opened::count(&path);
         std::thread::Builder::new()
             .name("sqlite".into())
             .spawn(move || {
-                let (_counted, _slot) = (counted, slot);
+                let (_slot, _counted) = (slot, counted);
                 let identity = identity(&path);
                 let job = Arc::clone(&unwanted);
                 let given_up: GivenUp = Arc::new(move || {

@@ -4,6 +4,9 @@
 //! that it has on that file (<https://www.sqlite.org/howtocorrupt.html>, 2.2). So what
 //! is opened here is closed only while no connection of this process has the database
 //! open.
+//!
+//! The kernel knows the process, and no run of it: what is counted here is counted for
+//! all of it.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -11,6 +14,9 @@ use std::path::{Path, PathBuf};
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 
 /// Of each database: how many connections have it open, and what waits for their end.
+///
+/// Process-wide, because a POSIX lock is the process's own: closing any descriptor of a
+/// file drops it, whichever part of the process has opened that.
 static USES: LazyLock<Mutex<HashMap<PathBuf, Uses>>> = LazyLock::new(Mutex::default);
 
 #[derive(Default)]
@@ -51,6 +57,12 @@ impl Drop for Opened {
             }
         }
     }
+}
+
+/// Whether this process has a connection to any database.
+#[must_use]
+pub(crate) fn any_open() -> bool {
+    !uses().is_empty()
 }
 
 /// A file of a database. Dropped, it is closed as soon as that takes no lock away.

@@ -30,5 +30,5 @@ pub(crate) use open::immutable;
 pub(crate) use rows::Rows;
 pub(crate) use slots::{MOST_CONNECTIONS, Slots};
 pub(crate) use statement::Statement;
-pub(crate) use threads::{any_open, settle};
+pub(crate) use threads::Threads;
 pub(crate) use value::Value;

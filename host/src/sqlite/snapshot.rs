@@ -109,7 +109,7 @@ mod tests {
     use super::*;
     use crate::pages::ltx_header::Place;
     use crate::pages::wal::Log;
-    use crate::sqlite::{Access, Slots};
+    use crate::sqlite::{Access, Slots, Threads};
     use crate::stop::Stop;
 
     struct Case {
@@ -133,9 +133,15 @@ mod tests {
         async fn reader(&self) -> Connection {
             let deadline = Instant::now() + Duration::from_secs(60);
             let path = self.folder.path().join("db");
-            Connection::open(&path, Access::Read, deadline, Stop::default(), &Slots::default())
-                .await
-                .unwrap()
+            Connection::open(
+                &path,
+                Access::Read,
+                deadline,
+                Stop::default(),
+                &Slots::of(&Threads::default()),
+            )
+            .await
+            .unwrap()
         }
 
         fn write(&self, times: usize) {

@@ -25,7 +25,7 @@ pub(crate) async fn refuse_damaged(
     let patience = (left / PART).min(Duration::from_secs(600));
     let (until, stop) = (Instant::now() + patience, session.stop.clone());
     let found = async {
-        let slots = Slots::default();
+        let slots = Slots::of(&session.connections);
         let connection =
             Connection::open(&database.path, Access::Read, until, stop, &slots).await?;
         connection.integrity(Level::Quick)?.wait().await

@@ -6,7 +6,7 @@ use rusqlite::config::DbConfig;
 use super::*;
 use crate::path::Sidecar;
 use crate::sqlite::integrity::Integrity;
-use crate::sqlite::threads::settle;
+use crate::sqlite::threads::Threads;
 use crate::sqlite::value::Value;
 
 fn database() -> (tempfile::TempDir, PathBuf) {
@@ -22,9 +22,14 @@ fn database() -> (tempfile::TempDir, PathBuf) {
     (folder, path)
 }
 
+/// Those of a run of its own.
+fn slots() -> Slots {
+    Slots::of(&Threads::default())
+}
+
 async fn open(path: &Path, access: Access) -> Result<Connection> {
     let deadline = Instant::now() + Duration::from_secs(20);
-    Connection::open(path, access, deadline, Stop::default(), &Slots::default()).await
+    Connection::open(path, access, deadline, Stop::default(), &slots()).await
 }
 
 fn statement(sql: &str) -> Statement {
@@ -221,7 +226,7 @@ async fn what_the_database_holds_is_read_whatever_its_length() {
 #[tokio::test]
 async fn threads_are_counted_until_they_end() {
     let (_folder, path) = database();
-    let slots = Slots::default();
+    let slots = slots();
     let deadline = Instant::now() + Duration::from_secs(60);
     for _ in 0..100 {
         Connection::open(&path, Access::Read, deadline, Stop::default(), &slots).await.unwrap();
@@ -266,7 +271,7 @@ async fn one_query_at_a_time_and_a_dropped_one_ends() {
 async fn a_deadline_ends_a_query() {
     let (_folder, path) = database();
     let deadline = Instant::now() + Duration::from_millis(50);
-    let (stop, slots) = (Stop::default(), Slots::default());
+    let (stop, slots) = (Stop::default(), slots());
     let connection = Connection::open(&path, Access::Read, deadline, stop, &slots).await.unwrap();
     let endless =
         "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n";
@@ -295,11 +300,14 @@ async fn a_log_that_was_there_stays() {
     drop(user);
     let before = log();
     assert!(!before.is_empty());
-    let connection = open(&path, Access::Read).await.unwrap();
+    let run = Threads::default();
+    let (slots, until) = (Slots::of(&run), Instant::now() + Duration::from_secs(20));
+    let connection =
+        Connection::open(&path, Access::Read, until, Stop::default(), &slots).await.unwrap();
     let count = all(&connection, "SELECT count(*) FROM t").await.unwrap();
     assert_eq!(count, [[Value::Integer(7)]]);
     drop(connection);
-    settle(Duration::from_secs(20));
+    run.settle(Duration::from_secs(20));
     assert_eq!(log(), before);
 }
 
