@@ -18,8 +18,8 @@ use super::open::{GivenUp, open};
 use super::rows::Rows;
 use super::slots::Slots;
 use super::statement::{Statement, bounded};
+use super::turn::Turns;
 use super::worker::{Inside, Job, Worker};
-use crate::code::Code;
 use crate::error::{Error, Result};
 use crate::stop::Stop;
 
@@ -30,7 +30,7 @@ pub(crate) struct Connection {
     closing: Arc<AtomicBool>,
     /// The job under way is not wanted any more.
     abandoned: Arc<AtomicBool>,
-    busy: Arc<AtomicBool>,
+    turns: Turns,
 }
 
 impl Connection {
@@ -83,17 +83,14 @@ impl Connection {
             })
             .map_err(|error| Error::inconclusive("cannot start a thread").cause(error))?;
         let interrupt = answer.await.map_err(|_gone| Error::inconclusive("SQLite gave up"))??;
-        Ok(Self { jobs, interrupt, closing, abandoned, busy: Arc::default() })
+        Ok(Self { jobs, interrupt, closing, abandoned, turns: Turns::default() })
     }
 
     /// Starts a query.
     pub(crate) fn query(&self, statement: Statement) -> Result<Rows> {
         bounded(&statement)?;
-        self.take()?;
-        let (sender, rows) = Rows::channel(Arc::clone(&self.busy));
-        self.jobs
-            .send(Job::Query(statement, sender))
-            .map_err(|_gone| Error::inconclusive("the connection is closed"))?;
+        let (sender, rows) = Rows::channel(self.turns.take()?);
+        self.ask(Job::Query(statement, sender))?;
         Ok(rows)
     }
 
@@ -101,38 +98,26 @@ impl Connection {
     /// changed rows.
     pub(crate) async fn transact(&self, statements: Vec<Statement>) -> Result<u64> {
         statements.iter().try_for_each(bounded)?;
-        self.take()?;
+        let turn = self.turns.take()?;
         let (sender, answer) = oneshot::channel();
-        let sent = self.jobs.send(Job::Transact(statements, sender));
-        let result = match sent {
-            Ok(()) => {
-                answer.await.unwrap_or_else(|_gone| Err(Error::inconclusive("SQLite gave up")))
-            }
-            Err(_gone) => Err(Error::inconclusive("the connection is closed")),
-        };
-        self.busy.store(false, Ordering::Release);
-        result
+        self.ask(Job::Transact(statements, sender))?;
+        Running::new(answer, turn).wait().await
     }
 
     /// Starts reading the content of tables, in this order.
     pub(crate) fn content(&self, tables: Vec<String>, with_digest: bool) -> Result<Contents> {
-        self.take()?;
+        let turn = self.turns.take()?;
         let (sender, receiver) = mpsc::channel(tables.len().max(1));
-        self.jobs
-            .send(Job::Content(tables, with_digest, sender))
-            .map_err(|_gone| Error::inconclusive("the connection is closed"))?;
-        Ok(Contents::new(receiver, Arc::clone(&self.busy)))
+        self.ask(Job::Content(tables, with_digest, sender))?;
+        Ok(Contents::new(receiver, turn))
     }
 
     /// Starts checking what this connection sees; of a copy, with further connections.
     pub(crate) fn integrity(&self, level: Level) -> Result<IntegrityJob> {
-        self.take()?;
+        let turn = self.turns.take()?;
         let (sender, answer) = oneshot::channel();
-        self.jobs
-            .send(Job::Integrity(level, sender))
-            .map_err(|_gone| Error::inconclusive("the connection is closed"))?;
-        let (abandoned, busy) = (Arc::clone(&self.abandoned), Arc::clone(&self.busy));
-        Ok(IntegrityJob::new(answer, abandoned, busy))
+        self.ask(Job::Integrity(level, sender))?;
+        Ok(IntegrityJob::new(Running::new(answer, turn), Arc::clone(&self.abandoned)))
     }
 
     /// Does `work` in the thread of this connection. Whoever drops the answer ends the
@@ -141,29 +126,19 @@ impl Connection {
         &self,
         work: impl FnOnce(Inside<'_>, &(dyn Fn() -> bool + Sync)) -> Result<T> + Send + 'static,
     ) -> Result<Running<T>> {
-        self.take()?;
+        let turn = self.turns.take()?;
         let (sender, answer) = oneshot::channel();
         let job = move |inside: Inside<'_>| {
             let given_up = Arc::clone(inside.given_up);
             let result = work(inside, &|| given_up() || sender.is_closed());
             let _gone = sender.send(result);
         };
-        let running = Running::new(answer, Arc::clone(&self.busy));
-        self.jobs
-            .send(Job::Other(Box::new(job)))
-            .map_err(|_gone| Error::inconclusive("the connection is closed"))?;
-        Ok(running)
+        self.ask(Job::Other(Box::new(job)))?;
+        Ok(Running::new(answer, turn))
     }
 
-    fn take(&self) -> Result<()> {
-        if self.busy.swap(true, Ordering::AcqRel) {
-            return Err(Error::new(
-                Code::Busy,
-                "the last query of this connection is not at its end",
-            )
-            .hint("read it to its end, drop it, or open a second connection"));
-        }
-        Ok(())
+    fn ask(&self, job: Job) -> Result<()> {
+        self.jobs.send(job).map_err(|_gone| Error::inconclusive("the connection is closed"))
     }
 }
 

@@ -8,73 +8,53 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::content::TableContent;
 use super::integrity::Integrity;
+use super::turn::Turn;
 use crate::error::{Error, Result};
 
 /// Work in the thread of a connection. Dropped, it ends.
 pub(crate) struct Running<T> {
-    answer: Option<oneshot::Receiver<Result<T>>>,
-    busy: Arc<AtomicBool>,
+    /// None when it was waited for.
+    answer: Option<(oneshot::Receiver<Result<T>>, Turn)>,
 }
 
 impl<T> Running<T> {
-    pub(super) fn new(answer: oneshot::Receiver<Result<T>>, busy: Arc<AtomicBool>) -> Self {
-        Self { answer: Some(answer), busy }
+    pub(super) fn new(answer: oneshot::Receiver<Result<T>>, turn: Turn) -> Self {
+        Self { answer: Some((answer, turn)) }
     }
 
     /// Its result, once.
     pub(crate) async fn wait(&mut self) -> Result<T> {
-        let Some(answer) = &mut self.answer else {
+        let Some((answer, _turn)) = &mut self.answer else {
             return Err(Error::usage("the job was waited for already"));
         };
         let result = answer.await;
         self.answer = None;
-        self.busy.store(false, Ordering::Release);
         result.unwrap_or_else(|_gone| Err(Error::inconclusive("SQLite gave up")))
-    }
-}
-
-impl<T> Drop for Running<T> {
-    fn drop(&mut self) {
-        if self.answer.take().is_some() {
-            self.busy.store(false, Ordering::Release);
-        }
     }
 }
 
 /// An integrity check under way. Dropped, it ends.
 pub(crate) struct IntegrityJob {
-    answer: Option<oneshot::Receiver<Result<Integrity>>>,
+    running: Running<Integrity>,
     abandoned: Arc<AtomicBool>,
-    busy: Arc<AtomicBool>,
 }
 
 impl IntegrityJob {
     /// It says in `abandoned` when it is not wanted any more.
-    pub(super) fn new(
-        answer: oneshot::Receiver<Result<Integrity>>,
-        abandoned: Arc<AtomicBool>,
-        busy: Arc<AtomicBool>,
-    ) -> Self {
-        Self { answer: Some(answer), abandoned, busy }
+    pub(super) fn new(running: Running<Integrity>, abandoned: Arc<AtomicBool>) -> Self {
+        Self { running, abandoned }
     }
 
     /// What was found, once.
     pub(crate) async fn wait(&mut self) -> Result<Integrity> {
-        let Some(answer) = &mut self.answer else {
-            return Err(Error::usage("the job was waited for already"));
-        };
-        let result = answer.await;
-        self.answer = None;
-        self.busy.store(false, Ordering::Release);
-        result.unwrap_or_else(|_gone| Err(Error::inconclusive("SQLite gave up")))
+        self.running.wait().await
     }
 }
 
 impl Drop for IntegrityJob {
     fn drop(&mut self) {
-        if self.answer.is_some() {
+        if self.running.answer.is_some() {
             self.abandoned.store(true, Ordering::Release);
-            self.busy.store(false, Ordering::Release);
         }
     }
 }
@@ -82,12 +62,13 @@ impl Drop for IntegrityJob {
 /// Tables being read. Dropped, the reading ends.
 pub(crate) struct Contents {
     tables: mpsc::Receiver<Result<TableContent>>,
-    busy: Arc<AtomicBool>,
+    /// None at the end. Given back after the thread can see that the channel is closed.
+    turn: Option<Turn>,
 }
 
 impl Contents {
-    pub(super) fn new(tables: mpsc::Receiver<Result<TableContent>>, busy: Arc<AtomicBool>) -> Self {
-        Self { tables, busy }
+    pub(super) fn new(tables: mpsc::Receiver<Result<TableContent>>, turn: Turn) -> Self {
+        Self { tables, turn: Some(turn) }
     }
 
     /// The next table; none at the end.
@@ -95,16 +76,9 @@ impl Contents {
         match self.tables.recv().await {
             Some(content) => content.map(Some),
             None => {
-                self.busy.store(false, Ordering::Release);
+                self.turn = None;
                 Ok(None)
             }
         }
-    }
-}
-
-impl Drop for Contents {
-    fn drop(&mut self) {
-        self.tables.close();
-        self.busy.store(false, Ordering::Release);
     }
 }

@@ -18,6 +18,7 @@ mod snapshot;
 mod stand_ins;
 mod statement;
 mod threads;
+mod turn;
 mod value;
 mod worker;
 

@@ -2,13 +2,12 @@
 //! how a guest takes them.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::sync::mpsc;
 
 use super::limits;
 use super::statement::Statement;
+use super::turn::Turn;
 use super::value::{Value, size};
 use crate::error::{Error, Result};
 
@@ -25,21 +24,22 @@ pub(super) enum Batch {
     Failed(Error),
 }
 
-/// The rows of a running query. Dropped, the query ends.
+/// The rows of a running query. Dropped, the query ends at its next batch.
 pub(crate) struct Rows {
     batches: mpsc::Receiver<Batch>,
     columns: Option<Vec<String>>,
     waiting: VecDeque<Vec<Value>>,
     failed: Option<Error>,
-    busy: Arc<AtomicBool>,
+    /// None at the end. Given back after the thread can see that the channel is closed.
+    turn: Option<Turn>,
 }
 
 impl Rows {
     /// Where the thread sends them.
-    pub(super) fn channel(busy: Arc<AtomicBool>) -> (mpsc::Sender<Batch>, Self) {
+    pub(super) fn channel(turn: Turn) -> (mpsc::Sender<Batch>, Self) {
         let (sender, batches) = mpsc::channel(BATCHES);
-        let waiting = VecDeque::new();
-        (sender, Self { batches, columns: None, waiting, failed: None, busy })
+        let (waiting, turn) = (VecDeque::new(), Some(turn));
+        (sender, Self { batches, columns: None, waiting, failed: None, turn })
     }
 
     /// The names of the columns.
@@ -76,19 +76,11 @@ impl Rows {
             Some(Batch::Rows(rows)) => self.waiting.extend(rows),
             Some(Batch::Failed(error)) => self.failed = Some(error),
             None => {
-                self.busy.store(false, Ordering::Release);
+                self.turn = None;
                 return false;
             }
         }
         true
-    }
-}
-
-impl Drop for Rows {
-    fn drop(&mut self) {
-        // The thread sees the closed channel at its next batch.
-        self.batches.close();
-        self.busy.store(false, Ordering::Release);
     }
 }
 

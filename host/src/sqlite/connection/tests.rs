@@ -268,6 +268,21 @@ async fn one_query_at_a_time_and_a_dropped_one_ends() {
 }
 
 #[tokio::test]
+async fn what_is_at_its_end_takes_no_other_turn_away_when_it_is_dropped() {
+    let (_folder, path) = database();
+    let connection = open(&path, Access::Read).await.unwrap();
+    let mut rows = connection.query(statement("SELECT 1")).unwrap();
+    assert_eq!(rows.next(1).await.unwrap(), [[Value::Integer(1)]]);
+    assert!(rows.next(1).await.unwrap().is_empty());
+    let second = connection.query(statement("SELECT 2")).unwrap();
+    drop(rows);
+    let third = connection.query(statement("SELECT 3")).err().unwrap();
+    assert_eq!(third.code().as_str(), "busy");
+    drop(second);
+    assert_eq!(all(&connection, "SELECT 3").await.unwrap(), [[Value::Integer(3)]]);
+}
+
+#[tokio::test]
 async fn a_deadline_ends_a_query() {
     let (_folder, path) = database();
     let deadline = Instant::now() + Duration::from_millis(50);

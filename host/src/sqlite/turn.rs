@@ -1,0 +1,35 @@
+//! Whose turn it is: a connection does one thing at a time, and whatever is under way
+//! keeps it busy.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::code::Code;
+use crate::error::{Error, Result};
+
+/// Whether something of a connection is under way.
+#[derive(Default)]
+pub(super) struct Turns(Arc<AtomicBool>);
+
+/// Keeps the connection busy until it is dropped.
+pub(super) struct Turn(Arc<AtomicBool>);
+
+impl Turns {
+    /// Fails with the code `busy` while there is another one.
+    pub(super) fn take(&self) -> Result<Turn> {
+        if self.0.swap(true, Ordering::AcqRel) {
+            return Err(Error::new(
+                Code::Busy,
+                "the last query of this connection is not at its end",
+            )
+            .hint("read it to its end, drop it, or open a second connection"));
+        }
+        Ok(Turn(Arc::clone(&self.0)))
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Release);
+    }
+}
