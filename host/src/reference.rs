@@ -5,6 +5,9 @@
 use std::iter::Peekable;
 use std::str::CharIndices;
 
+/// How many defaults may be within each other; a `$` that is deeper is a character.
+const DEEPEST: u32 = 64;
+
 /// A part of a text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Piece {
@@ -35,11 +38,17 @@ pub(crate) struct Resolved {
 /// Parses `text`: `$NAME`, `${NAME}` and `${NAME:-default}` are references, wherever
 /// they stand in lsrun.yml. What is not a complete one is literal.
 pub(crate) fn parse(text: &str) -> Vec<Piece> {
+    within(text, DEEPEST)
+}
+
+/// What may be this many defaults deep.
+fn within(text: &str, depth: u32) -> Vec<Piece> {
     let mut pieces = Vec::new();
     let mut literal = String::new();
     let mut rest = text.char_indices().peekable();
     while let Some((at, letter)) = rest.next() {
-        let reference = (letter == '$').then(|| reference(text, at)).flatten();
+        let is_one = letter == '$' && depth > 0;
+        let reference = is_one.then(|| reference(text, at, depth)).flatten();
         match reference {
             Some(reference) => {
                 skip_to(&mut rest, at + reference.raw.len());
@@ -64,13 +73,13 @@ fn skip_to(rest: &mut Peekable<CharIndices<'_>>, end: usize) {
 }
 
 /// The reference whose `$` stands at byte `at` of `text`.
-fn reference(text: &str, at: usize) -> Option<Reference> {
+fn reference(text: &str, at: usize, depth: u32) -> Option<Reference> {
     let after = text.get(at + 1..)?;
     if let Some(inner) = after.strip_prefix('{') {
         let end = closing_brace(inner)?;
         let inner = inner.get(..end)?;
         let (name, default) = match inner.split_once(":-") {
-            Some((name, default)) => (name, Some(parse(default))),
+            Some((name, default)) => (name, Some(within(default, depth - 1))),
             None => (inner, None),
         };
         let raw = text.get(at..at + 3 + end)?.to_owned();
@@ -164,6 +173,14 @@ mod tests {
         assert_eq!(resolved("${A:-}/y"), Ok("/y".into()));
         assert_eq!(resolved("${A:-${C}}"), Err("C".into()));
         assert_eq!(resolved("${A:-${C:-é}}$"), Ok("é$".into()));
+    }
+
+    #[test]
+    fn defaults_without_end_have_an_end() {
+        let nested = |count: usize| format!("{}x{}", "${A:-".repeat(count), "}".repeat(count));
+        assert_eq!(resolved(&nested(64)), Ok("x".into()));
+        assert_eq!(resolved(&nested(66)), Ok("${A:-${A:-x}}".into()));
+        assert_eq!(resolved(&nested(10_000)), Ok(nested(9_936)));
     }
 
     #[test]
