@@ -10,6 +10,8 @@ use crate::terminal::Color;
 
 /// The options that every command knows.
 #[derive(Debug, Clone, Default, clap::Args)]
+// A plugin may have an argument of any name but these.
+#[group(skip)]
 pub(crate) struct Global {
     /// The project: a folder with an lsrun.yml, such a file, or a Litestream
     /// configuration [env: LSRUN_PROJECT]

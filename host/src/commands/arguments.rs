@@ -11,9 +11,10 @@ use clap::{Arg, ArgAction, FromArgMatches};
 
 use super::shard::Shard;
 use crate::cli::{self, Global};
+use crate::code::Code;
 use crate::error::{Error, Result};
 use crate::figures::milliseconds;
-use crate::plugin::manifest::{Command, Manifest, Type};
+use crate::plugin::manifest::{Argument, Command, Manifest, Type};
 use crate::project::ResultSettings;
 use crate::secret::Secret;
 
@@ -66,7 +67,17 @@ pub(super) fn is_url(word: &str) -> bool {
 /// Reads the words behind a command.
 pub(super) fn parse(name: &str, manifest: &Manifest, words: &[OsString]) -> Result<Parsed> {
     let described = manifest.command.clone().unwrap_or_default();
+    let wrong = |cause| {
+        let message = format!("the manifest of {name} is wrong");
+        Err(Error::new(Code::UnusablePlugin, message).cause(cause))
+    };
+    if let Some(cause) = described.arguments.iter().find_map(impossible) {
+        return wrong(cause);
+    }
     let clap = command(name, manifest, &described);
+    if let Some(cause) = ambiguous(&clap) {
+        return wrong(cause);
+    }
     let long = cli::long_options(&clap);
     let flags: Vec<&str> =
         described.arguments.iter().filter(|it| it.flag).map(|it| it.name.as_str()).collect();
@@ -273,6 +284,46 @@ fn count(text: &str) -> std::result::Result<String, String> {
     }
 }
 
+/// Why there cannot be such an argument; clap would panic.
+fn impossible(argument: &Argument) -> Option<String> {
+    let Argument { name, short, flag, default, values, kind, .. } = argument;
+    let is_letter = |letter: char| letter.is_ascii_alphanumeric();
+    let rest = |letter| is_letter(letter) || matches!(letter, '-' | '_');
+    if !name.starts_with(is_letter) || !name.chars().all(rest) {
+        return Some(format!("{name:?} cannot be the name of an argument"));
+    }
+    if let Some(short) = short.filter(|short| !is_letter(*short)) {
+        return Some(format!("the short form {short:?} of --{name} is not a letter"));
+    }
+    let is_allowed = |value: &String| {
+        (values.is_empty() || values.contains(value))
+            && match kind {
+                Type::Text => true,
+                Type::Duration => cli::duration(value).is_ok(),
+                Type::Count => count(value).is_ok(),
+            }
+    };
+    let default = default.as_ref().filter(|value| !flag && !is_allowed(value))?;
+    Some(format!("the default {default:?} of --{name} is not one of its values"))
+}
+
+/// Why the arguments of a plugin and lsrun's own could be taken for each other; clap would
+/// panic.
+fn ambiguous(clap: &clap::Command) -> Option<String> {
+    // clap adds these when it reads a command line.
+    let (mut names, mut shorts) = (BTreeSet::from(["help"]), BTreeSet::from(['h', 'V']));
+    for argument in clap.get_arguments() {
+        let name = argument.get_id().as_str();
+        if !names.insert(name) {
+            return Some(format!("more than one argument is --{name}, lsrun's own included"));
+        }
+        if let Some(short) = argument.get_short().filter(|short| !shorts.insert(*short)) {
+            return Some(format!("more than one argument is -{short}, lsrun's own included"));
+        }
+    }
+    None
+}
+
 /// The options of a command that records.
 fn results() -> [Arg; 5] {
     let option = |name: &'static str, value: &'static str, about: &'static str| {
@@ -341,6 +392,35 @@ mod tests {
             assert_eq!(error.exit(), crate::exit::Exit::Usage, "{words:?}");
             assert!(error.message().contains(what), "{words:?}: {error:?}");
         }
+    }
+
+    #[test]
+    fn a_manifest_whose_arguments_are_ambiguous_is_refused() {
+        for (arguments, what) in [
+            ("{name: a}, {name: a, flag: true}", "--a,"),
+            ("{name: all}", "--all,"),
+            ("{name: databases}", "--databases,"),
+            ("{name: format}", "--format,"),
+            ("{name: help}", "--help,"),
+            ("{name: a, short: C}", "-C,"),
+            ("{name: a, short: V}", "-V,"),
+            ("{name: a, short: x}, {name: b, short: x}", "-x,"),
+            ("{name: a, short: '-'}", "'-'"),
+            ("{name: ''}", "\"\""),
+            ("{name: a b}", "\"a b\""),
+            ("{name: -a}", "\"-a\""),
+            ("{name: a, values: [x, y], default: z}", "\"z\""),
+        ] {
+            let yaml = format!("command: {{per-database: true, arguments: [{arguments}]}}");
+            let manifest = manifest::parse(&yaml, "x").unwrap();
+            let error = parse("x", &manifest, &["--help".into()]).err().unwrap();
+            assert_eq!(error.exit(), crate::exit::Exit::Plugin, "{arguments}");
+            assert!(error.one_line().contains(what), "{arguments}: {error:?}");
+        }
+        let own = "{name: config}, {name: version}, {name: Global}, {name: a, values: [x], flag: true, default: z}";
+        let yaml = format!("version: '1'\ncommand: {{arguments: [{own}, {{name: jobs}}]}}");
+        let manifest = manifest::parse(&yaml, "x").unwrap();
+        assert!(parse("x", &manifest, &["--jobs".into(), "2".into()]).is_ok());
     }
 
     #[test]
