@@ -1,6 +1,7 @@
 //! The options that every command knows, wherever on the line they are.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
 use clap::ValueEnum;
@@ -47,22 +48,28 @@ impl Global {
         let mut global = Self::default();
         let mut words = words.iter().take_while(|word| *word != "--");
         while let Some(word) = words.next() {
-            let text = word.to_str().unwrap_or_default();
-            let (name, value) = match text.split_once('=') {
-                Some((name, value)) => (name, Some(value.into())),
-                None => (text, None),
-            };
+            // A path need not be Unicode.
+            let bytes = word.as_bytes();
+            let mut parts = bytes.splitn(2, |byte| *byte == b'=');
+            let (name, value) = (parts.next().unwrap_or_default(), parts.next());
+            let value = value.map(|value| OsStr::from_bytes(value).to_owned());
             let mut value = || value.clone().or_else(|| words.next().cloned());
             match name {
-                "-q" | "--quiet" | "-quiet" => global.quiet = true,
-                "-C" | "--project" | "-project" => global.project = value().map(PathBuf::from),
-                "--format" | "-format" => {
+                b"-q" | b"--quiet" | b"-quiet" => global.quiet = true,
+                b"-C" | b"--project" | b"-project" => global.project = value().map(PathBuf::from),
+                b"--format" | b"-format" => {
                     global.format = value().and_then(|value| parsed(&value));
                 }
-                "--color" | "-color" => global.color = value().and_then(|value| parsed(&value)),
+                b"--color" | b"-color" => global.color = value().and_then(|value| parsed(&value)),
+                b"-qC" => {
+                    global.quiet = true;
+                    global.project = value().map(PathBuf::from);
+                }
                 _ => {
-                    if let Some(path) = text.strip_prefix("-C") {
-                        global.project = Some(PathBuf::from(path.trim_start_matches('=')));
+                    let after_quiet = bytes.strip_prefix(b"-qC");
+                    if let Some(path) = after_quiet.or_else(|| bytes.strip_prefix(b"-C")) {
+                        global.quiet |= after_quiet.is_some();
+                        global.project = Some(OsStr::from_bytes(path).into());
                     }
                 }
             }
@@ -89,6 +96,9 @@ mod tests {
             assert_eq!(of(words).project, Some("there".into()), "{words:?}");
         }
         assert_eq!(of(&["x", "--", "-C", "there"]).project, None);
+        let path = OsStr::from_bytes(b"th\xe9re=");
+        let words = [OsStr::from_bytes(b"-Cth\xe9re=").to_owned()];
+        assert_eq!(Global::after(&words).project.as_deref(), Some(path.as_ref()));
     }
 
     #[test]
@@ -96,6 +106,10 @@ mod tests {
         let global = of(&["default", "--format=json", "-q", "--color", "never"]);
         assert_eq!((global.format, global.quiet), (Some(Format::Json), true));
         assert_eq!(global.color, Some(Color::Never));
+        for words in [&["-qC", "there"][..], &["-qC=there"], &["-qCthere"]] {
+            let global = of(words);
+            assert_eq!((global.quiet, global.project), (true, Some("there".into())), "{words:?}");
+        }
         assert_eq!(of(&["--format", "xml"]).format, None);
         assert_eq!(of(&["--format"]).format, None);
     }
