@@ -31,6 +31,7 @@ fn change_pages_in_the_log(sandbox: &Sandbox) {
 }
 
 #[test]
+#[cfg_attr(not(debug_assertions), ignore = "the points of a swap are in debug builds only")]
 fn a_crash_at_any_point_leaves_the_old_database_or_the_new_one() {
     for point in 0..=7 {
         let sandbox = many_pages();
@@ -52,6 +53,7 @@ fn a_crash_at_any_point_leaves_the_old_database_or_the_new_one() {
 }
 
 #[test]
+#[cfg_attr(not(debug_assertions), ignore = "the points of a swap are in debug builds only")]
 fn a_crash_beside_a_daemon_leaves_the_old_database_or_the_new_one() {
     for point in 0..=7 {
         let sandbox = many_pages();
@@ -86,6 +88,7 @@ fn a_crash_beside_a_daemon_leaves_the_old_database_or_the_new_one() {
 }
 
 #[test]
+#[cfg_attr(not(debug_assertions), ignore = "the points of a swap are in debug builds only")]
 fn the_next_restore_starts_the_daemon_that_a_killed_one_had_stopped() {
     for point in [0, 4, 7] {
         let sandbox = many_pages();
@@ -165,11 +168,13 @@ fn during_the_swap(sandbox: &Sandbox, more: &[&str], user: Option<rusqlite::Conn
 }
 
 #[test]
+#[cfg_attr(not(debug_assertions), ignore = "the points of a swap are in debug builds only")]
 fn who_opens_the_database_during_the_swap_waits_and_finds_the_new_one() {
     during_the_swap(&backed_up(), &[], None);
 }
 
 #[test]
+#[cfg_attr(not(debug_assertions), ignore = "the points of a swap are in debug builds only")]
 fn a_connection_that_was_never_used_finds_the_new_one() {
     let sandbox = backed_up();
     let idle = rusqlite::Connection::open(sandbox.path("db.sqlite3")).unwrap();
@@ -177,6 +182,7 @@ fn a_connection_that_was_never_used_finds_the_new_one() {
 }
 
 #[test]
+#[cfg_attr(not(debug_assertions), ignore = "the points of a swap are in debug builds only")]
 fn a_database_without_a_log_is_swapped_as_safely() {
     let sandbox = backed_up();
     sandbox.sql("db.sqlite3", "PRAGMA journal_mode = delete");
@@ -217,6 +223,7 @@ fn an_undo_behind_a_crash_brings_back_what_was_kept_and_not_what_stands() {
 }
 
 #[test]
+#[cfg_attr(not(debug_assertions), ignore = "the points of a swap are in debug builds only")]
 fn interrupted_before_the_swap_it_swaps_nothing() {
     let sandbox = backed_up();
     let pause = sandbox.path("pause");

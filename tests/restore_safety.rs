@@ -298,6 +298,7 @@ fn in_a_folder_of_everybody_a_private_place_is_taken() {
 }
 
 #[test]
+#[cfg_attr(not(debug_assertions), ignore = "the points of a swap are in debug builds only")]
 fn a_killed_restore_in_such_a_folder_is_cleaned_up_by_the_next_one() {
     let sandbox = backed_up();
     std::fs::create_dir(sandbox.path("all")).unwrap();
