@@ -167,3 +167,22 @@ impl From<std::io::Error> for Error {
         Self::new(Code::Unexpected, error.to_string())
     }
 }
+
+/// Nothing, the one problem, or all of them as causes of one error.
+pub(crate) fn gather(problems: Vec<Error>, summary: impl FnOnce(usize) -> String) -> Result<()> {
+    match <[Error; 1]>::try_from(problems) {
+        Ok([only]) => Err(only),
+        Err(problems) if problems.is_empty() => Ok(()),
+        Err(problems) => {
+            let mut all = Error::project(summary(problems.len()));
+            for problem in &problems {
+                let mut line = problem.one_line();
+                if let Some(hint) = problem.hint_text() {
+                    line.push_str(&format!(" ({hint})"));
+                }
+                all = all.cause(line);
+            }
+            Err(all)
+        }
+    }
+}

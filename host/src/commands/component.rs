@@ -2,28 +2,22 @@
 //! them side by side, merges and prints the reports.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::sync::Semaphore;
-use tokio::task::JoinSet;
-
-use super::arguments::{self, Parsed};
+use super::arguments;
+use super::arguments::Parsed;
+use super::calls::{PreparedCall, all, parallelism};
 use super::selection::{Target, select};
-use crate::code::Code;
 use crate::context::Context;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::exit::Exit;
-use crate::plugin::{
-    Builtin, Call, Hooks, InvocationData, Origin, Plugin, Role, Sink, manifest, run_command,
-};
-use crate::project::Database;
+use crate::figures;
+use crate::plugin::{Builtin, Hooks, Origin, Plugin, manifest};
 use crate::report::event::Event;
-use crate::report::{DatabaseReport, NOT_REPLICATED, Outcome, Report};
+use crate::report::{NOT_REPLICATED, Outcome, Report};
 use crate::results::{Delivery, Destinations};
 use crate::stop::{Signal, Stop};
-use crate::{create, figures};
 
 /// Runs the command to its end.
 pub(super) async fn run(
@@ -154,7 +148,7 @@ impl Work {
         });
         let jobs = parsed.jobs.unwrap_or_else(parallelism).max(1);
         let left_out = left_out(&parsed, &targets, delivery, started);
-        let mut base = Prepared {
+        let mut base = PreparedCall {
             context: Arc::clone(context),
             plugin,
             hooks: Arc::new(hooks),
@@ -200,7 +194,7 @@ impl Work {
 
 /// What the names of the run's metrics begin with. Those of lsrun's own commands are
 /// theirs alone.
-fn metrics(base: &Prepared) -> String {
+fn metrics(base: &PreparedCall) -> String {
     let name = base.parsed.name.replace('-', "_");
     match base.plugin.origin {
         Origin::Builtin => format!("lsrun_{name}"),
@@ -235,223 +229,4 @@ fn left_out(
         })
     };
     targets.iter().map(of).collect()
-}
-
-/// What every call shares.
-#[derive(Clone)]
-struct Prepared {
-    context: Arc<Context>,
-    plugin: Arc<Plugin>,
-    hooks: Arc<Hooks>,
-    parsed: Arc<Parsed>,
-    needs_databases: bool,
-    /// A run that proves nothing is not a good one.
-    records: bool,
-    /// The word for a good outcome.
-    success: Arc<str>,
-    /// The word for work that could not be done.
-    failure: Option<Arc<str>>,
-    /// How many databases are done, of so many.
-    done: Arc<AtomicUsize>,
-    of: usize,
-}
-
-/// Runs all calls, at most `jobs` at once, and gives their results in order.
-async fn all(
-    base: &mut Prepared,
-    targets: Vec<Target>,
-    fresh: Vec<Option<String>>,
-    jobs: usize,
-) -> Result<Vec<(DatabaseReport, Vec<u8>)>> {
-    let turns = Arc::new(Semaphore::new(jobs));
-    let mut running = JoinSet::new();
-    let places: Vec<Place> = targets.iter().map(Place::of).collect();
-    let stop = base.context.stop.clone();
-    let given_up = stop.stopped_for(GIVE_UP);
-    tokio::pin!(given_up);
-    for (index, (target, fresh)) in targets.into_iter().zip(fresh).enumerate() {
-        // Waited for here, so that databases have their turns in order, and only
-        // those at work take memory.
-        let turn = tokio::select! {
-            biased;
-            turn = Arc::clone(&turns).acquire_owned() => turn,
-            _signal = &mut given_up => break,
-        };
-        let base = base.clone();
-        let sink = Arc::clone(&places[index].sink);
-        running.spawn(async move {
-            let _turn = turn;
-            (index, one(base, target, fresh, &sink).await)
-        });
-    }
-    let mut done: Vec<Option<(DatabaseReport, Vec<u8>)>> = Vec::new();
-    done.resize_with(places.len(), || None);
-    loop {
-        let result = tokio::select! {
-            biased;
-            result = running.join_next() => result,
-            // What finished is reported, whatever the others are stuck in.
-            _signal = &mut given_up, if !running.is_empty() => break,
-        };
-        let Some(result) = result else { break };
-        let (index, result) = result.map_err(|error| {
-            Error::new(Code::Unexpected, "a database's run broke off").cause(error)
-        })?;
-        if let Some(place) = done.get_mut(index) {
-            *place = Some(result);
-        }
-    }
-    running.abort_all();
-    let done = done.into_iter().zip(places);
-    Ok(done.map(|(done, place)| done.unwrap_or_else(|| place.unfinished(base))).collect())
-}
-
-/// How long everything may take to end after the run was stopped; what has not ended
-/// then is reported as far as it got.
-const GIVE_UP: Duration = Duration::from_secs(10);
-
-/// A target of the run, for the report of one that does not come to its end.
-struct Place {
-    name: String,
-    path: String,
-    sink: Arc<OnceLock<Arc<Sink>>>,
-}
-
-impl Place {
-    fn of(target: &Target) -> Self {
-        let (name, path) = match target {
-            Target::Database(database) => (database.name(), database.path.display().to_string()),
-            Target::Url(url) => {
-                let shown = crate::litestream::replica::source::redact(url);
-                (shown.clone(), shown)
-            }
-            Target::Whole => (String::new(), String::new()),
-        };
-        Self { name, path, sink: Arc::default() }
-    }
-
-    fn unfinished(self, base: &Prepared) -> (DatabaseReport, Vec<u8>) {
-        let error = base.context.stop.signal().map(Stop::error);
-        let (report, data) = match self.sink.get() {
-            Some(sink) => sink.finish(error),
-            None => {
-                let mut report = DatabaseReport::new(self.name, self.path);
-                report.error = error;
-                (report, Vec::new())
-            }
-        };
-        let event = Event::DatabaseFinished { report: &report, success: &base.success, done: None };
-        base.context.reporter.report(event);
-        (report, data)
-    }
-}
-
-async fn one(
-    base: Prepared,
-    target: Target,
-    fresh: Option<String>,
-    place: &OnceLock<Arc<Sink>>,
-) -> (DatabaseReport, Vec<u8>) {
-    let context = Arc::clone(&base.context);
-    let (success, count, of) = (Arc::clone(&base.success), Arc::clone(&base.done), base.of);
-    let whole = matches!(target, Target::Whole);
-    let (report, data) = work(base, target, fresh, place).await;
-    let done = count.fetch_add(1, Ordering::Relaxed) + 1;
-    if whole {
-        return (report, data);
-    }
-    context.reporter.report(Event::DatabaseFinished {
-        report: &report,
-        success: &success,
-        done: Some((done, of)),
-    });
-    (report, data)
-}
-
-async fn work(
-    base: Prepared,
-    target: Target,
-    fresh: Option<String>,
-    place: &OnceLock<Arc<Sink>>,
-) -> (DatabaseReport, Vec<u8>) {
-    let Prepared { context, plugin, hooks, parsed, needs_databases, records, failure, .. } = base;
-    let Place { name, path, .. } = Place::of(&target);
-    let sink = Sink::new(Arc::clone(&context), name, path);
-    let sink = Arc::clone(place.get_or_init(|| sink));
-    if let Some(reason) = fresh {
-        sink.skipped(reason);
-        return sink.finish(None);
-    }
-    if let Some(signal) = context.stop.signal() {
-        return sink.finish(Some(Stop::error(signal)));
-    }
-    let databases = match &target {
-        Target::Database(database) => vec![database.clone()],
-        Target::Url(_) | Target::Whole => Vec::new(),
-    };
-    if needs_databases
-        && let Target::Database(database) = &target
-        && let Err(error) = create::if_missing(&context, database)
-    {
-        return sink.finish(Some(error));
-    }
-    let patience = parsed.timeout.unwrap_or(context.project.verify().timeout);
-    let invocation = invocation(&parsed, &target, &context, databases.clone(), patience);
-    let stop = context.stop.clone();
-    let call = Call {
-        run: context.session.run(),
-        context,
-        plugin,
-        sink: Arc::clone(&sink),
-        databases,
-        patience,
-        hooks,
-        prefix: String::new(),
-        role: Role::Command,
-        verbose: parsed.verbose,
-    };
-    let result = run_command(call, Arc::new(invocation)).await;
-    let (mut report, data) = sink.finish(result.err());
-    if records && report.proves_nothing() {
-        report.error = Some(
-            Error::inconclusive(format!("{} proved nothing: no check passed", parsed.name))
-                .hint("a command that records has to report what it checked"),
-        );
-    }
-    // What a signal cut off may have been told as something that did not work.
-    if let Some(signal) = stop.signal()
-        && report.outcome() == Outcome::Inconclusive
-    {
-        report.error = Some(Stop::error(signal));
-    }
-    if report.error.is_some() && report.target.is_none() {
-        report.undone = failure.as_deref().map(str::to_owned);
-    }
-    (report, data)
-}
-
-fn invocation(
-    parsed: &Parsed,
-    target: &Target,
-    context: &Context,
-    databases: Vec<Database>,
-    timeout: Duration,
-) -> InvocationData {
-    let mut arguments = parsed.values.clone();
-    arguments.insert("format".into(), vec![context.reporter.format_of_answers().into()]);
-    if let Target::Url(url) = target {
-        arguments.insert("url".into(), vec![url.clone()]);
-    }
-    InvocationData {
-        name: parsed.name.clone(),
-        arguments,
-        flags: parsed.flags.clone(),
-        databases,
-        timeout,
-    }
-}
-
-/// One database for each processor: the work is litestream's and SQLite's.
-fn parallelism() -> usize {
-    std::thread::available_parallelism().map_or(2, usize::from)
 }

@@ -1,6 +1,8 @@
 //! What is run for a command line, one file for each kind of command.
 
+mod alone;
 mod arguments;
+mod calls;
 mod component;
 mod history;
 mod native;
@@ -8,6 +10,7 @@ mod passthrough;
 mod replicate;
 mod selection;
 mod shard;
+mod supervisor;
 mod sync;
 mod table;
 mod user;

@@ -11,9 +11,8 @@ use super::variables::{BUCKET, CREDENTIALS, fallback, lookup};
 use super::{Config, scalar};
 use crate::code::Code;
 use crate::environment::Environment;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, gather};
 use crate::path::{absolute, expand_home};
-use crate::project::gather;
 use crate::reference::{Piece, resolve};
 use crate::secret::Secret;
 

@@ -41,9 +41,9 @@ pub(crate) use self::replica::Replica;
 use self::tree::{Map, Node, Role, Text};
 use self::variables::{CREDENTIALS, lookup};
 use crate::environment::Environment;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, gather};
 use crate::path::{Identities, absolute, expand_home};
-use crate::project::{Entry, Project, gather};
+use crate::project::{Entry, Project};
 use crate::reference::resolve;
 
 /// The checked configuration.

@@ -10,7 +10,7 @@ use crate::code::Code;
 use crate::error::{Error, Result};
 use crate::exit::Exit;
 use crate::litestream::replica::source::Source;
-use crate::report::{Kind, Outcome};
+use crate::report::{CheckKind, Outcome};
 
 impl Hooks {
     /// Runs every `check` that applies and is `wanted` by its name, side by side, and
@@ -103,7 +103,7 @@ async fn recorded(
 ) -> Result<()> {
     let optional = plugin.setting.optional;
     let id = format!("{}/{hook}", plugin.name);
-    let mut started = call.sink.start(id, Kind::Data, &plugin.name, optional);
+    let mut started = call.sink.start(id, CheckKind::Data, &plugin.name, optional);
     let Err(error) = run.await else {
         started.end(Outcome::Passed, String::new(), None);
         return Ok(());
@@ -156,8 +156,12 @@ async fn check_one(
     database: &handles::Database,
     copy: &handles::RestoredCopy,
 ) -> Outcome {
-    let mut started =
-        call.sink.start(plugin.name.clone(), Kind::Data, &plugin.name, plugin.setting.optional);
+    let mut started = call.sink.start(
+        plugin.name.clone(),
+        CheckKind::Data,
+        &plugin.name,
+        plugin.setting.optional,
+    );
     let own = call.for_plugin(plugin, vec![database.0.clone()]);
     let outcome = match run::check(plugin, own, database, copy).await {
         Ok(()) => {

@@ -12,7 +12,7 @@ use crate::error::Error;
 use crate::exit::Exit;
 use crate::figures;
 use crate::report::event::Event;
-use crate::report::{Check, DatabaseReport, Fault, Kind, Outcome, Replication, Restore};
+use crate::report::{Check, CheckKind, DatabaseReport, Fault, Outcome, Replication, Restore};
 use crate::shown::{self, bounded};
 
 /// What is known so far.
@@ -87,7 +87,7 @@ impl Sink {
     pub(crate) fn start(
         self: &Arc<Self>,
         id: String,
-        kind: Kind,
+        kind: CheckKind,
         plugin: &str,
         optional: bool,
     ) -> Started {
@@ -119,7 +119,7 @@ impl Sink {
         self: &Arc<Self>,
         prefix: &str,
         id: &str,
-        kind: Kind,
+        kind: CheckKind,
         plugin: &str,
         optional: bool,
     ) -> std::result::Result<Started, Exceeded> {
@@ -250,7 +250,7 @@ impl Started {
     }
 
     /// What it is about.
-    pub(crate) fn set_kind(&self, kind: Kind) {
+    pub(crate) fn set_kind(&self, kind: CheckKind) {
         self.change(|check| check.kind = kind);
     }
 

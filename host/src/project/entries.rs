@@ -1,8 +1,7 @@
 //! The entries of `litestream.dbs`: which database or folder each one is. Their
 //! other keys are [`crate::config`]'s.
 
-use super::database::Resolved;
-use super::database::{Database, unset};
+use super::database::{Database, Resolved, unset};
 use super::entry::Entry;
 use super::roll::Names;
 use super::settings::did_you_mean;

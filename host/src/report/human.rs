@@ -2,48 +2,10 @@
 
 use std::fmt::Write;
 
-use super::{Check, DatabaseReport, Fault, Kind, LastGood, Outcome, Report};
-use crate::exit::Exit;
+use super::advice::advice;
+use super::palette::Palette;
+use super::{Check, DatabaseReport, Outcome, Report};
 use crate::figures::{bytes, duration};
-
-/// Styles by meaning; all empty without colour.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Palette {
-    good: &'static str,
-    bad: &'static str,
-    unsure: &'static str,
-    dim: &'static str,
-    bold: &'static str,
-    reset: &'static str,
-}
-
-impl Palette {
-    /// With or without ANSI colours.
-    #[must_use]
-    pub(crate) fn new(color: bool) -> Self {
-        if color {
-            Self {
-                good: "\x1b[32m",
-                bad: "\x1b[31m",
-                unsure: "\x1b[33m",
-                dim: "\x1b[2m",
-                bold: "\x1b[1m",
-                reset: "\x1b[0m",
-            }
-        } else {
-            Self { good: "", bad: "", unsure: "", dim: "", bold: "", reset: "" }
-        }
-    }
-
-    fn of(self, outcome: Outcome) -> (&'static str, &'static str) {
-        match outcome {
-            Outcome::Passed => (self.good, "✓"),
-            Outcome::Failed => (self.bad, "✗"),
-            Outcome::Inconclusive => (self.unsure, "?"),
-            Outcome::Skipped => (self.dim, "-"),
-        }
-    }
-}
 
 /// How a report is written.
 #[derive(Debug, Clone, Copy, Default)]
@@ -91,158 +53,6 @@ fn bad_first(report: &Report) -> Vec<&DatabaseReport> {
     };
     databases.sort_by_key(rank);
     databases
-}
-
-/// What a tired operator does next, one line for each kind of trouble.
-fn advice(text: &mut String, report: &Report, palette: Palette) {
-    let of = |outcome: Outcome, which: &dyn Fn(&DatabaseReport) -> bool| {
-        let databases = report.databases.iter();
-        let some = databases.filter(|it| it.outcome() == outcome && which(it));
-        some.map(|it| it.name.as_str()).collect::<Vec<_>>()
-    };
-    let mut say = |outcome: Outcome, names: &[&str], what: &str, next: &str| {
-        if names.is_empty() {
-            return;
-        }
-        let (style, mark) = palette.of(outcome);
-        let reset = palette.reset;
-        let _infallible =
-            writeln!(text, "{style}{mark} {what}: {}{reset}\n  next: {next}", list(names));
-    };
-    let command = &report.command;
-    let slow = of(Outcome::Failed, &only_limits);
-    say(
-        Outcome::Failed,
-        &slow,
-        "the backup is good, and slower than the limits in lsrun.yml",
-        "look at the load of the daemon, the storage and this machine, or raise the limit",
-    );
-    let rules = of(Outcome::Failed, &of_rules);
-    say(
-        Outcome::Failed,
-        &rules,
-        "the live data breaks an assertion of lsrun.yml, and its backup is a faithful copy",
-        &format!(
-            "correct the data or the assertion, then run lsrun {command} {}",
-            quoted(rules.first().copied().unwrap_or_default())
-        ),
-    );
-    let of_live = |it: &DatabaseReport| it.fault() == Some(Fault::Live);
-    let live = |it: &DatabaseReport| of_live(it) && !of_rules(it);
-    let broken = report.databases.iter().filter(|it| live(it)).collect::<Vec<_>>();
-    say(
-        Outcome::Failed,
-        &of(Outcome::Failed, &live),
-        "the live database itself is damaged or breaks its own rules; its backup is not to blame",
-        &older_points(command, &broken),
-    );
-    let data = of(Outcome::Failed, &|it| only_the_data(it) && !only_limits(it) && !of_live(it));
-    say(
-        Outcome::Failed,
-        &data,
-        "the backup restores, but what is in it is not as it should be",
-        "look for the same in the live database: if it is right there, the backup is wrong",
-    );
-    let bad = |it: &DatabaseReport| !only_the_data(it) && !of_live(it);
-    let wrong = report.databases.iter().filter(|it| it.outcome() == Outcome::Failed && bad(it));
-    let wrong = wrong.collect::<Vec<_>>();
-    say(
-        Outcome::Failed,
-        &of(Outcome::Failed, &bad),
-        "the backup would not bring the data back",
-        &older_points(command, &wrong),
-    );
-    let cut = of(Outcome::Inconclusive, &DatabaseReport::interrupted);
-    say(
-        Outcome::Inconclusive,
-        &cut,
-        "interrupted before there was a result",
-        &format!("run lsrun {command} again for these"),
-    );
-    let unsure = of(Outcome::Inconclusive, &|it| !it.interrupted());
-    let why = report.databases.iter().filter(|it| !it.interrupted()).find_map(hint);
-    let several = unsure.len() > 1;
-    let why =
-        why.map(|hint| if several { format!("{hint} (each has its own above)") } else { hint });
-    let next = why.unwrap_or_else(|| {
-        let one = unsure.first().copied().unwrap_or_default();
-        format!("fix the problem above, then run lsrun {command} {}", quoted(one))
-    });
-    say(Outcome::Inconclusive, &unsure, "not verified, which says nothing about the backup", &next);
-}
-
-/// Whether all that is wrong are assertions that are false in the live database as well.
-fn of_rules(database: &DatabaseReport) -> bool {
-    database.fault() == Some(Fault::Live)
-        && database
-            .checks
-            .iter()
-            .filter(|check| !check.optional && check.fault().is_some())
-            .all(|check| check.kind == Kind::Assertion)
-}
-
-/// The way to an older point that is good, of the first of these databases. Nothing
-/// here may cost the last copy that is good.
-fn older_points(command: &str, databases: &[&DatabaseReport]) -> String {
-    let Some(first) = databases.first() else { return String::new() };
-    let name = quoted(&first.name);
-    let way = match &first.last_good {
-        Some(LastGood { started, txid: Some(txid) }) => {
-            let time = crate::figures::time(*started);
-            format!("last proved good: {time}, TXID {txid}; try lsrun {command} --at {txid} {name}")
-        }
-        _ => format!(
-            "lsrun points {name} lists older points, and lsrun {command} --at TXID {name} \
-             shows whether one is good"
-        ),
-    };
-    let several = if databases.len() > 1 { " (and likewise for each of the others)" } else { "" };
-    format!("delete nothing; {way}{several}")
-}
-
-/// Whether all that failed are limits of time.
-fn only_limits(database: &DatabaseReport) -> bool {
-    only_the_data(database) && database.not_passed().all(|check| check.kind == Kind::Limit)
-}
-
-/// Whether all that failed are assertions, limits and the project's own checks.
-fn only_the_data(database: &DatabaseReport) -> bool {
-    let by_error = database.error.as_ref().is_some_and(|error| error.exit() == Exit::CheckFailed);
-    !by_error
-        && database.checks.iter().all(|check| {
-            check.optional || check.outcome != Outcome::Failed || check.kind != Kind::Backup
-        })
-}
-
-/// The first thing that somebody said to do about what could not be told.
-fn hint(database: &DatabaseReport) -> Option<String> {
-    let of_checks = database
-        .not_passed()
-        .filter(|check| check.outcome == Outcome::Inconclusive)
-        .find_map(|check| check.hint.as_deref());
-    let of_error = || database.error.as_ref().and_then(crate::error::Error::hint_text);
-    // Others have room for one line.
-    of_checks.or_else(of_error).and_then(|hint| hint.lines().next()).map(str::to_owned)
-}
-
-/// The first names.
-fn list(names: &[&str]) -> String {
-    const SHOWN: usize = 20;
-    let mut text = names.iter().take(SHOWN).copied().collect::<Vec<_>>().join(", ");
-    if names.len() > SHOWN {
-        let _infallible = write!(text, " and {} more", names.len() - SHOWN);
-    }
-    text
-}
-
-/// A name as a shell takes it.
-fn quoted(name: &str) -> String {
-    let plain = |letter: char| letter.is_alphanumeric() || "-_./".contains(letter);
-    if name.chars().all(plain) {
-        name.to_owned()
-    } else {
-        format!("'{}'", name.replace('\'', "'\\''"))
-    }
 }
 
 fn head(text: &mut String, report: &Report, database: &DatabaseReport, palette: Palette) {
@@ -373,6 +183,7 @@ fn summary(text: &mut String, report: &Report, palette: Palette) {
 #[cfg(test)]
 mod tests {
     use super::super::tests::{check, report};
+    use super::super::{CheckKind, Fault, LastGood};
     use super::*;
     use crate::error::Error;
 
@@ -407,7 +218,7 @@ mod tests {
         let mut run = report(&["good", "wrong", "odd data", "lags", "cut", "live", "rules"]);
         let damaged = check("integrity_check", Outcome::Failed);
         run.databases[5].checks.push(Check { fault: Fault::Live, ..damaged });
-        let broken = Check { kind: Kind::Assertion, ..check("assertion:x", Outcome::Failed) };
+        let broken = Check { kind: CheckKind::Assertion, ..check("assertion:x", Outcome::Failed) };
         run.databases[6].checks.push(Check { fault: Fault::Live, ..broken });
         run.databases[5].last_good = Some(LastGood {
             started: jiff::Timestamp::UNIX_EPOCH,
@@ -416,7 +227,7 @@ mod tests {
         run.databases[1].checks.push(check("restore", Outcome::Failed));
         run.databases[2]
             .checks
-            .push(Check { kind: Kind::Assertion, ..check("assertion:x", Outcome::Failed) });
+            .push(Check { kind: CheckKind::Assertion, ..check("assertion:x", Outcome::Failed) });
         run.databases[3].error = Some(Error::inconclusive("no answer").hint("start the daemon"));
         run.databases[4].error = Some(crate::stop::Stop::error(crate::stop::Signal::Interrupt));
         let text = render(&run, Style::default());
@@ -440,6 +251,5 @@ mod tests {
         }
         let good = render(&report(&["good"]), Style::default());
         assert!(!good.contains("next:"), "{good}");
-        assert_eq!(quoted("it's"), r"'it'\''s'");
     }
 }

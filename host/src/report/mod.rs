@@ -2,11 +2,13 @@
 //! JSON ([`json`]), and from which the exit code is derived. The JSON is an
 //! interface (`schema_version`), the text is not.
 
+mod advice;
 pub(crate) mod event;
 mod fault;
 pub(crate) mod human;
 pub(crate) mod json;
 mod ndjson;
+mod palette;
 pub(crate) mod reporter;
 mod shown;
 
@@ -59,7 +61,7 @@ impl Outcome {
 
 /// What a check is about, for the advice when it fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub(crate) enum CheckKind {
     /// Whether the backup can be trusted.
     Backup,
     /// Whether the content is as it should be.
@@ -70,7 +72,7 @@ pub(crate) enum Kind {
     Limit,
 }
 
-impl Kind {
+impl CheckKind {
     /// Of its word; none for an unknown one.
     #[must_use]
     pub(crate) fn of_word(word: &str) -> Option<Self> {
@@ -101,7 +103,7 @@ pub(crate) struct Check {
     /// How it came out.
     pub outcome: Outcome,
     /// What it is about.
-    pub kind: Kind,
+    pub kind: CheckKind,
     /// What it has to say; may be empty.
     pub message: String,
     /// What to do about it.
@@ -336,7 +338,7 @@ pub(crate) mod tests {
             id: id.into(),
             plugin: "verify".into(),
             outcome,
-            kind: Kind::Backup,
+            kind: CheckKind::Backup,
             message: String::new(),
             hint: None,
             code: None,

