@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use crate::support::daemon::Daemon;
 use crate::support::s3::{BUCKET, KEY, S3};
-use crate::support::{PROJECT, Run, Sandbox, check, litestream, wait_until, wrap};
+use crate::support::stand_in::{altered, stand_in};
+use crate::support::{PROJECT, Run, Sandbox, check, wait_until, wrap};
 
 /// No compaction while a test runs: it would make a second copy of what is damaged.
 const QUIET: &str = "levels: [{interval: 24h}]\n";
@@ -301,26 +302,6 @@ fn a_storage_that_dies_under_a_daemon() {
     assert_eq!(sandbox.integer("db.sqlite3", sentinels), before, "nothing is written");
 }
 
-/// A script in place of litestream that calls the real one as `$real`, and knows
-/// `$output`, where a restore is to go.
-pub(crate) fn stand_in(sandbox: &Sandbox, on_restore: &str) -> PathBuf {
-    sandbox.write(
-        "stand-in",
-        &format!(
-            "#!/bin/sh
-real='{}'
-if [ \"$1\" != restore ]; then exec \"$real\" \"$@\"; fi
-for word in \"$@\"; do [ \"$last\" = -o ] && output=$word; last=$word; done
-{on_restore}
-",
-            litestream().display()
-        ),
-    );
-    let path = sandbox.path("stand-in");
-    std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
-    path
-}
-
 #[test]
 fn litestream_killed_in_the_middle_of_a_restore() {
     let sandbox = Sandbox::new();
@@ -578,44 +559,6 @@ fn a_row_whose_parent_is_missing() {
     assert!(message.contains("the live database has the same:\norders: 2 rows"), "{message}");
     assert_eq!(check(&json, "integrity_check")["outcome"], "passed");
     verify(&sandbox, 0, &["--skip", "foreign_key_check"]);
-}
-
-/// Verifies a backup whose restored copy is changed by `sql`; the sentinel in it
-/// stays. `meanwhile` is done to the live database.
-pub(crate) fn altered(
-    sandbox: &Sandbox,
-    sql: &str,
-    meanwhile: Option<&str>,
-    code: i32,
-) -> serde_json::Value {
-    // The first time Litestream makes its own tables, which nobody tells from a write
-    // of the application.
-    verify(sandbox, 0, &[]);
-    let script = stand_in(
-        sandbox,
-        "\"$real\" \"$@\" || exit
-echo \"$output\" >restored.new && mv restored.new restored
-while [ ! -e altered ]; do sleep 0.02; done",
-    );
-    let mut command = sandbox.command(&["verify", "--format", "json"]);
-    command.env("LSRUN_LITESTREAM", &script).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let child = command.spawn().unwrap();
-    wait_until("the copy is there", || sandbox.path("restored").exists());
-    let copy = std::fs::read_to_string(sandbox.path("restored")).unwrap();
-    let copy = rusqlite::Connection::open(copy.trim_end()).unwrap();
-    copy.execute_batch(sql).unwrap();
-    // The copy is one file without a log.
-    copy.close().unwrap();
-    if let Some(sql) = meanwhile {
-        sandbox.sql("db.sqlite3", sql);
-    }
-    sandbox.write("altered", "");
-    let run = Run::from(child.wait_with_output().unwrap()).expect(code);
-    sandbox.assert_clean();
-    let json = run.json();
-    assert_eq!(check(&json, "sentinel")["outcome"], "passed");
-    assert_eq!(check(&json, "integrity_check")["outcome"], "passed");
-    json
 }
 
 #[test]

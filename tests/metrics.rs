@@ -3,7 +3,7 @@
 
 use std::fmt::Write;
 
-use crate::results::{damage, fleet};
+use crate::support::fleet::{damage, fleet};
 use crate::support::promtool::promtool;
 use crate::support::{Sandbox, repository};
 

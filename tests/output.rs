@@ -52,7 +52,7 @@ fn a_full_disk_is_named_and_a_bad_result_keeps_its_code() {
     let run = full(&["verify", "--format", "json"]).expect(1);
     let words = "error: cannot write the report: No space left on device";
     assert!(run.stderr.contains(words), "{}", run.stderr);
-    crate::results::damage(&sandbox, "replica");
+    crate::support::fleet::damage(&sandbox, "replica");
     let run = full(&["verify", "--format", "json"]).expect(10);
     assert!(run.stderr.contains(words), "{}", run.stderr);
 }

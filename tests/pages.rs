@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::faults::stand_in;
 use crate::support::daemon::Daemon;
+use crate::support::stand_in::stand_in;
 use crate::support::{Sandbox, check, wait_until};
 
 fn ids(json: &Value) -> Vec<&str> {

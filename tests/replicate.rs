@@ -6,7 +6,7 @@ use std::process::{Child, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 
-use crate::gaps::{behind_a_gap, has_all};
+use crate::support::gap::{behind_a_gap, has_all};
 use crate::support::replicate::{command, lsrun};
 use crate::support::{PROJECT, Run, Sandbox, litestream, wait_until};
 

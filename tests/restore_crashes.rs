@@ -3,8 +3,10 @@
 
 use std::process::Stdio;
 
-use crate::faults::stand_in;
-use crate::restore::{INTACT, NEW, USERS, backed_up, change_pages, kept, many_pages, with_socket};
+use crate::support::backups::{
+    INTACT, NEW, USERS, backed_up, change_pages, kept, many_pages, with_socket,
+};
+use crate::support::stand_in::stand_in;
 use crate::support::{Run, Sandbox, wait_until};
 
 /// Fails unless the database is the old one or the new one, whole.

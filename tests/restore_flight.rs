@@ -4,32 +4,13 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use crate::faults::stand_in;
-use crate::restore::{INTACT, USERS, six_transactions};
-use crate::support::{Run, Sandbox};
+use crate::support::backups::{INTACT, USERS, six_transactions};
+use crate::support::stand_in::{RESTORE, vanishing, with_script};
+use crate::support::Sandbox;
 
 /// How often the script was called for what is not a plan.
 fn attempts(sandbox: &Sandbox) -> usize {
     std::fs::read_to_string(sandbox.path("attempts")).unwrap_or_default().lines().count()
-}
-
-/// Runs lsrun with a litestream that does `script` before it restores.
-pub(crate) fn with_script(sandbox: &Sandbox, script: &str, arguments: &[&str]) -> Run {
-    let plan = "case \" $* \" in *\" -dry-run \"*) exec \"$real\" \"$@\";; esac";
-    let count = format!("echo x >> {}", sandbox.path("attempts").display());
-    let script = stand_in(sandbox, &format!("{plan}\n{count}\n{script}\nexec \"$real\" \"$@\""));
-    sandbox.command(arguments).env("LSRUN_LITESTREAM", script).output().unwrap().into()
-}
-
-pub(crate) const RESTORE: [&str; 4] = ["restore", "-o", "copy.sqlite3", "default"];
-
-/// Takes a file away, fails over it, and brings it back as another one.
-pub(crate) fn vanishing(sandbox: &Sandbox, condition: &str) -> String {
-    let level = sandbox.path("replica/ltx/0");
-    let file = level.join(&sandbox.names("replica/ltx/0")[2]).display().to_string();
-    format!(
-        "if {condition}; then mv {file} {file}.away; \"$real\" \"$@\"; code=$?; mv {file}.away {file}; touch {file}; exit $code; fi"
-    )
 }
 
 #[test]

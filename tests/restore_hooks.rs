@@ -1,7 +1,7 @@
 //! Hooks around a restore: who is asked, who is told, and what a refusal or a failure
 //! means.
 
-use crate::restore::{USERS, backed_up, kept};
+use crate::support::backups::{USERS, backed_up, kept};
 use crate::support::{PROJECT, Run, Sandbox, check};
 
 #[test]

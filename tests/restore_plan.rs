@@ -1,7 +1,7 @@
 //! What `lsrun restore` says before it does anything.
 
-use crate::restore::{USERS, backed_up};
 use crate::support::Sandbox;
+use crate::support::backups::{USERS, backed_up};
 
 #[test]
 fn dry_run_says_what_would_happen_and_writes_nothing() {

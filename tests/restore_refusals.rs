@@ -1,8 +1,8 @@
 //! What `lsrun restore` says when it does not restore, when a check does not agree, and
 //! of points in time.
 
-use crate::faults::stand_in;
-use crate::restore::{USERS, backed_up, kept, six_transactions};
+use crate::support::backups::{USERS, backed_up, kept, six_transactions};
+use crate::support::stand_in::stand_in;
 use crate::support::{PROJECT, Sandbox, check};
 
 #[test]

@@ -6,7 +6,7 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use crate::restore::{INTACT, USERS, backed_up, kept};
+use crate::support::backups::{INTACT, USERS, backed_up, kept};
 use crate::support::{PROJECT, Run, Sandbox, repository};
 
 /// Makes what is not a file, under these names.

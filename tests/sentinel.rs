@@ -154,7 +154,7 @@ fn limits_are_judged_whatever_the_copy_is() {
     assert_eq!(check(&json, "restore_time")["outcome"], "failed");
     assert_eq!(check(&json, "assertion:a/b~c")["outcome"], "passed");
     // A copy that SQLite cannot read.
-    let script = crate::faults::stand_in(
+    let script = crate::support::stand_in::stand_in(
         &sandbox,
         "\"$real\" \"$@\" || exit\nprintf 'no database here' | dd of=\"$output\" conv=notrunc 2>/dev/null",
     );

@@ -2,7 +2,7 @@
 //! that a changed word shows in review. `INSTA_UPDATE=always cargo test snapshots`
 //! rewrites them.
 
-use crate::results::{damage, fleet};
+use crate::support::fleet::{damage, fleet};
 use crate::support::puppet::Puppet;
 use crate::support::{PROJECT, Run, Sandbox};
 

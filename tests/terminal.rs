@@ -5,8 +5,8 @@ use std::process::Stdio;
 
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 
-use crate::faults::stand_in;
-use crate::restore::many_pages;
+use crate::support::backups::many_pages;
+use crate::support::stand_in::stand_in;
 use crate::support::{Run, Sandbox, wait_until};
 
 /// Runs lsrun with a terminal as its standard error while `done` looks at what it has

@@ -1,10 +1,10 @@
 //! Restores that are refused, and the ways that lead to a database nevertheless. What
 //! was there is still there, whatever is done.
 
-use crate::restore::{USERS, backed_up, kept, six_transactions};
-use crate::restore_flight::{RESTORE, vanishing, with_script};
+use crate::support::backups::{USERS, backed_up, kept, six_transactions};
+use crate::support::damaged::{MANY, UNINDEXED};
+use crate::support::stand_in::{RESTORE, vanishing, with_script};
 use crate::support::{PROJECT, Run, Sandbox};
-use crate::whose_fault::{MANY, UNINDEXED};
 
 /// The words of the advice that begin with `lsrun` and end before one of these.
 fn command(run: &Run, before: &str, until: &[char]) -> Vec<String> {
@@ -37,7 +37,7 @@ fn what_uses_the_database_is_stopped_and_started_again() {
 #[test]
 fn without_an_older_point_what_is_there_is_kept() {
     let sandbox = backed_up();
-    crate::results::damage(&sandbox, "replica");
+    crate::support::fleet::damage(&sandbox, "replica");
     let run = sandbox.lsrun(&["restore", "-force", "default"]).expect(22);
     run.says(&["the backup has no older point: keep what is there"]);
     assert_eq!(sandbox.integer("db.sqlite3", USERS), 4);

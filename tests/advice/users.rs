@@ -4,7 +4,7 @@ use std::os::unix::fs::{PermissionsExt, chown, symlink};
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
-use crate::restore::USERS;
+use crate::support::backups::USERS;
 use crate::support::wrap::in_place_of;
 use crate::support::{PROJECT, Run, Sandbox, litestream};
 

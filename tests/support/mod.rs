@@ -1,11 +1,16 @@
 //! A folder with a project in it, and lsrun run in it.
 
+pub(crate) mod backups;
 pub(crate) mod daemon;
+pub(crate) mod damaged;
+pub(crate) mod fleet;
+pub(crate) mod gap;
 pub(crate) mod load;
 pub(crate) mod promtool;
 pub(crate) mod puppet;
 pub(crate) mod replicate;
 pub(crate) mod s3;
+pub(crate) mod stand_in;
 pub(crate) mod wrap;
 
 use std::path::{Path, PathBuf};
