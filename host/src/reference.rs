@@ -10,7 +10,7 @@ const DEEPEST: u32 = 64;
 
 /// A part of a text.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Piece {
+pub enum Piece {
     /// Stands for itself.
     Literal(String),
     /// Stands for the value of a variable.
@@ -19,25 +19,25 @@ pub(crate) enum Piece {
 
 /// `$NAME`, `${NAME}` or `${NAME:-default}`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Reference {
+pub struct Reference {
     /// As the user wrote it.
-    pub(crate) raw: String,
-    pub(crate) name: String,
+    pub raw: String,
+    pub name: String,
     /// Used when the variable is not set or empty; may hold references itself.
-    pub(crate) default: Option<Vec<Piece>>,
+    pub default: Option<Vec<Piece>>,
 }
 
 /// A text with its references replaced.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Resolved {
-    pub(crate) text: String,
+pub struct Resolved {
+    pub text: String,
     /// A part of it is the value of a variable.
-    pub(crate) from_environment: bool,
+    pub from_environment: bool,
 }
 
 /// Parses `text`: `$NAME`, `${NAME}` and `${NAME:-default}` are references, wherever
 /// they stand in lsrun.yml. What is not a complete one is literal.
-pub(crate) fn parse(text: &str) -> Vec<Piece> {
+pub fn parse(text: &str) -> Vec<Piece> {
     within(text, DEEPEST)
 }
 
@@ -111,7 +111,7 @@ fn closing_brace(inner: &str) -> Option<usize> {
 
 /// Replaces every reference. Fails with the name of the first variable that
 /// `lookup` does not know and that has no default.
-pub(crate) fn resolve<'a>(
+pub fn resolve<'a>(
     pieces: &[Piece],
     lookup: &impl Fn(&str) -> Option<&'a str>,
 ) -> Result<Resolved, String> {
@@ -137,7 +137,7 @@ pub(crate) fn resolve<'a>(
 }
 
 /// The text that was taken apart.
-pub(crate) fn as_written(pieces: &[Piece]) -> String {
+pub fn as_written(pieces: &[Piece]) -> String {
     pieces
         .iter()
         .map(|piece| match piece {

@@ -172,6 +172,12 @@ fn typed(kind: Type, value: String) -> Result<String> {
     })
 }
 
+/// The options of every command, as a command with this manifest reads them; none where
+/// its words are wrong, or ask for help.
+pub(crate) fn options(manifest: &Manifest, words: &[OsString]) -> Option<Global> {
+    parse("", manifest, words).ok().filter(|it| it.help.is_none()).map(|it| it.global)
+}
+
 fn strings(matches: &clap::ArgMatches, name: &str) -> Vec<String> {
     matches.get_many::<String>(name).map(|all| all.cloned().collect()).unwrap_or_default()
 }

@@ -19,6 +19,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+pub(crate) use self::arguments::options;
 use self::table::Command;
 pub(crate) use self::table::command_line;
 use crate::cli::Global;

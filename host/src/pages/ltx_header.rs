@@ -38,6 +38,12 @@ impl Header {
     pub(crate) fn read(file: &Path) -> Option<Self> {
         let mut bytes = [0; LENGTH];
         File::open(file).ok()?.read_exact_at(&mut bytes, 0).ok()?;
+        Self::parse(&bytes)
+    }
+
+    /// That of a file which begins with these bytes; none where they are not of LTX.
+    pub(crate) fn parse(bytes: &[u8]) -> Option<Self> {
+        let bytes = bytes.get(..LENGTH)?;
         let short = |at: usize| Some(u32::from_be_bytes(bytes.get(at..at + 4)?.try_into().ok()?));
         let long = |at: usize| Some(u64::from_be_bytes(bytes.get(at..at + 8)?.try_into().ok()?));
         if bytes.get(..4)? != b"LTX1" {

@@ -1,4 +1,7 @@
-//! What the tests of the whole use of the crate. Not for anybody else.
+//! What the tests of the whole use of the crate, and the fuzz targets. Not for anybody
+//! else.
+
+pub mod fuzz;
 
 pub use crate::environment::Environment;
 pub use crate::litestream::binary::find::{Wanted, find};

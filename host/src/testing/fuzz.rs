@@ -1,0 +1,105 @@
+//! What the targets of `tests/fuzz` call, with plain values. What has to hold of them is
+//! there.
+
+use std::ffi::OsString;
+use std::path::Path;
+
+use clap::FromArgMatches;
+
+use crate::cli::{Cli, Global};
+use crate::commands;
+use crate::config::{Config, Purpose};
+use crate::environment::Environment;
+use crate::error::Result;
+use crate::litestream::process::line::Verb;
+use crate::pages::ltx_header::Header;
+use crate::pages::wal::Log;
+use crate::plugin::manifest;
+use crate::project::Project;
+
+pub use crate::reference::{Piece, as_written, parse, resolve};
+
+/// What comes of a project file.
+pub struct Rendered {
+    /// What `lsrun config` prints, as YAML and as JSON: with its secrets, and without.
+    pub printed: [(String, String); 2],
+    /// The file of a daemon and its variables, where none is missing.
+    pub daemon: Option<(String, Vec<(String, String)>)>,
+}
+
+/// The configurations of the project in a folder.
+pub fn render(folder: &Path, environment: &Environment) -> Result<Rendered> {
+    let project = Project::load(Some(folder), folder, environment)?;
+    let config = Config::of(&project, environment)?;
+    let printed = [true, false].map(|reveal| (config.to_yaml(reveal), config.to_json(reveal)));
+    let daemon = config.for_child(&Purpose::Replicate { socket: None }, environment).ok();
+    let daemon = daemon.map(|child| {
+        let variables = child.variables.into_iter();
+        let exposed = variables.map(|(name, value)| (name, value.expose().to_owned()));
+        (child.yaml, exposed.collect())
+    });
+    Ok(Rendered { printed, daemon })
+}
+
+/// The header of an LTX file: its page size and its last TXID; and where in the log that
+/// ends, or 0.
+#[must_use]
+pub fn ltx(bytes: &[u8]) -> Option<(u32, u64, u64)> {
+    let Header { page_size, max_txid, place } = Header::parse(bytes)?;
+    Some((page_size, max_txid, place.map_or(0, |place| place.end)))
+}
+
+/// The newest frame of each of these pages in a write-ahead log that is read up to its
+/// frame `last`; none where it cannot be.
+#[must_use]
+pub fn newest_frames(log: &Path, last: u32, pages: &[u32]) -> Option<Vec<Option<u32>>> {
+    let log = Log::open(log)?;
+    let mut index = log.index();
+    log.advance(&mut index, last, &|| false).ok()?;
+    Some(pages.iter().map(|page| index.frame(*page)).collect())
+}
+
+/// A manifest.
+#[derive(Debug)]
+pub struct Manifest(manifest::Manifest);
+
+/// The manifest in a component, and what that exports.
+pub fn component(bytes: &[u8]) -> Result<(Option<Manifest>, Option<Vec<String>>)> {
+    Ok((manifest::read(bytes, "fuzz")?.map(Manifest), manifest::exports(bytes, "fuzz")?))
+}
+
+/// A manifest beside a component.
+pub fn manifest(yaml: &str) -> Result<Manifest> {
+    manifest::parse(yaml, "fuzz").map(Manifest)
+}
+
+/// What stands before a command: the options that every command knows, as they are shown
+/// in debugging. With the command and its words.
+#[must_use]
+pub fn options_and_command(words: &[OsString]) -> Option<(String, Vec<OsString>)> {
+    let program = std::iter::once(OsString::from("lsrun"));
+    let matches = commands::command_line().try_get_matches_from(program.chain(words.to_owned()));
+    let cli = Cli::from_arg_matches(&matches.ok()?).ok()?;
+    Some((format!("{:?}", cli.global), cli.command))
+}
+
+/// The same options among the words of a command, as they are read before the command is
+/// known.
+#[must_use]
+pub fn options_after(words: &[OsString]) -> String {
+    format!("{:?}", Global::after(words))
+}
+
+/// The same options as the command with this manifest reads them; none where its words are
+/// wrong, or ask for help.
+#[must_use]
+pub fn options_of(manifest: &Manifest, words: &[OsString]) -> Option<String> {
+    commands::options(&manifest.0, words).map(|global| format!("{global:?}"))
+}
+
+/// The flags, the positionals and the rest of a command of litestream.
+#[must_use]
+pub fn litestream_line(verb: &str, words: &[OsString]) -> Option<[Vec<OsString>; 3]> {
+    let line = Verb::named(verb)?.read(words);
+    Some([line.flags, line.positionals, line.rest])
+}
