@@ -158,3 +158,16 @@ fn own_configuration_is_left_alone() {
     run.expect(0);
     assert_eq!(argv[..3], ["ltx", "-config", "mine.yml"]);
 }
+
+#[test]
+fn a_flag_without_its_value_takes_no_databases_name_for_it() {
+    let sandbox = Sandbox::new();
+    for words in
+        [&["ltx", "default", "-config"][..], &["replicate", "-exec"], &["reset", "-config"]]
+    {
+        let flag = words.last().unwrap();
+        let run = sandbox.lsrun(words).expect(2).says(&[&format!("{flag} needs a value")]);
+        run.says(&[&format!("see lsrun {} --help", words[0])]);
+        sandbox.lsrun(&[words[0], "--help"]).says(&[flag]);
+    }
+}

@@ -4,9 +4,9 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use crate::support::Sandbox;
 use crate::support::backups::{INTACT, USERS, six_transactions};
 use crate::support::stand_in::{RESTORE, vanishing, with_script};
-use crate::support::Sandbox;
 
 /// How often the script was called for what is not a plan.
 fn attempts(sandbox: &Sandbox) -> usize {

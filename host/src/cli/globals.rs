@@ -56,7 +56,9 @@ impl Global {
             let mut value = || value.clone().or_else(|| words.next().cloned());
             match name {
                 b"-q" | b"--quiet" | b"-quiet" => global.quiet = true,
-                b"-C" | b"--project" | b"-project" => global.project = value().map(PathBuf::from),
+                b"-C" | b"--project" | b"-project" | b"--config" | b"-config" => {
+                    global.project = value().map(PathBuf::from);
+                }
                 b"--format" | b"-format" => {
                     global.format = value().and_then(|value| parsed(&value));
                 }

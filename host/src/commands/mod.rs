@@ -25,7 +25,7 @@ pub(crate) use self::table::command_line;
 use crate::cli::Global;
 use crate::context::Context;
 use crate::environment::Environment;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::exit::Exit;
 use crate::litestream::process::line::{Reaches, Verb, is_url};
 use crate::output::Output;
@@ -166,6 +166,10 @@ async fn builtin_command(builtin: &Builtin, run: &Run) -> Result<Exit> {
 async fn litestream(verb: &Verb, run: &Run) -> Result<u8> {
     let words = &run.start.arguments;
     let line = verb.read(words);
+    if let Some(flag) = &line.without_value {
+        return Err(Error::usage(format!("-{flag} needs a value"))
+            .hint(format!("see lsrun {} --help", verb.name)));
+    }
     let needless = verb.reaches != Reaches::Configuration
         || line.has("config")
         || line.has("h")

@@ -179,6 +179,8 @@ pub(crate) struct CommandLine {
     pub positionals: Vec<OsString>,
     /// What stands behind `--`.
     pub rest: Vec<OsString>,
+    /// A flag at the end that takes a value, and has none.
+    pub without_value: Option<String>,
 }
 
 impl Verb {
@@ -217,11 +219,12 @@ fn read(values: &[&str], words: &[OsString]) -> CommandLine {
             continue;
         };
         line.flags.push(word.clone());
-        if values.contains(&name.as_str())
-            && !word.to_string_lossy().contains('=')
-            && let Some(value) = words.next()
-        {
-            line.flags.push(value.clone());
+        if values.contains(&name.as_str()) && !word.to_string_lossy().contains('=') {
+            match words.next() {
+                Some(value) => line.flags.push(value.clone()),
+                // In the order that Go reads, the next positional would be its value.
+                None => line.without_value = Some(name),
+            }
         }
     }
     line
