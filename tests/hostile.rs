@@ -307,7 +307,7 @@ fn talker() -> Vec<u8> {
     (import "host" "write" (func $write (param i32 i32 i32 i32)))
     (import "host" "stdout" (func $stdout (result i32)))
     (import "host" "stderr" (func $stderr (result i32)))
-    (func (export "run") (param i32 i32) (result i32) (local $out i32) (local $left i32)
+    (func (export "run") (param i32 i32 i32) (result i32) (local $out i32) (local $left i32)
       (local.set $out (call $stdout))
       (local.set $left (i32.const 100))
       (loop $again
@@ -318,7 +318,7 @@ fn talker() -> Vec<u8> {
       unreachable))
   (core instance $i (instantiate $m (with "host" (instance
     (export "write" (func $write)) (export "stdout" (func $stdout)) (export "stderr" (func $stderr))))))
-  (func $run (param "database" (borrow $database)) (param "copy" (borrow $copy)) (result (result (error $error)))
+  (func $run (param "database" (option (own $database))) (param "copy" (own $copy)) (result (result (error $error)))
     (canon lift (core func $i "run") (memory (core memory $memory "memory")) (realloc (core func $memory "realloc"))))
   (component $shim
     (import "database" (type $database (sub resource)))
@@ -326,11 +326,11 @@ fn talker() -> Vec<u8> {
     (type $error' (record (field "code" string) (field "message" string)
       (field "hint" (option string)) (field "causes" (list string))))
     (import "error" (type $error (eq $error')))
-    (import "run" (func $run (param "database" (borrow $database)) (param "copy" (borrow $copy)) (result (result (error $error)))))
+    (import "run" (func $run (param "database" (option (own $database))) (param "copy" (own $copy)) (result (result (error $error)))))
     (export $database' "database" (type $database))
     (export $copy' "restored-copy" (type $copy))
     (export $error'' "error" (type $error))
-    (export "run" (func $run) (func (param "database" (borrow $database')) (param "copy" (borrow $copy')) (result (result (error $error''))))))
+    (export "run" (func $run) (func (param "database" (option (own $database'))) (param "copy" (own $copy')) (result (result (error $error''))))))
   (instance $check (instantiate $shim
     (with "database" (type $database)) (with "copy" (type $copy)) (with "error" (type $error))
     (with "run" (func $run))))

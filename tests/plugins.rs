@@ -94,12 +94,12 @@ fn check(body: &str) -> Vec<u8> {
     (memory (export "memory") 1)
     (func (export "realloc") (param i32 i32 i32 i32) (result i32) i32.const 1024)
     (func $recurse (param i32) (result i32) (call $recurse (i32.add (local.get 0) (i32.const 1))) (drop) (call $recurse (local.get 0)))
-    (func (export "run") (param i32 i32) (result i32) {body}
-      (call $drop-database (local.get 0)) (call $drop-copy (local.get 1)) i32.const 2048))
+    (func (export "run") (param i32 i32 i32) (result i32) {body}
+      (call $drop-database (local.get 1)) (call $drop-copy (local.get 2)) i32.const 2048))
   (core instance $i (instantiate $m (with "host" (instance
     (export "drop-database" (func $drop-database)) (export "drop-copy" (func $drop-copy))))))
   (type $result (result (error $error)))
-  (func $run (param "database" (borrow $database)) (param "copy" (borrow $copy)) (result $result)
+  (func $run (param "database" (option (own $database))) (param "copy" (own $copy)) (result $result)
     (canon lift (core func $i "run") (memory (core memory $i "memory")) (realloc (core func $i "realloc"))))
   (component $shim
     (import "database" (type $database (sub resource)))
@@ -107,11 +107,11 @@ fn check(body: &str) -> Vec<u8> {
     (type $error' (record (field "code" string) (field "message" string)
       (field "hint" (option string)) (field "causes" (list string))))
     (import "error" (type $error (eq $error')))
-    (import "run" (func $run (param "database" (borrow $database)) (param "copy" (borrow $copy)) (result (result (error $error)))))
+    (import "run" (func $run (param "database" (option (own $database))) (param "copy" (own $copy)) (result (result (error $error)))))
     (export $database' "database" (type $database))
     (export $copy' "restored-copy" (type $copy))
     (export $error'' "error" (type $error))
-    (export "run" (func $run) (func (param "database" (borrow $database')) (param "copy" (borrow $copy')) (result (result (error $error''))))))
+    (export "run" (func $run) (func (param "database" (option (own $database'))) (param "copy" (own $copy')) (result (result (error $error''))))))
   (instance $check (instantiate $shim
     (with "database" (type $database)) (with "copy" (type $copy)) (with "error" (type $error))
     (with "run" (func $run))))

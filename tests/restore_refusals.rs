@@ -87,13 +87,21 @@ fn a_check_that_does_not_agree_is_reported_and_keeps_no_new_file_from_being_writ
 }
 
 #[test]
-fn a_check_that_is_left_out_by_url_is_named() {
+fn the_checks_of_the_project_run_for_a_replica_url_as_well() {
     let sandbox = backed_up();
+    sandbox.plugin("row-count");
     let url = format!("file://{}", sandbox.path("replica").display());
-    sandbox
-        .lsrun(&["restore", "-o", "copy.sqlite3", &url])
-        .expect(0)
-        .says(&["plugins", "do not run for a replica URL"]);
+    let of = |setting: &str, name: &str| {
+        let settings = format!("row-count: {{{setting}config: {{table: users, min: 4}}}}");
+        sandbox.write("lsrun.yml", &format!("{PROJECT}plugins: {{settings: {{{settings}}}}}\n"));
+        let run = sandbox.lsrun(&["restore", "--format", "json", "-o", name, &url]);
+        let checks = run.expect(0).json()["databases"][0]["checks"].clone();
+        checks.as_array().unwrap().iter().find(|check| check["id"] == "row-count").cloned()
+    };
+    let check = of("", "copy.sqlite3").unwrap();
+    assert_eq!(check["outcome"], "failed", "{check}");
+    // One that is for certain databases is not for what is at a URL.
+    assert!(of("databases: [default], ", "other.sqlite3").is_none());
 }
 
 #[test]

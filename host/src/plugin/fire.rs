@@ -18,7 +18,7 @@ impl Hooks {
     pub(super) async fn check(
         &self,
         call: &Call,
-        database: &handles::Database,
+        database: Option<&handles::Database>,
         copy: &handles::RestoredCopy,
         wanted: impl Fn(&str) -> bool,
     ) -> Outcome {
@@ -153,7 +153,7 @@ fn exit_of_check(error: &Error) -> Exit {
 async fn check_one(
     plugin: &Arc<Plugin>,
     call: &Call,
-    database: &handles::Database,
+    database: Option<&handles::Database>,
     copy: &handles::RestoredCopy,
 ) -> Outcome {
     let mut started = call.sink.start(
@@ -162,7 +162,7 @@ async fn check_one(
         &plugin.name,
         plugin.setting.optional,
     );
-    let own = call.for_plugin(plugin, vec![database.0.clone()]);
+    let own = call.for_plugin(plugin, database.iter().map(|database| database.0.clone()).collect());
     let outcome = match run::check(plugin, own, database, copy).await {
         Ok(()) => {
             started.end(Outcome::Passed, String::new(), None);

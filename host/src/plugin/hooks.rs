@@ -75,11 +75,15 @@ impl Hooks {
         self.plugins.iter().filter(move |plugin| plugin.exports(interface))
     }
 
-    /// Every `check` that applies to a database.
+    /// Every `check` that applies to a database; without one, those that are not for certain
+    /// databases.
     pub(super) fn checks(
         &self,
-        database: &handles::Database,
+        database: Option<&handles::Database>,
     ) -> impl Iterator<Item = &Arc<Plugin>> {
-        self.exporting(CHECK).filter(|plugin| plugin.applies_to(&database.0))
+        self.exporting(CHECK).filter(move |plugin| match database {
+            Some(database) => plugin.applies_to(&database.0),
+            None => plugin.setting.databases.is_none(),
+        })
     }
 }

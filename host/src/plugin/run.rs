@@ -36,11 +36,12 @@ pub(crate) async fn run_command(call: Call, invocation: Arc<InvocationData>) -> 
 pub(super) async fn check(
     plugin: &Plugin,
     call: Call,
-    database: &handles::Database,
+    database: Option<&handles::Database>,
     copy: &handles::RestoredCopy,
 ) -> Result<()> {
     invoke(plugin, call, CHECK, |state| {
-        let database: Resource<handles::Database> = state.table.push(database.clone())?;
+        let mut push = |database: &handles::Database| state.table.push(database.clone());
+        let database: Option<Resource<handles::Database>> = database.map(&mut push).transpose()?;
         Ok((database, state.table.push(copy.clone())?))
     })
     .await

@@ -14,7 +14,7 @@ pub(crate) struct Skip(Vec<String>);
 /// Fails for a name that no check has.
 pub(crate) fn of(invocation: &Invocation, database: Option<&Database>) -> Result<Skip, Error> {
     let named = invocation.argument("skip");
-    let plugins = database.map(hooks::checks).unwrap_or_default();
+    let plugins = hooks::checks(database);
     let known =
         |name: &String| [INTEGRITY, PLUGINS].contains(&name.as_str()) || plugins.contains(name);
     if let Some(name) = named.iter().find(|name| !known(name)) {
@@ -39,10 +39,6 @@ impl Skip {
         database: Option<&Database>,
         copy: &RestoredCopy,
     ) -> Result<bool, Error> {
-        let Some(database) = database else {
-            Check::new(PLUGINS).skipped("checks of plugins do not run for a replica URL");
-            return Ok(true);
-        };
         let (left_out, run): (Vec<String>, Vec<String>) =
             hooks::checks(database).into_iter().partition(|it| self.has(PLUGINS) || self.has(it));
         for name in left_out {

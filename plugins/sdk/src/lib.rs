@@ -7,7 +7,7 @@
 //! lsrun_plugin::manifest!("../manifest.yml");
 //! lsrun_plugin::check!(run);
 //!
-//! fn run(_database: &Database, copy: &RestoredCopy) -> Result<(), Error> {
+//! fn run(_database: Option<&Database>, copy: &RestoredCopy) -> Result<(), Error> {
 //!     let count = sqlite::open_copy(copy)?.integer("SELECT count(*) FROM users")?;
 //!     if count == 0 { Err(failed("there are no users")) } else { Ok(()) }
 //! }
@@ -72,28 +72,30 @@ macro_rules! command {
         struct CommandPlugin;
         impl $crate::command_world::exports::lsrun::plugin::command::Guest for CommandPlugin {
             fn run(
-                invocation: &$crate::host::types::Invocation,
+                invocation: $crate::host::types::Invocation,
             ) -> Result<(), $crate::host::types::Error> {
                 $crate::start();
-                $run(invocation)
+                $run(&invocation)
             }
         }
         $crate::command_world::export_command!(CommandPlugin with_types_in $crate::command_world);
     };
 }
 
-/// Makes the plugin a check that runs `fn(&Database, &RestoredCopy) -> Result<(), Error>`.
+/// Makes the plugin a check that runs
+/// `fn(Option<&Database>, &RestoredCopy) -> Result<(), Error>`; the copy of a replica URL has
+/// no database.
 #[macro_export]
 macro_rules! check {
     ($run:path) => {
         struct CheckPlugin;
         impl $crate::check_world::exports::lsrun::plugin::check::Guest for CheckPlugin {
             fn run(
-                database: &$crate::host::types::Database,
-                copy: &$crate::host::types::RestoredCopy,
+                database: Option<$crate::host::types::Database>,
+                copy: $crate::host::types::RestoredCopy,
             ) -> Result<(), $crate::host::types::Error> {
                 $crate::start();
-                $run(database, copy)
+                $run(database.as_ref(), &copy)
             }
         }
         $crate::check_world::export_check!(CheckPlugin with_types_in $crate::check_world);
@@ -110,10 +112,10 @@ macro_rules! pre_restore {
             for PreRestorePlugin
         {
             fn run(
-                plan: &$crate::host::types::RestorePlan,
+                plan: $crate::host::types::RestorePlan,
             ) -> Result<(), $crate::host::types::Error> {
                 $crate::start();
-                $run(plan)
+                $run(&plan)
             }
         }
         $crate::pre_restore_world::export_pre_restore!(
@@ -132,11 +134,11 @@ macro_rules! post_restore {
             for PostRestorePlugin
         {
             fn run(
-                plan: &$crate::host::types::RestorePlan,
-                copy: &$crate::host::types::RestoredCopy,
+                plan: $crate::host::types::RestorePlan,
+                copy: $crate::host::types::RestoredCopy,
             ) -> Result<(), $crate::host::types::Error> {
                 $crate::start();
-                $run(plan, copy)
+                $run(&plan, &copy)
             }
         }
         $crate::post_restore_world::export_post_restore!(
@@ -153,11 +155,11 @@ macro_rules! restored {
         struct RestoredPlugin;
         impl $crate::restored_world::exports::lsrun::plugin::restored::Guest for RestoredPlugin {
             fn run(
-                plan: &$crate::host::types::RestorePlan,
-                replaced: &$crate::host::types::Replaced,
+                plan: $crate::host::types::RestorePlan,
+                replaced: $crate::host::types::Replaced,
             ) -> Result<(), $crate::host::types::Error> {
                 $crate::start();
-                $run(plan, replaced)
+                $run(&plan, &replaced)
             }
         }
         $crate::restored_world::export_restored!(

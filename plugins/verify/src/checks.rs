@@ -106,10 +106,10 @@ pub(crate) fn broken_references(connection: &sqlite::Connection) -> Result<Vec<S
 
 /// The project's own checks.
 fn plugins(database: &Database, copy: &RestoredCopy, options: &Options) {
-    let all = hooks::checks(database);
+    let all = hooks::checks(Some(database));
     let chosen: Vec<String> =
         all.into_iter().filter(|name| options.wants_named(name, Id::Plugins)).collect();
-    if let Err(error) = hooks::check_only(database, copy, &chosen) {
+    if let Err(error) = hooks::check_only(Some(database), copy, &chosen) {
         Check::new("plugins").ended(&error);
     }
 }

@@ -126,7 +126,7 @@ impl Options {
 fn known(name: &str, database: &Database) -> Result<(), Error> {
     if Id::ALL.iter().any(|id| id.name() == name)
         || name.starts_with(ASSERTION)
-        || hooks::checks(database).iter().any(|plugin| plugin == name)
+        || hooks::checks(Some(database)).iter().any(|plugin| plugin == name)
     {
         return Ok(());
     }

@@ -13,7 +13,7 @@ use tinyjson::JsonValue;
 lsrun_plugin::manifest!("../manifest.yml");
 lsrun_plugin::check!(run);
 
-fn run(_database: &Database, copy: &RestoredCopy) -> Result<(), Error> {
+fn run(_database: Option<&Database>, copy: &RestoredCopy) -> Result<(), Error> {
     let settings: JsonValue =
         settings::get().parse().map_err(|_| error("invalid", "the settings are no JSON"))?;
     let (table, min) = wanted(&settings).ok_or_else(|| {

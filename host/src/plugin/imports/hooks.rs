@@ -10,15 +10,20 @@ use crate::plugin::handles::{Database, Replaced, RestorePlan, RestoredCopy};
 use crate::plugin::store::State;
 
 impl State {
+    fn database(&self, handle: Option<&Resource<Database>>) -> wasmtime::Result<Option<Database>> {
+        Ok(handle.map(|handle| self.table.get(handle).cloned()).transpose()?)
+    }
+
     async fn check_those(
         &mut self,
-        database: &Resource<Database>,
+        database: Option<&Resource<Database>>,
         copy: &Resource<RestoredCopy>,
         wanted: impl Fn(&str) -> bool,
     ) -> Result<String, Failure> {
-        let (database, copy) = (self.table.get(database)?.clone(), self.table.get(copy)?.clone());
+        let database = self.database(database)?;
+        let copy = self.table.get(copy)?.clone();
         let hooks = Arc::clone(&self.call.hooks);
-        let worst = hooks.check(&self.call, &database, &copy, wanted).await;
+        let worst = hooks.check(&self.call, database.as_ref(), &copy, wanted).await;
         Ok(worst.word().to_owned())
     }
 }
@@ -26,24 +31,27 @@ impl State {
 impl Host for State {
     async fn check(
         &mut self,
-        database: Resource<Database>,
+        database: Option<Resource<Database>>,
         copy: Resource<RestoredCopy>,
     ) -> Result<String, Failure> {
-        self.check_those(&database, &copy, |_name| true).await
+        self.check_those(database.as_ref(), &copy, |_name| true).await
     }
 
-    async fn checks(&mut self, database: Resource<Database>) -> wasmtime::Result<Vec<String>> {
-        let database = self.table.get(&database)?.clone();
-        Ok(self.call.hooks.checks(&database).map(|plugin| plugin.name.clone()).collect())
+    async fn checks(
+        &mut self,
+        database: Option<Resource<Database>>,
+    ) -> wasmtime::Result<Vec<String>> {
+        let database = self.database(database.as_ref())?;
+        Ok(self.call.hooks.checks(database.as_ref()).map(|plugin| plugin.name.clone()).collect())
     }
 
     async fn check_only(
         &mut self,
-        database: Resource<Database>,
+        database: Option<Resource<Database>>,
         copy: Resource<RestoredCopy>,
         names: Vec<String>,
     ) -> Result<String, Failure> {
-        self.check_those(&database, &copy, |name| names.iter().any(|one| one == name)).await
+        self.check_those(database.as_ref(), &copy, |name| names.iter().any(|one| one == name)).await
     }
 
     async fn pre_restore(&mut self, plan: Resource<RestorePlan>) -> Result<(), Failure> {
