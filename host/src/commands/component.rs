@@ -13,6 +13,7 @@ use crate::context::Context;
 use crate::error::Result;
 use crate::exit::Exit;
 use crate::figures;
+use crate::plugin::engine::{self, Engine};
 use crate::plugin::{Builtin, Hooks, Origin, Plugin, manifest};
 use crate::report::event::Event;
 use crate::report::{NOT_REPLICATED, Outcome, Report};
@@ -22,12 +23,12 @@ use crate::stop::{Signal, Stop};
 /// Runs the command to its end.
 pub(super) async fn run(
     context: &Arc<Context>,
-    load: impl FnOnce(&Context) -> Result<Arc<Plugin>>,
+    load: impl FnOnce(&Context, &Engine) -> Result<Arc<Plugin>>,
     parsed: Parsed,
 ) -> Result<Exit> {
     let started = jiff::Timestamp::now();
     let clock = Instant::now();
-    let plugin = load(context)?;
+    let plugin = load(context, &engine::start()?)?;
     let described = plugin.manifest.command.clone().unwrap_or_default();
     // What the project file says of lsrun's own command is not for a plugin of its name.
     let settings = match plugin.origin {
@@ -96,7 +97,7 @@ pub(super) async fn restore_missing(context: &Arc<Context>) -> Result<Exit> {
     let words = ["--if-db-not-exists", "--if-replica-exists", "--all"].map(Into::into);
     let parsed = arguments::parse(builtin.name, &builtin.manifest()?, &words)?;
     let (started, clock) = (jiff::Timestamp::now(), Instant::now());
-    let plugin = builtin.load(context)?;
+    let plugin = builtin.load(context, &engine::start()?)?;
     let described = plugin.manifest.command.clone().unwrap_or_default();
     let work = Work { plugin, described, parsed, started, clock };
     match work.run(context, None).await? {

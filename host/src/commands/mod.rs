@@ -159,7 +159,8 @@ async fn builtin_command(builtin: &Builtin, run: &Run) -> Result<Exit> {
         true => context.without_expansion(),
         false => context,
     };
-    component::run(&Arc::new(context), |context| builtin.load(context), parsed).await
+    component::run(&Arc::new(context), |context, engine| builtin.load(context, engine), parsed)
+        .await
 }
 
 /// A command of litestream. Those that need no project run without one.

@@ -74,6 +74,7 @@ impl Command {
             return Ok(Exit::Success);
         }
         context.say_notes();
-        component::run(&Arc::new(context), |context| found.load(context), parsed).await
+        component::run(&Arc::new(context), |context, engine| found.load(context, engine), parsed)
+            .await
     }
 }

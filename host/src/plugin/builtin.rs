@@ -3,6 +3,8 @@
 
 use std::sync::Arc;
 
+use wasmtime::Engine;
+
 use super::manifest::{self, Manifest};
 use super::{Origin, Plugin};
 use crate::code::Code;
@@ -51,11 +53,11 @@ impl Builtin {
 
     /// Ready to run. `LSRUN_BUILTIN_DIR` names a folder with other builds of the
     /// built-ins: that is how a fresh build is tested before it is committed.
-    pub(crate) fn load(&self, context: &Context) -> Result<Arc<Plugin>> {
+    pub(crate) fn load(&self, context: &Context, engine: &Engine) -> Result<Arc<Plugin>> {
         let name = self.name.to_owned();
         let Some(folder) = context.environment.get("LSRUN_BUILTIN_DIR") else {
             let manifest = self.manifest()?;
-            return Plugin::load(context, name, self.bytes, manifest, Origin::Builtin)
+            return Plugin::load(context, engine, name, self.bytes, manifest, Origin::Builtin)
                 .map(Arc::new);
         };
         let path = std::path::Path::new(folder).join(format!("{name}.wasm"));
@@ -65,6 +67,6 @@ impl Builtin {
                 .error(Code::UnusablePlugin, format!("cannot use {} as a built-in", path.display()))
         })?;
         let manifest = manifest::read(&bytes, self.name)?.unwrap_or_default();
-        Plugin::load(context, name, &bytes, manifest, Origin::Builtin).map(Arc::new)
+        Plugin::load(context, engine, name, &bytes, manifest, Origin::Builtin).map(Arc::new)
     }
 }

@@ -171,6 +171,7 @@ mod tests {
     const EMPTY: &[u8] = b"\0asm\x0d\0\x01\0";
 
     struct Bench {
+        engine: Engine,
         folder: tempfile::TempDir,
         environment: Environment,
     }
@@ -179,15 +180,20 @@ mod tests {
         fn new() -> Self {
             let folder = tempfile::tempdir().unwrap();
             let cache = folder.path().join("cache").display().to_string();
-            Self { folder, environment: Environment::from_iter([("LSRUN_CACHE_DIR", cache)]) }
+            let engine = crate::plugin::engine::start().unwrap();
+            Self {
+                engine,
+                folder,
+                environment: Environment::from_iter([("LSRUN_CACHE_DIR", cache)]),
+            }
         }
 
         fn load(&self) {
-            load(super::super::engine::engine().unwrap(), EMPTY, "x", &self.environment).unwrap();
+            load(&self.engine, EMPTY, "x", &self.environment).unwrap();
         }
 
         fn file(&self) -> PathBuf {
-            file_for(super::super::engine::engine().unwrap(), EMPTY, &self.environment).unwrap()
+            file_for(&self.engine, EMPTY, &self.environment).unwrap()
         }
 
         fn age(&self, path: &Path, days: u64) {
@@ -211,13 +217,13 @@ mod tests {
         let half = good[..good.len() / 2].to_vec();
         for bad in [flipped(0), flipped(20), flipped(60), flipped(last), half, Vec::new()] {
             std::fs::write(bench.file(), &bad).unwrap();
-            assert!(read(super::super::engine::engine().unwrap(), &bench.file()).is_none());
+            assert!(read(&bench.engine, &bench.file()).is_none());
             bench.load();
             assert_eq!(std::fs::read(bench.file()).unwrap(), good);
         }
         let other = bench.file().with_file_name("other.cwasm");
         std::fs::write(&other, &good).unwrap();
-        assert!(read(super::super::engine::engine().unwrap(), &other).is_none());
+        assert!(read(&bench.engine, &other).is_none());
     }
 
     #[test]
@@ -228,14 +234,13 @@ mod tests {
             std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
         };
         mode(&bench.file(), 0o666);
-        assert!(read(super::super::engine::engine().unwrap(), &bench.file()).is_none());
+        assert!(read(&bench.engine, &bench.file()).is_none());
         bench.load();
         let file = bench.file();
         // A folder above the cache.
         mode(bench.folder.path(), 0o777);
-        let engine = super::super::engine::engine().unwrap();
-        assert!(file_for(engine, EMPTY, &bench.environment).is_none());
-        assert!(read(engine, &file).is_none());
+        assert!(file_for(&bench.engine, EMPTY, &bench.environment).is_none());
+        assert!(read(&bench.engine, &file).is_none());
         bench.load();
         mode(bench.folder.path(), 0o700);
     }

@@ -1,9 +1,9 @@
-//! The one wasmtime engine, and the clock that lets guests be stopped.
+//! The wasmtime engine of a run, and the clock that lets its guests be stopped.
 
-use std::sync::OnceLock;
 use std::time::Duration;
 
-use wasmtime::{Config, Engine};
+use wasmtime::Config;
+pub(crate) use wasmtime::Engine;
 
 use crate::code::Code;
 use crate::error::{Error, Result};
@@ -13,42 +13,53 @@ pub(super) const TICK: Duration = Duration::from_millis(10);
 /// The deepest stack of a guest, in bytes.
 const STACK: usize = 1 << 20;
 
-/// The engine of this process. Its settings are part of what compiled code is
-/// bound to, so they are the same in every command.
-pub(super) fn engine() -> Result<&'static Engine> {
-    static ENGINE: OnceLock<std::result::Result<Engine, String>> = OnceLock::new();
-    ENGINE
-        .get_or_init(|| {
-            let mut config = Config::new();
-            config.epoch_interruption(true);
-            config.max_wasm_stack(STACK);
-            config.async_stack_size(STACK + (1 << 20));
-            // A trap names the functions it went through; their addresses are noise.
-            config.wasm_backtrace_max_frames(std::num::NonZeroUsize::new(8));
-            Engine::new(&config).map_err(|error| format!("{error:#}"))
+/// An engine whose clock goes for as long as anybody has it. Its settings are part of
+/// what compiled code is bound to, so they are the same in every command.
+///
+/// Fails (exit 1) where the machine cannot run WebAssembly, or start a thread.
+pub(crate) fn start() -> Result<Engine> {
+    let mut config = Config::new();
+    config.epoch_interruption(true);
+    config.max_wasm_stack(STACK);
+    config.async_stack_size(STACK + (1 << 20));
+    // A trap names the functions it went through; their addresses are noise.
+    config.wasm_backtrace_max_frames(std::num::NonZeroUsize::new(8));
+    let engine = Engine::new(&config).map_err(|error| {
+        Error::new(Code::Unexpected, "WebAssembly does not work on this machine")
+            .cause(format!("{error:#}"))
+    })?;
+    let clock = engine.weak();
+    std::thread::Builder::new()
+        .name("epochs".into())
+        .spawn(move || {
+            loop {
+                std::thread::sleep(TICK);
+                match clock.upgrade() {
+                    Some(engine) => engine.increment_epoch(),
+                    None => break,
+                }
+            }
         })
-        .as_ref()
-        .map_err(|error| {
-            Error::new(Code::Unexpected, "WebAssembly does not work on this machine").cause(error)
-        })
+        .map_err(|error| Error::new(Code::Unexpected, "cannot start a thread").cause(error))?;
+    Ok(engine)
 }
 
-/// Starts the clock, once. Called before the first guest runs.
-pub(super) fn tick(engine: &'static Engine) -> Result<()> {
-    static CLOCK: OnceLock<std::result::Result<(), String>> = OnceLock::new();
-    CLOCK
-        .get_or_init(|| {
-            std::thread::Builder::new()
-                .name("epochs".into())
-                .spawn(move || {
-                    loop {
-                        std::thread::sleep(TICK);
-                        engine.increment_epoch();
-                    }
-                })
-                .map(|_detached| ())
-                .map_err(|error| error.to_string())
-        })
-        .clone()
-        .map_err(|error| Error::new(Code::Unexpected, "cannot start a thread").cause(error))
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use super::*;
+
+    #[test]
+    fn the_clock_keeps_no_engine() {
+        let engine = start().unwrap();
+        let weak = engine.weak();
+        drop(engine);
+        let deadline = Instant::now() + Duration::from_secs(10);
+        // The clock has it for as long as a tick takes.
+        while weak.upgrade().is_some() {
+            assert!(Instant::now() < deadline, "somebody has it still");
+            std::thread::sleep(TICK);
+        }
+    }
 }

@@ -60,8 +60,9 @@ impl Hooks {
             };
             let optional =
                 name.is_some_and(|name| context.project.plugins().setting(&name).optional);
-            let loaded =
-                found.map_err(|unusable| unusable.error).and_then(|found| found.load(context));
+            let loaded = found
+                .map_err(|unusable| unusable.error)
+                .and_then(|found| found.load(context, command.component.engine()));
             match loaded {
                 Ok(plugin) => plugins.push(plugin),
                 Err(error) if optional => context.notes.warning(&error.one_line()),

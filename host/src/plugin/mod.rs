@@ -5,7 +5,7 @@
 mod bindings;
 mod builtin;
 mod compiled;
-mod engine;
+pub(crate) mod engine;
 #[allow(unreachable_pub, reason = "re-exported by the generated bindings")]
 mod failure;
 mod fire;
@@ -39,6 +39,7 @@ pub(crate) use run::run_command;
 pub(crate) use sink::Sink;
 use store::State;
 pub(crate) use store::{Call, Role};
+use wasmtime::Engine;
 use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{Component, InstancePre};
 
@@ -85,6 +86,7 @@ impl Plugin {
     /// nobody offers.
     pub(crate) fn load(
         context: &Context,
+        engine: &Engine,
         name: String,
         bytes: &[u8],
         manifest: Manifest,
@@ -94,7 +96,6 @@ impl Plugin {
             Origin::Builtin => format!("the built-in {name}"),
             Origin::File(path) => path.display().to_string(),
         };
-        let engine = engine::engine()?;
         let component = compiled::load(engine, bytes, &place, &context.environment)?;
         let setting = context.project.plugins().setting(&name);
         let grants = match origin {

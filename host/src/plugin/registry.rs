@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use wasmtime::Engine;
+
 use super::manifest::{self, Manifest};
 use super::{Builtin, CHECK, COMMAND, Origin, Plugin, names};
 use crate::code::Code;
@@ -204,9 +206,9 @@ impl Found {
     }
 
     /// Compiles and links it.
-    pub(crate) fn load(self, context: &Context) -> Result<Arc<Plugin>> {
+    pub(crate) fn load(self, context: &Context, engine: &Engine) -> Result<Arc<Plugin>> {
         self.refuse_taken(context)?;
         let origin = Origin::File(self.path);
-        Plugin::load(context, self.name, &self.bytes, self.manifest, origin).map(Arc::new)
+        Plugin::load(context, engine, self.name, &self.bytes, self.manifest, origin).map(Arc::new)
     }
 }

@@ -100,7 +100,7 @@ where
         Origin::Builtin => BUILTIN_GRACE,
         Origin::File(_) => GRACE,
     };
-    let mut store = store::store(call)?;
+    let mut store = store::store(call);
     let (ends, limits) = (store.data().ends, store.data().limits);
     let work = async {
         let instance = plugin.pre.instantiate_async(&mut store).await?;

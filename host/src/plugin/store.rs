@@ -9,7 +9,7 @@ use wasmtime::{Engine, Store, UpdateDeadline};
 use wasmtime_wasi::{WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 
 use super::bindings::Imports;
-use super::engine::{self, TICK};
+use super::engine::TICK;
 use super::failure::Given;
 use super::handles::Token;
 use super::limits::{self, Exceeded, Limits, Meter};
@@ -137,10 +137,9 @@ pub(super) fn linker(engine: &Engine, wasi: bool) -> Result<Linker<State>> {
 }
 
 /// A store for one call.
-pub(super) fn store(call: Call) -> Result<Store<State>> {
-    let engine = engine::engine()?;
-    engine::tick(engine)?;
+pub(super) fn store(call: Call) -> Store<State> {
     let plugin = &call.plugin;
+    let engine = plugin.component.engine().clone();
     let is_command = call.role == Role::Command;
     let limits =
         Limits::effective(&plugin.manifest.limits, plugin.setting.limits.as_ref(), is_command);
@@ -166,7 +165,7 @@ pub(super) fn store(call: Call) -> Result<Store<State>> {
         stderr,
         call,
     };
-    let mut store = Store::new(engine, state);
+    let mut store = Store::new(&engine, state);
     store.limiter(|state| &mut state.meter);
     store.set_epoch_deadline(1);
     store.epoch_deadline_callback(move |mut store| {
@@ -181,5 +180,5 @@ pub(super) fn store(call: Call) -> Result<Store<State>> {
         }
         Ok(UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now())))
     });
-    Ok(store)
+    store
 }
