@@ -15,7 +15,6 @@ mod open;
 mod rows;
 mod slots;
 mod snapshot;
-mod stand_ins;
 mod statement;
 mod threads;
 mod turn;

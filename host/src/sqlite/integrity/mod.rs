@@ -6,18 +6,22 @@
 //! compile it here, with a `quick_check` of the whole beside it: that alone sees the
 //! freelist, unused pages and pages that are used twice.
 
+mod pragma;
+mod stand_ins;
+
+#[cfg(test)]
+mod tests;
+
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use rusqlite::{Connection, OpenFlags};
 
-use super::errors::{is_about_sql, is_damage, message};
+use self::pragma::{Ran, run, table, whole};
+use super::errors::{is_damage, message};
 use super::open::{COPY_CACHE, GivenUp, watch};
-use super::stand_ins::{self, StandIns};
 
-/// How many problems SQLite lists of one table; it is SQLite's own default.
-const MOST: usize = 100;
 /// Copies from this size on, in bytes, are checked by several connections. Below it
 /// all of them together take less than opening the others.
 const LARGE: u64 = 32 << 20;
@@ -51,15 +55,6 @@ pub(crate) struct Integrity {
     pub limited: Vec<String>,
     /// The pages themselves are damaged, and not only an index or a rule.
     pub pages: bool,
-}
-
-/// What one pragma gave: its problems, and why it ended early where SQLite cannot
-/// compile or compute something here. That is no damage.
-#[derive(Default)]
-struct Ran {
-    problems: Vec<String>,
-    lacks: Option<String>,
-    pages: bool,
 }
 
 /// Checks a private file that nobody else has open, with connections of its own. It
@@ -116,8 +111,8 @@ fn open(path: &Path, given_up: &GivenUp) -> rusqlite::Result<Connection> {
     Ok(connection)
 }
 
-/// One piece of the work.
-enum Piece {
+/// What one check is about.
+enum Subject {
     Whole,
     Table(String),
 }
@@ -129,10 +124,10 @@ fn by_table(
     level: Level,
     another: &(dyn Fn() -> rusqlite::Result<Connection> + Sync),
 ) -> rusqlite::Result<Integrity> {
-    let mut pieces = vec![Piece::Whole];
+    let mut subjects = vec![Subject::Whole];
     let found = Mutex::new(Integrity { limited: not_writable(connection), ..Integrity::default() });
     match tables(connection) {
-        Ok(names) => pieces.extend(names.into_iter().map(Piece::Table)),
+        Ok(names) => subjects.extend(names.into_iter().map(Subject::Table)),
         Err(error) if is_damage(&error) => {
             let problems = vec![message(&error)];
             keep(&found, Ran { problems, pages: true, lacks: None }, None);
@@ -141,10 +136,10 @@ fn by_table(
     }
     let next = AtomicUsize::new(0);
     let work = |connection: &Connection| -> rusqlite::Result<()> {
-        while let Some(piece) = pieces.get(next.fetch_add(1, Ordering::Relaxed)) {
-            match piece {
-                Piece::Whole => keep(&found, whole(connection)?, None),
-                Piece::Table(name) => keep(&found, table(connection, level, name)?, Some(name)),
+        while let Some(subject) = subjects.get(next.fetch_add(1, Ordering::Relaxed)) {
+            match subject {
+                Subject::Whole => keep(&found, whole(connection)?, None),
+                Subject::Table(name) => keep(&found, table(connection, level, name)?, Some(name)),
             }
         }
         Ok(())
@@ -189,98 +184,3 @@ fn tables(connection: &Connection) -> rusqlite::Result<Vec<String>> {
     }
     Ok(names)
 }
-
-/// The pages of all of them: the freelist, what nobody uses, what is used twice.
-/// CHECK constraints are the tables' own.
-fn whole(connection: &Connection) -> rusqlite::Result<Ran> {
-    let _unchecked = WithoutChecks::new(connection)?;
-    let ran = with_stand_ins(connection, "PRAGMA quick_check")?;
-    let reason = match ran.lacks {
-        // A stand-in is called for rows, and SQLite checks the pages before.
-        Some(reason) if ran.problems.is_empty() && !reason.starts_with(stand_ins::CALLED) => reason,
-        _ => return Ok(Ran { lacks: None, ..ran }),
-    };
-    let freelist = run(connection, "PRAGMA integrity_check(sqlite_schema)")?;
-    let lacks =
-        format!("unused pages and pages that are used twice were not looked for ({reason})");
-    Ok(Ran { lacks: Some(lacks), ..freelist })
-}
-
-/// One table, as far as SQLite can compile its check; what was left out is in `lacks`.
-fn table(connection: &Connection, level: Level, name: &str) -> rusqlite::Result<Ran> {
-    let argument = format!("(\"{}\")", name.replace('"', "\"\""));
-    let full = format!("PRAGMA {}{argument}", level.pragma());
-    let ran = run(connection, &full)?;
-    let Some(reason) = ran.lacks else { return Ok(ran) };
-    let _unchecked = WithoutChecks::new(connection)?;
-    let ran = run(connection, &full)?;
-    if ran.lacks.is_none() {
-        let lacks = format!("CHECK constraints were not evaluated ({reason})");
-        return Ok(Ran { lacks: Some(lacks), ..ran });
-    }
-    let ran = with_stand_ins(connection, &format!("PRAGMA quick_check{argument}"))?;
-    let lacks = match ran.lacks {
-        None => format!("quick_check only ({reason})"),
-        Some(_) => format!("its pages only ({reason})"),
-    };
-    Ok(Ran { lacks: Some(lacks), ..ran })
-}
-
-/// Runs a pragma with a stand-in for everything that it misses.
-fn with_stand_ins(connection: &Connection, sql: &str) -> rusqlite::Result<Ran> {
-    let mut stand_ins = StandIns::new(connection);
-    loop {
-        let ran = run(connection, sql)?;
-        match &ran.lacks {
-            Some(message) if ran.problems.is_empty() && stand_ins.answer(message) => {}
-            _ => return Ok(ran),
-        }
-    }
-}
-
-/// CHECK constraints are left out as long as it lives.
-struct WithoutChecks<'c>(&'c Connection);
-
-impl<'c> WithoutChecks<'c> {
-    fn new(connection: &'c Connection) -> rusqlite::Result<Self> {
-        connection.pragma_update(None, "ignore_check_constraints", true)?;
-        Ok(Self(connection))
-    }
-}
-
-impl Drop for WithoutChecks<'_> {
-    fn drop(&mut self) {
-        let _closed = self.0.pragma_update(None, "ignore_check_constraints", false);
-    }
-}
-
-/// Runs one pragma to its end.
-fn run(connection: &Connection, sql: &str) -> rusqlite::Result<Ran> {
-    let mut ran = Ran::default();
-    let mut all = || -> rusqlite::Result<()> {
-        let mut statement = connection.prepare(sql)?;
-        let mut rows = statement.query([])?;
-        while let Some(row) = rows.next()? {
-            let text = String::from_utf8_lossy(row.get_ref(0)?.as_bytes()?).into_owned();
-            // So begins what SQLite says of pages.
-            ran.pages |= text.starts_with("*** in ");
-            let lines = text.lines().filter(|line| *line != "ok" && !line.starts_with("*** in "));
-            ran.problems.extend(lines.map(str::to_owned));
-        }
-        Ok(())
-    };
-    match all() {
-        Ok(()) => {}
-        Err(error) if is_damage(&error) => {
-            ran.problems.push(message(&error));
-            ran.pages = true;
-        }
-        Err(error) if is_about_sql(&error) => ran.lacks = Some(message(&error)),
-        Err(error) => return Err(error),
-    }
-    ran.problems.truncate(MOST);
-    Ok(ran)
-}
-
-#[cfg(test)]
-mod tests;
