@@ -1,12 +1,8 @@
 //! Where the backup of an entry lands, so that two that land in the same place
 //! are found, whichever way they are written. Nothing is contacted.
 
-use std::path::{Path, PathBuf};
-
-use super::tree::{Map, Text};
-use crate::environment::Environment;
-use crate::path::{absolute, expand_home};
-use crate::percent::decode;
+use super::url::ReplicaUrl;
+use super::view::View;
 
 /// The place of a replica. Two are equal when their backups would overwrite each
 /// other.
@@ -20,89 +16,7 @@ pub(super) struct Destination {
     pub(super) path: String,
 }
 
-/// The parts of `scheme://user@host/path?query`.
-#[derive(Debug, Default)]
-struct Url {
-    scheme: String,
-    user: String,
-    host: String,
-    path: String,
-    query: Vec<(String, String)>,
-}
-
-impl Url {
-    fn parse(text: &str) -> Option<Self> {
-        let (scheme, rest) = text.split_once("://")?;
-        let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
-        let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
-        let (user, host) = authority.rsplit_once('@').unwrap_or(("", authority));
-        let user = user.split(':').next().unwrap_or_default();
-        let query = query
-            .split('&')
-            .filter_map(|pair| pair.split_once('='))
-            .map(|(name, value)| (name.to_owned(), decode(value)))
-            .collect();
-        Some(Self {
-            scheme: scheme.to_ascii_lowercase(),
-            user: user.to_owned(),
-            host: host.to_owned(),
-            path: decode(path),
-            query,
-        })
-    }
-
-    fn parameter(&self, name: &str) -> Option<&str> {
-        self.query.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
-    }
-}
-
-/// What the texts of a replica stand for, as far as it is known.
-pub(super) struct View<'a> {
-    pub(super) replica: &'a Map,
-    /// The top of the configuration, which holds defaults.
-    pub(super) top: &'a Map,
-    pub(super) root: &'a Path,
-    pub(super) environment: &'a Environment,
-    /// The text of a value, its references replaced where they can be.
-    pub(super) text: &'a dyn Fn(&Text) -> String,
-}
-
 impl View<'_> {
-    fn own(&self, key: &str) -> Option<String> {
-        self.replica.text(key).map(self.text).filter(|text| !text.is_empty())
-    }
-
-    fn inherited(&self, key: &str) -> Option<String> {
-        self.own(key).or_else(|| self.top.text(key).map(self.text))
-    }
-
-    fn url(&self) -> Option<Url> {
-        Url::parse(&self.own("url")?)
-    }
-
-    /// The type: a URL's scheme wins over `type`, and `file` is the default.
-    pub(super) fn kind(&self) -> String {
-        let scheme = self.url().map(|url| url.scheme);
-        match scheme.or_else(|| self.own("type")).as_deref() {
-            Some("webdavs") => "webdav".to_owned(),
-            Some(kind) => kind.to_owned(),
-            None => "file".to_owned(),
-        }
-    }
-
-    /// The folder of a file replica, absolute.
-    pub(super) fn folder(&self) -> Option<PathBuf> {
-        if self.kind() != "file" {
-            return None;
-        }
-        let path = match self.url() {
-            // `file://a/b` is `/a/b` to Litestream.
-            Some(url) => format!("/{}{}", url.host, url.path),
-            None => self.own("path")?,
-        };
-        Some(absolute(self.root, &expand_home(&path, self.environment)))
-    }
-
     /// Where the backup lands; a folder with its links as they are.
     pub(super) fn destination(&self) -> Destination {
         let kind = self.kind();
@@ -152,7 +66,7 @@ impl View<'_> {
                 (host, String::new(), format!("{slash}{}", clean(&path)))
             }
             "webdav" => {
-                let base = self.own("webdav-url").and_then(|base| Url::parse(&base));
+                let base = self.own("webdav-url").and_then(|base| ReplicaUrl::parse(&base));
                 let base = if has_url { None } else { base }.unwrap_or_default();
                 let host = if has_url { url.host.clone() } else { base.host };
                 (host.to_ascii_lowercase(), String::new(), clean(&format!("{}/{path}", base.path)))
@@ -172,50 +86,6 @@ impl View<'_> {
             _ => (url.host.clone(), self.inherited("bucket").unwrap_or_default(), clean(&path)),
         };
         Destination { kind, host, bucket, path }
-    }
-
-    /// The server to probe before a call that could hang, where it is known
-    /// without asking the provider's library, and where Litestream itself would
-    /// connect to it and not to a proxy.
-    pub(super) fn endpoint(&self) -> Option<(String, u16)> {
-        let (host, port) = self.server()?;
-        let by_http = !matches!(self.kind().as_str(), "sftp" | "nats");
-        let own = host == "localhost"
-            || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback());
-        let proxied = || {
-            let names = ["HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy"];
-            names.iter().any(|name| self.environment.get(name).is_some())
-        };
-        (!by_http || own || !proxied()).then_some((host, port))
-    }
-
-    fn server(&self) -> Option<(String, u16)> {
-        let url = self.url();
-        let of_url = |default| url.as_ref().and_then(|url| host_and_port(&url.host, default));
-        match self.kind().as_str() {
-            "s3" => {
-                let of_query = url.as_ref().and_then(|url| url.parameter("endpoint"));
-                let of_environment = ["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"]
-                    .iter()
-                    .find_map(|name| self.environment.get(name));
-                let endpoint = self
-                    .inherited("endpoint")
-                    .or_else(|| of_query.map(str::to_owned))
-                    .or_else(|| of_environment.map(str::to_owned))?;
-                server_of(&endpoint)
-            }
-            "abs" | "oss" => server_of(&self.inherited("endpoint")?),
-            "gs" => server_of(self.environment.get("STORAGE_EMULATOR_HOST")?),
-            "sftp" => of_url(22).or_else(|| host_and_port(&self.inherited("host")?, 22)),
-            "webdav" => match &url {
-                Some(url) => {
-                    host_and_port(&url.host, if url.scheme == "webdavs" { 443 } else { 80 })
-                }
-                None => server_of(&self.own("webdav-url")?),
-            },
-            "nats" => of_url(4222),
-            _ => None,
-        }
     }
 }
 
@@ -276,42 +146,9 @@ fn endpoint_host(endpoint: &str) -> String {
     if host.ends_with(".amazonaws.com") { String::new() } else { host.to_owned() }
 }
 
-/// The server of `https://host:port/path` or `host:port`.
-fn server_of(endpoint: &str) -> Option<(String, u16)> {
-    let (scheme, rest) = endpoint.split_once("://").unwrap_or(("https", endpoint));
-    let authority = rest.split('/').next().unwrap_or(rest);
-    let authority = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
-    host_and_port(authority, if scheme == "http" { 80 } else { 443 })
-}
-
-fn host_and_port(authority: &str, default: u16) -> Option<(String, u16)> {
-    let (host, port) = match authority.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
-        Some((host, rest)) => (host, rest.strip_prefix(':')),
-        None => match authority.split_once(':') {
-            Some((host, port)) => (host, Some(port)),
-            None => (authority, None),
-        },
-    };
-    if host.is_empty() || host.contains('$') {
-        return None;
-    }
-    let port = port.map_or(Some(default), |port| port.parse().ok())?;
-    Some((host.to_owned(), port))
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{clean, host_and_port, server_of};
-
-    #[test]
-    fn servers() {
-        assert_eq!(server_of("http://127.0.0.1:9000/x"), Some(("127.0.0.1".into(), 9000)));
-        assert_eq!(server_of("https://s3.example"), Some(("s3.example".into(), 443)));
-        assert_eq!(server_of("http://s3.example"), Some(("s3.example".into(), 80)));
-        assert_eq!(host_and_port("[::1]:22", 1), Some(("::1".into(), 22)));
-        assert_eq!(host_and_port("$HOST:22", 1), None);
-        assert_eq!(host_and_port("h:x", 1), None);
-    }
+    use super::clean;
 
     #[test]
     fn paths_are_cleaned() {

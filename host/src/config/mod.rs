@@ -16,9 +16,12 @@ mod refusals;
 mod render;
 mod replica;
 mod scalar;
+mod server;
 mod sites;
 mod tree;
+mod url;
 mod variables;
+mod view;
 
 #[cfg(test)]
 mod acceptance;
@@ -29,7 +32,6 @@ use std::path::{Path, PathBuf};
 
 pub(crate) use self::child::{ChildConfig, Purpose};
 pub(crate) use self::daemon::DEFAULT_SOCKET;
-use self::destination::View;
 use self::found::Index;
 use self::keys::{ENTRY, TOP};
 use self::listed::Listed;
@@ -40,6 +42,7 @@ use self::refusals::without_replica;
 pub(crate) use self::replica::Replica;
 use self::tree::{Map, Node, Role, Text};
 use self::variables::{CREDENTIALS, lookup};
+use self::view::View;
 use crate::environment::Environment;
 use crate::error::{Error, Result, gather};
 use crate::path::{Identities, absolute, expand_home};

@@ -2,9 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use super::destination::View;
 use super::listed::replicas_of;
 use super::tree::{Map, Node, Role, Text};
+use super::view::View;
 use super::{Config, not_replicated};
 use crate::environment::Environment;
 use crate::error::Result;
