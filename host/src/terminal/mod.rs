@@ -2,14 +2,14 @@
 //! goes through the [redactor](crate::redact), and what is for people through the
 //! [filter](crate::shown).
 
-use std::collections::{BTreeMap, BTreeSet};
+mod bars;
+
+use std::collections::BTreeSet;
 use std::io::{IsTerminal, Write};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
-
+use self::bars::Bars;
 use crate::environment::Environment;
 use crate::error::Error;
 use crate::figures::bytes;
@@ -46,58 +46,6 @@ pub(crate) struct Terminal {
     redactor: Redactor,
     /// A pipeline reads commands out of what is printed.
     pipeline: bool,
-}
-
-/// The lines at the bottom of a terminal: one for each database that is being
-/// worked on, and one without a name for everything else.
-struct Bars {
-    all: MultiProgress,
-    shown: Mutex<BTreeMap<String, ProgressBar>>,
-}
-
-impl Bars {
-    fn new() -> Self {
-        let target = ProgressDrawTarget::stderr();
-        Self { all: MultiProgress::with_draw_target(target), shown: Mutex::default() }
-    }
-
-    fn shown(&self) -> MutexGuard<'_, BTreeMap<String, ProgressBar>> {
-        self.shown.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn show(&self, name: &str, text: String) {
-        let mut shown = self.shown();
-        if let Some(bar) = shown.get(name) {
-            bar.set_message(text);
-            return;
-        }
-        shown.entry(name.to_owned()).or_insert_with(|| {
-            // Hidden until it has its place, or it would be drawn twice.
-            let target = ProgressDrawTarget::hidden();
-            let bar = ProgressBar::with_draw_target(None, target).with_message(text);
-            if let Ok(style) = ProgressStyle::with_template("{spinner} {wide_msg}") {
-                bar.set_style(style);
-            }
-            // The line without a name stays below the others.
-            let bar = if name.is_empty() { self.all.add(bar) } else { self.all.insert(0, bar) };
-            bar.enable_steady_tick(Duration::from_millis(100));
-            bar
-        });
-    }
-
-    fn remove(&self, name: &str) {
-        if let Some(bar) = self.shown().remove(name) {
-            bar.finish_and_clear();
-            self.all.remove(&bar);
-        }
-    }
-
-    fn clear(&self) {
-        for bar in std::mem::take(&mut *self.shown()).into_values() {
-            bar.finish_and_clear();
-            self.all.remove(&bar);
-        }
-    }
 }
 
 impl Terminal {
@@ -186,7 +134,7 @@ impl Terminal {
     pub(crate) fn exact(&self, bytes: &[u8]) {
         let print = || self.output.write(bytes);
         match &self.bars {
-            Some(bars) => bars.all.suspend(print),
+            Some(bars) => bars.suspend(print),
             None => print(),
         }
     }
@@ -360,7 +308,7 @@ impl Terminal {
             let _closed = writeln!(err, "{text}");
         };
         match &self.bars {
-            Some(bars) => bars.all.suspend(print),
+            Some(bars) => bars.suspend(print),
             None => print(),
         }
     }

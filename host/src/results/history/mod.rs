@@ -2,55 +2,19 @@
 //! each database of each run. It is written after a run and never in the way of
 //! one: who calls it turns its errors into warnings.
 
+mod file;
+
 use std::collections::HashMap;
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rusqlite::{Connection, OpenFlags, OptionalExtension, TransactionBehavior, params};
-use sha2::{Digest, Sha256};
+use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 
-use crate::code::Code;
-use crate::digest::hex;
-use crate::environment::Environment;
-use crate::error::{Error, Result};
-use crate::path::identity;
-use crate::project::Project;
+pub(crate) use self::file::History;
+use crate::error::Result;
 use crate::report::{DatabaseReport, LastGood, Outcome, Report};
-use crate::trust::{self, Distrust, Trust};
 
 /// How many rows are kept of each database.
 const KEPT: u32 = 1000;
-/// How long another run may hold the file.
-const PATIENCE: Duration = Duration::from_secs(5);
-/// What this lsrun writes; a file of a later one is left alone.
-const VERSION: i64 = 1;
-
-const CREATE: &str = "
-CREATE TABLE IF NOT EXISTS results (
-  id INTEGER PRIMARY KEY,
-  command TEXT NOT NULL,
-  name TEXT NOT NULL,
-  path TEXT NOT NULL,
-  started_ms INTEGER NOT NULL,
-  outcome TEXT NOT NULL,
-  txid TEXT,
-  method TEXT,
-  lag_ms INTEGER,
-  restore_ms INTEGER,
-  bytes INTEGER,
-  duration_ms INTEGER NOT NULL,
-  not_passed TEXT NOT NULL
-) STRICT;
-CREATE INDEX IF NOT EXISTS results_path ON results (path, command, started_ms);
-PRAGMA user_version = 1;
-";
-
-/// The history of one project.
-#[derive(Debug)]
-pub(crate) struct History {
-    path: PathBuf,
-}
 
 /// One database in one run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -80,34 +44,6 @@ pub(crate) struct Past {
 }
 
 impl History {
-    /// The one of `project`: in `LSRUN_STATE_DIR`, else in `lsrun` of
-    /// `XDG_STATE_HOME` or `~/.local/state`. Nothing is created yet.
-    ///
-    /// Fails when there is no such folder at all.
-    pub(crate) fn of(project: &Project, environment: &Environment) -> Result<Self> {
-        let folder = if let Some(folder) = environment.get("LSRUN_STATE_DIR") {
-            std::path::absolute(folder)?
-        } else if let Some(base) = environment.get("XDG_STATE_HOME").map(Path::new)
-            && base.is_absolute()
-        {
-            base.join("lsrun")
-        } else if let Some(home) = environment.get("HOME") {
-            Path::new(home).join(".local/state/lsrun")
-        } else {
-            return Err(Error::new(Code::Unexpected, "no folder for the history")
-                .hint("set LSRUN_STATE_DIR"));
-        };
-        let file = identity(project.file.as_deref().unwrap_or(&project.root));
-        let digest = Sha256::digest(file.as_os_str().as_encoded_bytes());
-        Ok(Self { path: folder.join(hex(&digest[..8])).join("history.sqlite3") })
-    }
-
-    /// Where it lies.
-    #[must_use]
-    pub(crate) fn path(&self) -> &Path {
-        &self.path
-    }
-
     /// Adds the databases of a run about which something was found out: not those
     /// that were skipped, and not those that were interrupted.
     pub(crate) fn record(&self, report: &Report) -> Result<()> {
@@ -211,80 +147,6 @@ impl History {
         past(&connection, commands, limit)
             .map_err(|error| self.failed("cannot be read", &error.into()))
     }
-
-    /// The file, if it is there.
-    fn open(&self) -> Result<Option<Connection>> {
-        match Trust::mine().file(&self.path) {
-            Ok(_mine) => {}
-            Err(distrust) if distrust.is_missing() => return Ok(None),
-            Err(distrust) => {
-                return Err(self.failed("cannot be read", &distrust.into()));
-            }
-        }
-        // Not read-only: the journal of a run that was killed has to be undone.
-        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let open = || -> anyhow::Result<Connection> {
-            let connection = Connection::open_with_flags(&self.path, flags)?;
-            connection.busy_timeout(PATIENCE)?;
-            version(&connection)?;
-            Ok(connection)
-        };
-        open().map(Some).map_err(|error| self.failed("cannot be read", &error))
-    }
-
-    /// The file, created when it is missing, for this user alone.
-    fn create(&self) -> anyhow::Result<Connection> {
-        if let Some(folder) = self.path.parent() {
-            trust::private_folder(folder)?;
-        }
-        // SQLite gives its journal the mode of the database.
-        std::fs::OpenOptions::new()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .mode(0o600)
-            .custom_flags(rustix::fs::OFlags::NOFOLLOW.bits().cast_signed())
-            .open(&self.path)?;
-        Trust::mine().file(&self.path)?;
-        let connection = Connection::open(&self.path)?;
-        connection.busy_timeout(PATIENCE)?;
-        // What a power cut takes is one row of a history.
-        connection.pragma_update(None, "synchronous", "NORMAL")?;
-        if version(&connection)? == 0 {
-            connection.execute_batch(&format!("BEGIN IMMEDIATE; {CREATE} COMMIT"))?;
-        }
-        Ok(connection)
-    }
-
-    fn failed(&self, what: &str, error: &anyhow::Error) -> Error {
-        let mut own =
-            Error::new(Code::Unexpected, format!("the history {} {what}", self.path.display()));
-        for cause in error.chain() {
-            own = own.cause(cause);
-        }
-        if error.is::<Later>() {
-            return own.hint("use that lsrun, or name another folder with LSRUN_STATE_DIR");
-        }
-        match error.downcast_ref::<Distrust>().and_then(Distrust::fix) {
-            Some(fix) => own.hint(format!("{fix}, or name another folder with LSRUN_STATE_DIR")),
-            None => own.hint(
-                "move it away and lsrun starts another one, or name another folder with \
-                 LSRUN_STATE_DIR",
-            ),
-        }
-    }
-}
-
-/// The file is of a version that this lsrun does not know.
-#[derive(Debug, thiserror::Error)]
-#[error("it was written by a later lsrun")]
-struct Later;
-
-/// The version of the file; 0 of a new one.
-fn version(connection: &Connection) -> anyhow::Result<i64> {
-    let version = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
-    anyhow::ensure!(version <= VERSION, Later);
-    Ok(version)
 }
 
 fn insert(
@@ -385,8 +247,11 @@ fn array(commands: &[&str]) -> String {
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::PermissionsExt;
+    use std::path::Path;
 
     use super::*;
+    use crate::environment::Environment;
+    use crate::project::Project;
     use crate::report::tests::{check, report};
 
     fn history(folder: &Path) -> History {
