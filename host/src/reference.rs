@@ -29,7 +29,7 @@ pub struct Reference {
 
 /// A text with its references replaced.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Resolved {
+pub struct ResolvedText {
     pub text: String,
     /// A part of it is the value of a variable.
     pub from_environment: bool,
@@ -114,8 +114,8 @@ fn closing_brace(inner: &str) -> Option<usize> {
 pub fn resolve<'a>(
     pieces: &[Piece],
     lookup: &impl Fn(&str) -> Option<&'a str>,
-) -> Result<Resolved, String> {
-    let mut resolved = Resolved { text: String::new(), from_environment: false };
+) -> Result<ResolvedText, String> {
+    let mut resolved = ResolvedText { text: String::new(), from_environment: false };
     for piece in pieces {
         match piece {
             Piece::Literal(text) => resolved.text.push_str(text),

@@ -33,15 +33,15 @@ pub(super) fn free(config: &Config) -> Result<()> {
 /// How long to wait for another daemon: `--wait TIME`, else a minute for one in another
 /// container, as in a rolling deploy, and no time for one that can be seen.
 #[derive(Clone, Copy)]
-pub(super) struct Patience {
+pub(super) struct DaemonPatience {
     seen: Duration,
     unseen: Duration,
 }
 
 /// What `--wait` says.
-pub(super) fn patience(line: &CommandLine) -> Result<Patience> {
+pub(super) fn patience(line: &CommandLine) -> Result<DaemonPatience> {
     let given = line.value("wait").map(|text| cli::duration(&text)).transpose()?;
-    Ok(Patience {
+    Ok(DaemonPatience {
         seen: given.unwrap_or_default(),
         unseen: given.unwrap_or(Duration::from_secs(60)),
     })
@@ -53,7 +53,7 @@ pub(super) async fn alone(
     context: &Context,
     sockets: &[PathBuf],
     databases: &[Database],
-    patience: Patience,
+    patience: DaemonPatience,
 ) -> Result<()> {
     const LOOK: Duration = Duration::from_millis(250);
     let started = Instant::now();

@@ -14,7 +14,7 @@ use crate::cli::{self, Global};
 use crate::code::Code;
 use crate::error::{Error, Result};
 use crate::figures::milliseconds;
-use crate::plugin::manifest::{Argument, Command, Manifest, Type};
+use crate::plugin::manifest::{Argument, CommandManifest, Manifest, Type};
 use crate::project::ResultSettings;
 use crate::secret::Secret;
 
@@ -196,7 +196,7 @@ pub(super) fn usage(error: &clap::Error, name: &str) -> Error {
     own.hint(tip.map_or_else(|| format!("see lsrun {name} --help"), str::to_owned))
 }
 
-fn command(name: &str, manifest: &Manifest, described: &Command) -> clap::Command {
+fn command(name: &str, manifest: &Manifest, described: &CommandManifest) -> clap::Command {
     // A plugin may have a `--version` of its own.
     let taken = described.arguments.iter().any(|argument| argument.name == "version");
     let mut command = clap::Command::new(name.to_owned())

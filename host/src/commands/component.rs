@@ -114,7 +114,7 @@ pub(super) async fn restore_missing(context: &Arc<Context>) -> Result<Exit> {
 /// A command line and what it is run with.
 struct Work {
     plugin: Arc<Plugin>,
-    described: manifest::Command,
+    described: manifest::CommandManifest,
     parsed: Parsed,
     started: jiff::Timestamp,
     clock: Instant,

@@ -22,7 +22,7 @@ use crate::report::event::Event;
 use crate::results::{History, Past};
 
 #[derive(Debug, Args)]
-struct Arguments {
+struct HistoryArguments {
     /// An alias or a path; every database without
     #[arg(value_name = "DATABASE")]
     databases: Vec<String>,
@@ -48,12 +48,12 @@ pub(super) const ABOUT: &str = "Show what earlier verifications found out";
 /// Runs the command.
 pub(super) fn run(run: &Run) -> Result<Exit> {
     let native = Native { name: NAME, about: ABOUT, examples: EXAMPLES };
-    let Some(arguments) = native.parse::<Arguments>(run)? else { return Ok(Exit::Success) };
+    let Some(arguments) = native.parse::<HistoryArguments>(run)? else { return Ok(Exit::Success) };
     let context = run.context(arguments.global.project.as_deref(), false)?;
     show(&context, &arguments)
 }
 
-fn show(context: &Context, arguments: &Arguments) -> Result<Exit> {
+fn show(context: &Context, arguments: &HistoryArguments) -> Result<Exit> {
     let history = History::of(&context.project, &context.environment)?;
     let mut past = history.past(&proofs(), arguments.limit)?;
     if !arguments.databases.is_empty() {
@@ -232,11 +232,11 @@ fn table<const N: usize>(rows: &[[String; N]]) -> String {
 struct JsonHistory<'a> {
     schema_version: u32,
     command: &'a str,
-    databases: Vec<JsonDatabase<'a>>,
+    databases: Vec<JsonDatabaseRuns<'a>>,
 }
 
 #[derive(Serialize)]
-struct JsonDatabase<'a> {
+struct JsonDatabaseRuns<'a> {
     alias: &'a str,
     path: &'a str,
     last_success_at: Option<String>,
@@ -292,10 +292,10 @@ fn json(history: &History, past: &[Past], never: &[(String, String)]) -> Result<
     for ((alias, path), runs) in grouped(past) {
         let last_success_at = last_success(history, path, &runs)?.map(time);
         let runs = runs.into_iter().map(JsonRun::of).collect();
-        databases.push(JsonDatabase { alias, path, last_success_at, runs });
+        databases.push(JsonDatabaseRuns { alias, path, last_success_at, runs });
     }
     for (alias, path) in never {
-        databases.push(JsonDatabase { alias, path, last_success_at: None, runs: Vec::new() });
+        databases.push(JsonDatabaseRuns { alias, path, last_success_at: None, runs: Vec::new() });
     }
     Ok(line(&JsonHistory { schema_version: 1, command: "history", databases }))
 }

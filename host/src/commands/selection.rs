@@ -47,7 +47,7 @@ pub(super) fn nothing(context: &Context) -> Error {
 /// with exit 20 when a word names no database.
 pub(super) fn select(
     context: &Context,
-    described: &manifest::Command,
+    described: &manifest::CommandManifest,
     parsed: &Parsed,
 ) -> Result<Vec<Target>> {
     if !described.per_database {
@@ -88,7 +88,7 @@ fn every(context: &Context) -> Result<Vec<Database>> {
 
 fn named(
     context: &Context,
-    described: &manifest::Command,
+    described: &manifest::CommandManifest,
     parsed: &Parsed,
     targets: &mut Vec<Target>,
 ) -> Result<()> {

@@ -25,7 +25,7 @@ use crate::stop::Stop;
 const LONG: [&str; 5] = ["wait", "timeout", "socket", "json", "help"];
 
 #[derive(Debug, Args)]
-struct Arguments {
+struct SyncArguments {
     /// An alias or a path of a database
     #[arg(value_name = "DATABASE")]
     database: OsString,
@@ -59,7 +59,7 @@ struct Printed {
 
 /// Runs the command.
 pub(super) async fn run(context: &Context, words: &[OsString]) -> Result<u8> {
-    let command = Arguments::augment_args(clap::Command::new("sync"))
+    let command = SyncArguments::augment_args(clap::Command::new("sync"))
         .bin_name("lsrun sync")
         .about("Replicate a database now, through the running daemon")
         .no_binary_name(true)
@@ -74,7 +74,7 @@ pub(super) async fn run(context: &Context, words: &[OsString]) -> Result<u8> {
         }
         Err(error) => return Err(super::arguments::usage(&error, "sync")),
     };
-    let arguments = Arguments::from_arg_matches(&matches)
+    let arguments = SyncArguments::from_arg_matches(&matches)
         .map_err(|error| super::arguments::usage(&error, "sync"))?;
     feature::require(&context.binary().await?.version, Feature::Sync)?;
     let (name, path) = passthrough::database(context, &arguments.database)?;
@@ -98,7 +98,7 @@ pub(super) async fn run(context: &Context, words: &[OsString]) -> Result<u8> {
 /// Asks the first daemon that knows the database.
 async fn ask(
     context: &Context,
-    arguments: &Arguments,
+    arguments: &SyncArguments,
     name: &str,
     path: &Path,
     deadline: Instant,

@@ -18,7 +18,7 @@ pub(super) enum Command {
     /// One that comes with lsrun as a component.
     Builtin(&'static Builtin),
     /// A component of the project.
-    Project(Box<user::Command>),
+    Project(Box<user::ProjectCommand>),
     /// What earlier verifications found out.
     History,
     /// One of litestream's.

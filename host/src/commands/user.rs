@@ -6,22 +6,22 @@ use super::{Run, Start, arguments, component};
 use crate::context::Context;
 use crate::error::Result;
 use crate::exit::Exit;
-use crate::plugin::registry::{self, Found};
+use crate::plugin::registry::{self, PluginFile};
 use crate::project::Project;
 use crate::report::event::Event;
 
 /// What a search for a command came to.
 pub(super) enum Search {
     /// It has this name.
-    Found(Box<Command>),
+    Found(Box<ProjectCommand>),
     /// The commands that there are.
     Others(Box<Context>, Vec<String>),
 }
 
 /// A command that was found, and the run that it gets.
-pub(super) struct Command {
+pub(super) struct ProjectCommand {
     context: Context,
-    found: Found,
+    found: PluginFile,
 }
 
 /// Looks for a command of this name in the project that the command line means.
@@ -34,7 +34,7 @@ pub(super) fn search(name: &str, run: &Run) -> Result<Search> {
         match found {
             Ok(found) if !found.is_command() => {}
             Ok(found) if found.name == name => {
-                return Ok(Search::Found(Box::new(Command { context, found })));
+                return Ok(Search::Found(Box::new(ProjectCommand { context, found })));
             }
             Ok(other) => names.push(other.name),
             Err(unusable) if unusable.name.as_deref() == Some(name) => return Err(unusable.error),
@@ -49,7 +49,7 @@ pub(super) fn search(name: &str, run: &Run) -> Result<Search> {
 /// (`override: true`), if there is one.
 ///
 /// What is wrong with the project is said by the command that needs it.
-pub(super) fn in_place_of(name: &str, run: &Run) -> Option<Box<Command>> {
+pub(super) fn in_place_of(name: &str, run: &Run) -> Option<Box<ProjectCommand>> {
     let at = run.global.project.as_deref();
     // Read twice only where it may say so.
     if !Project::mentions("override", at, &run.start.cwd, &run.start.environment) {
@@ -64,7 +64,7 @@ pub(super) fn in_place_of(name: &str, run: &Run) -> Option<Box<Command>> {
     }
 }
 
-impl Command {
+impl ProjectCommand {
     /// Reads the words after it and runs it.
     pub(super) async fn run(self, name: &str, run: &Run) -> Result<Exit> {
         let Self { context, found } = self;

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use super::chain::Keys;
 use super::keys::remove_daemons;
 use super::render::{self, Variables};
-use super::tree::{Map, Node, Role, Text};
+use super::tree::{Map, Node, Text, TextRole};
 use super::variables::{BUCKET, CREDENTIALS, fallback, lookup};
 use super::{Config, scalar};
 use crate::code::Code;
@@ -90,7 +90,7 @@ impl Config {
                 top.remove("exec");
                 entries.iter_mut().for_each(|entry| self.hasten(entry));
                 if let (Some(socket), None) = (socket, top.get("socket")) {
-                    let path = Text::literal(socket.display().to_string(), Role::Path);
+                    let path = Text::literal(socket.display().to_string(), TextRole::Path);
                     let keys = [
                         ("enabled", Node::Bool(true)),
                         ("path", Node::Text(path)),
@@ -103,7 +103,7 @@ impl Config {
             Purpose::Once { .. } => {
                 remove_daemons(&mut top);
                 // A failed `-once` waits that long before it ends.
-                let short = Text::literal("1s", Role::Plain);
+                let short = Text::literal("1s", TextRole::Plain);
                 top.set("shutdown-sync-timeout", Node::Text(short));
             }
             Purpose::Read { .. } => remove_daemons(&mut top),
@@ -131,7 +131,7 @@ impl Config {
             let text = self.lookup_text();
             let is_folder = self.view(replica, &text).kind() == "file";
             if is_folder && replica.get("sync-interval").is_none() {
-                let interval = Text::literal(FOLDER_INTERVAL, Role::Plain);
+                let interval = Text::literal(FOLDER_INTERVAL, TextRole::Plain);
                 replica.set("sync-interval", Node::Text(interval));
             }
         };
@@ -179,7 +179,7 @@ impl Config {
     ) -> Result<Vec<Option<(String, bool)>>, String> {
         let lookup = |name: &str| lookup(environment, name);
         let of_pid = text.pieces.iter().any(scalar::is_pid);
-        if text.role == Role::Path && !of_pid {
+        if text.role == TextRole::Path && !of_pid {
             let resolved = resolve(&text.pieces, &lookup)?;
             // An empty path is Litestream's to refuse, not the project's folder.
             let path = if resolved.text.is_empty() {

@@ -9,13 +9,13 @@ use crate::project::{Entry, Folders};
 
 /// The places of the entries in their list.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Index {
+pub(super) struct EntryIndex {
     paths: HashMap<PathBuf, usize>,
     files: HashMap<PathBuf, usize>,
     folders: Folders,
 }
 
-impl Index {
+impl EntryIndex {
     pub(super) fn add(&mut self, entry: &Entry, index: usize, identities: &mut Identities) {
         match entry {
             Entry::Database { database, .. } => {

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::tree::{Map, Node, Role, Text};
+use super::tree::{Map, Node, Text, TextRole};
 use super::variables::BUCKET;
 use crate::project::Entry;
 use crate::reference::Piece;
@@ -48,12 +48,12 @@ impl Listed {
             return false;
         }
         let name = self.path().file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let mut path = Text::literal("", Role::Plain);
+        let mut path = Text::literal("", TextRole::Plain);
         path.pieces = prefix.iter().flat_map(|prefix| prefix.pieces.clone()).collect();
         path.pieces.push(Piece::Literal(name));
         let keys = [
-            ("type", Node::Text(Text::literal("s3", Role::Plain))),
-            ("bucket", Node::Text(Text::reference(BUCKET, Role::Plain))),
+            ("type", Node::Text(Text::literal("s3", TextRole::Plain))),
+            ("bucket", Node::Text(Text::reference(BUCKET, TextRole::Plain))),
             ("path", Node::Text(path)),
         ];
         let keys = keys.map(|(key, node)| (key.to_owned(), node));
@@ -70,7 +70,7 @@ impl Listed {
                 && matches!(kind.as_str(), "" | "file")
                 && let Some(path) = replica.text_mut("path")
             {
-                path.role = Role::Path;
+                path.role = TextRole::Path;
             }
         };
         if let Some(replica) = self.keys.get_mut("replica") {
@@ -88,7 +88,7 @@ impl Listed {
         for key in ["dir", "pattern", "recursive", "watch"] {
             keys.remove(key);
         }
-        let text = Text::literal(path.display().to_string(), Role::Path);
+        let text = Text::literal(path.display().to_string(), TextRole::Path);
         keys.0.insert(0, ("path".to_owned(), Node::Text(text)));
         let name = relative.file_name().unwrap_or_default().to_string_lossy();
         let state = relative.with_file_name(format!(".{name}-litestream"));
@@ -105,7 +105,9 @@ impl Listed {
             let key = if replica.get("url").is_some() { "url" } else { "path" };
             match replica.text_mut(key) {
                 Some(base) => base.join(&relative),
-                None => replica.set(key, Node::Text(Text::literal(relative.as_str(), Role::Plain))),
+                None => {
+                    replica.set(key, Node::Text(Text::literal(relative.as_str(), TextRole::Plain)))
+                }
             }
         };
         if let Some(replica) = keys.get_mut("replica") {

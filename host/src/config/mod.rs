@@ -32,7 +32,7 @@ use std::path::{Path, PathBuf};
 
 pub(crate) use self::child::{ChildConfig, Purpose};
 pub(crate) use self::daemon::DEFAULT_SOCKET;
-use self::found::Index;
+use self::found::EntryIndex;
 use self::keys::{ENTRY, TOP};
 use self::listed::Listed;
 use self::printed::Printer;
@@ -40,7 +40,7 @@ pub(crate) use self::problem::{Problem, Severity, examine};
 use self::read::Reader;
 use self::refusals::without_replica;
 pub(crate) use self::replica::Replica;
-use self::tree::{Map, Node, Role, Text};
+use self::tree::{Map, Node, Text, TextRole};
 use self::variables::{CREDENTIALS, lookup};
 use self::view::View;
 use crate::environment::Environment;
@@ -59,7 +59,7 @@ pub(crate) struct Config {
     /// How many of them stand before `dbs`.
     before: usize,
     entries: Vec<Listed>,
-    index: Index,
+    index: EntryIndex,
     /// The keys at the top that lsrun added.
     added: Vec<&'static str>,
     root: PathBuf,
@@ -87,7 +87,7 @@ impl Config {
             top: Map::default(),
             before: 0,
             entries: Vec::new(),
-            index: Index::default(),
+            index: EntryIndex::default(),
             added: Vec::new(),
             root: project.root.clone(),
             environment: environment.clone(),
@@ -127,7 +127,7 @@ impl Config {
                 }
                 Entry::Directory { path, .. } => ("dir", path.clone()),
             };
-            keys.set(key, Node::Text(Text::literal(path.display().to_string(), Role::Path)));
+            keys.set(key, Node::Text(Text::literal(path.display().to_string(), TextRole::Path)));
             let mut listed = Listed { entry, keys };
             if project.is_of_litestream() {
                 // Litestream refuses it: nothing may be made up here.
@@ -144,7 +144,7 @@ impl Config {
         if automatic {
             for (key, variable) in CREDENTIALS {
                 if config.top.get(key).is_none() {
-                    config.top.set(key, Node::Text(Text::reference(variable, Role::Secret)));
+                    config.top.set(key, Node::Text(Text::reference(variable, TextRole::Secret)));
                     config.added.push(key);
                 }
             }
@@ -168,9 +168,9 @@ impl Config {
                 (!text.is_empty()).then(|| {
                     let text = format!("{text}/");
                     if reader.expand {
-                        Text::with_references(&text, Role::Plain)
+                        Text::with_references(&text, TextRole::Plain)
                     } else {
-                        Text::literal(text, Role::Plain)
+                        Text::literal(text, TextRole::Plain)
                     }
                 })
             }

@@ -5,7 +5,7 @@
 use std::path::Path;
 
 use super::scalar::{escaped, is_pid, is_plain};
-use super::tree::{Role, Text};
+use super::tree::{Text, TextRole};
 use super::variables::{fallback, lookup};
 use crate::environment::Environment;
 use crate::path::{absolute, expand_home};
@@ -29,7 +29,7 @@ impl Printer<'_> {
     pub(super) fn yaml(&self, text: &Text) -> String {
         let words = self.words(text);
         match text.role {
-            Role::Typed => words.replace(DOLLAR, "$"),
+            TextRole::Typed => words.replace(DOLLAR, "$"),
             _ if self.is_plain(text, &words) => words,
             // As `escaped` writes the mark.
             _ => format!("\"{}\"", escaped(&words).replace("\\U0010fffe", "\\x24")),
@@ -38,13 +38,13 @@ impl Printer<'_> {
 
     /// The text, its `$` that are characters marked.
     pub(super) fn words(&self, text: &Text) -> String {
-        if text.role == Role::Secret && !self.reveal {
+        if text.role == TextRole::Secret && !self.reveal {
             let words = self.pieces(&text.pieces, false);
             return if words.starts_with('$') { words } else { HIDDEN.to_owned() };
         }
         let words = match text.role {
-            Role::Path => self.path(text),
-            Role::Secret => self.pieces(&text.pieces, false),
+            TextRole::Path => self.path(text),
+            TextRole::Secret => self.pieces(&text.pieces, false),
             _ => self.pieces(&text.pieces, true),
         };
         if self.reveal { words } else { hide_in_url(&words) }

@@ -5,7 +5,7 @@
 use serde_yaml::Value;
 
 use super::keys::{Kind, OWN, TOP, Table, sounds_secret};
-use super::tree::{Map, Node, Role, Text};
+use super::tree::{Map, Node, Text, TextRole};
 use crate::error::{Error, Result};
 use crate::nearest::nearest;
 use crate::yaml::Cursor;
@@ -101,9 +101,9 @@ impl Reader {
             return Ok(Node::Null);
         }
         Ok(match kind {
-            Kind::Text => Node::Text(self.text(&cursor.text("a text")?, Role::Plain)),
-            Kind::Secret => Node::Text(self.text(&cursor.text("a text")?, Role::Secret)),
-            Kind::Path => Node::Text(self.text(&cursor.text("a path")?, Role::Path)),
+            Kind::Text => Node::Text(self.text(&cursor.text("a text")?, TextRole::Plain)),
+            Kind::Secret => Node::Text(self.text(&cursor.text("a text")?, TextRole::Secret)),
+            Kind::Path => Node::Text(self.text(&cursor.text("a path")?, TextRole::Path)),
             Kind::Bool => self.boolean(cursor)?,
             Kind::Int => self.integer(cursor)?,
             Kind::Duration => self.duration(cursor)?,
@@ -119,7 +119,7 @@ impl Reader {
         })
     }
 
-    fn text(&self, text: &str, role: Role) -> Text {
+    fn text(&self, text: &str, role: TextRole) -> Text {
         if self.expand { Text::with_references(text, role) } else { Text::literal(text, role) }
     }
 
@@ -128,7 +128,7 @@ impl Reader {
             return Ok(Node::Bool(*truth));
         }
         let text = match cursor.value() {
-            Value::String(text) => self.text(text, Role::Typed),
+            Value::String(text) => self.text(text, TextRole::Typed),
             _ => return Err(cursor.expected("true or false")),
         };
         if text.has_reference() {
@@ -148,7 +148,7 @@ impl Reader {
                 Ok(Node::Number(number.clone()))
             }
             Value::String(written) => {
-                let text = self.text(written, Role::Typed);
+                let text = self.text(written, TextRole::Typed);
                 // `0600`, an octal number to Litestream.
                 let digits = !written.is_empty()
                     && written.chars().all(|letter| letter.is_ascii_digit() || letter == '_');
@@ -174,7 +174,7 @@ impl Reader {
             return Ok(Node::Number(number.clone()));
         }
         let written = cursor.text("a duration such as 30s")?;
-        let text = self.text(&written, Role::Plain);
+        let text = self.text(&written, TextRole::Plain);
         if !text.has_reference() && go_duration(&written).is_none() {
             let error = cursor
                 .wrong(format!("is `{written}`, which Litestream does not read as a duration"));
@@ -191,7 +191,7 @@ impl Reader {
             Value::Null => Node::Null,
             Value::Bool(truth) => Node::Bool(*truth),
             Value::Number(number) => Node::Number(number.clone()),
-            Value::String(text) => Node::Text(self.text(text, Role::Plain)),
+            Value::String(text) => Node::Text(self.text(text, TextRole::Plain)),
             Value::Sequence(_) => {
                 let items = cursor.items("a list")?;
                 Node::List(items.iter().map(|item| self.node(item, Kind::Any)).collect())

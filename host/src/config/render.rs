@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::printed::{DOLLAR, Printer};
 use super::scalar::{escaped, quoted};
-use super::tree::{Map, Node, Role, Text};
+use super::tree::{Map, Node, Text, TextRole};
 use crate::redact::hide_in_url;
 use crate::secret::Secret;
 
@@ -25,7 +25,7 @@ pub(super) fn yaml(map: &Map, scalar: &mut dyn FnMut(&Text) -> String) -> String
 fn write_map(map: &Map, indent: usize, out: &mut String, scalar: &mut dyn FnMut(&Text) -> String) {
     for (key, node) in &map.0 {
         out.push_str(&" ".repeat(indent));
-        out.push_str(&scalar(&Text::literal(key.as_str(), Role::Plain)));
+        out.push_str(&scalar(&Text::literal(key.as_str(), TextRole::Plain)));
         out.push(':');
         write_value(node, indent + 2, out, scalar);
     }
@@ -95,17 +95,17 @@ impl Variables {
     /// A text with its references resolved, as it goes into a child's file.
     /// `parts` are its pieces: a text and whether it must not stand in the file;
     /// `None` is a reference that Litestream alone can resolve (`$PID`).
-    pub(super) fn scalar(&mut self, parts: &[Option<(String, bool)>], role: Role) -> String {
+    pub(super) fn scalar(&mut self, parts: &[Option<(String, bool)>], role: TextRole) -> String {
         let hidden = |text: &str, from_environment: bool| {
             from_environment
-                || role == Role::Secret
+                || role == TextRole::Secret
                 || text.contains('$')
                 || hide_in_url(text) != text
         };
         if let [Some((text, from_environment))] = parts {
             let hide = hidden(text, *from_environment);
             let bare = text.chars().all(|c| c.is_ascii_alphanumeric() || "+-._".contains(c));
-            if role == Role::Typed && bare && !text.is_empty() {
+            if role == TextRole::Typed && bare && !text.is_empty() {
                 return if hide { self.stand_in(text.clone()) } else { text.clone() };
             }
             if !hide {
@@ -135,7 +135,7 @@ pub(super) fn json(map: &Map, printer: &Printer<'_>) -> String {
 }
 
 fn object(map: &Map, printer: &Printer<'_>) -> Value {
-    let key = |key: &str| printer.words(&Text::literal(key, Role::Plain));
+    let key = |key: &str| printer.words(&Text::literal(key, TextRole::Plain));
     Value::Object(map.0.iter().map(|(name, node)| (key(name), json_node(node, printer))).collect())
 }
 
@@ -148,7 +148,7 @@ fn json_node(node: &Node, printer: &Printer<'_>) -> Value {
             let words = printer.words(text);
             match (text.role, words.parse()) {
                 // A default that became the value.
-                (Role::Typed, Ok(truth)) => Value::Bool(truth),
+                (TextRole::Typed, Ok(truth)) => Value::Bool(truth),
                 _ => Value::String(words),
             }
         }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::listed::replicas_of;
-use super::tree::{Map, Node, Role, Text};
+use super::tree::{Map, Node, Text, TextRole};
 use super::view::View;
 use super::{Config, not_replicated};
 use crate::environment::Environment;
@@ -27,7 +27,7 @@ impl Replica {
     /// What a replica URL alone says, as Litestream reads it.
     #[must_use]
     pub(crate) fn of_url(url: &str, environment: &Environment) -> Self {
-        let keys = Map(vec![("url".into(), Node::Text(Text::literal(url, Role::Plain)))]);
+        let keys = Map(vec![("url".into(), Node::Text(Text::literal(url, TextRole::Plain)))]);
         let (top, root, text) = (Map::default(), Path::new("/"), Text::as_written);
         View { replica: &keys, top: &top, root, environment, text: &text }.described()
     }

@@ -28,7 +28,7 @@ impl Node {
 
 /// What a text is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Role {
+pub(super) enum TextRole {
     Plain,
     Secret,
     /// Of the local disk.
@@ -41,27 +41,27 @@ pub(super) enum Role {
 #[derive(Debug, Clone)]
 pub(super) struct Text {
     pub(super) pieces: Vec<Piece>,
-    pub(super) role: Role,
+    pub(super) role: TextRole,
 }
 
 impl Text {
     /// Text in which `$` is a character.
-    pub(super) fn literal(text: impl Into<String>, role: Role) -> Self {
+    pub(super) fn literal(text: impl Into<String>, role: TextRole) -> Self {
         Self { pieces: vec![Piece::Literal(text.into())], role }
     }
 
     /// Text in which `$NAME` and `${NAME}` are references. A secret is one only as
     /// a whole: a `$` inside a password is far more often just a character.
-    pub(super) fn with_references(text: &str, role: Role) -> Self {
+    pub(super) fn with_references(text: &str, role: TextRole) -> Self {
         let pieces = parse(text);
         let whole = matches!(pieces.as_slice(), [Piece::Reference(_)]);
-        if role == Role::Secret && !whole {
+        if role == TextRole::Secret && !whole {
             return Self::literal(text, role);
         }
         Self { pieces, role }
     }
 
-    pub(super) fn reference(name: &str, role: Role) -> Self {
+    pub(super) fn reference(name: &str, role: TextRole) -> Self {
         let raw = format!("${name}");
         let reference = Reference { raw, name: name.to_owned(), default: None };
         Self { pieces: vec![Piece::Reference(reference)], role }
@@ -140,14 +140,14 @@ impl Map {
 
 #[cfg(test)]
 mod tests {
-    use super::{Role, Text};
+    use super::{Text, TextRole};
 
     #[test]
     fn a_secret_is_a_reference_only_as_a_whole() {
-        assert!(Text::with_references("$PW", Role::Secret).has_reference());
-        assert!(Text::with_references("${PW}", Role::Secret).has_reference());
-        assert!(!Text::with_references("a$PW", Role::Secret).has_reference());
-        assert!(Text::with_references("a$PW", Role::Plain).has_reference());
+        assert!(Text::with_references("$PW", TextRole::Secret).has_reference());
+        assert!(Text::with_references("${PW}", TextRole::Secret).has_reference());
+        assert!(!Text::with_references("a$PW", TextRole::Secret).has_reference());
+        assert!(Text::with_references("a$PW", TextRole::Plain).has_reference());
     }
 
     #[test]
@@ -158,7 +158,7 @@ mod tests {
             ("s3://b/p?endpoint=x", "s3://b/p/a.db?endpoint=x"),
             ("s3://$B?endpoint=$E&x", "s3://$B/a.db?endpoint=$E&x"),
         ] {
-            let mut text = Text::with_references(text, Role::Plain);
+            let mut text = Text::with_references(text, TextRole::Plain);
             text.join("a.db");
             assert_eq!(text.as_written(), joined);
         }

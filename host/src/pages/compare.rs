@@ -112,7 +112,7 @@ fn compare(
     };
     image.verify_log()?;
     let rest = u64::from(both) + 1..=pages.max(copied);
-    found.add(Found {
+    found.add(Differences {
         count: pages.max(copied) - u64::from(both),
         first: rest.take(SHOWN).collect(),
     });
@@ -121,12 +121,12 @@ fn compare(
 
 /// Pages that are not the same.
 #[derive(Default)]
-struct Found {
+struct Differences {
     count: u64,
     first: Vec<u64>,
 }
 
-impl Found {
+impl Differences {
     /// Those of pages that come after.
     fn add(&mut self, other: Self) {
         self.count += other.count;
@@ -142,11 +142,11 @@ struct Part<'a> {
 }
 
 impl Part<'_> {
-    fn compare(&self, pages: Range<u32>) -> Result<Found> {
+    fn compare(&self, pages: Range<u32>) -> Result<Differences> {
         let page_size = self.image.page_size();
         let at_once = (CHUNK / page_size as usize).max(1);
         let (mut live, mut copied) = (Vec::new(), Vec::new());
-        let mut found = Found::default();
+        let mut found = Differences::default();
         let mut next = pages.start;
         while next < pages.end {
             if (self.unwanted)() {
@@ -171,7 +171,7 @@ impl Part<'_> {
     }
 
     /// Which pages of a chunk are not the same.
-    fn pages(&self, first: u32, live: &[u8], copied: &[u8], found: &mut Found) {
+    fn pages(&self, first: u32, live: &[u8], copied: &[u8], found: &mut Differences) {
         let page_size = self.image.page_size();
         let locks = LOCKS / page_size + 1;
         let sides =

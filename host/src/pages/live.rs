@@ -6,7 +6,7 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use super::ltx_header::Header;
-use super::wal::{Index, LOG_HEADER, Log, Salts, Unreadable};
+use super::wal::{FrameIndex, LOG_HEADER, Log, Salts, Unreadable};
 use crate::error::{Error, Result};
 
 /// Where the log was when a read transaction had just begun.
@@ -23,7 +23,7 @@ pub(crate) struct Held {
 pub(crate) struct Image<'a> {
     database: &'a File,
     log: Log,
-    index: Index,
+    index: FrameIndex,
     held: Held,
 }
 

@@ -20,11 +20,11 @@ pub(crate) type Salts = [u32; 2];
 /// may be opened and closed at any time.
 pub(crate) struct Log {
     file: File,
-    header: Header,
+    header: LogHeader,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Header {
+struct LogHeader {
     /// Whether checksums take the content as big-endian numbers.
     big_endian: bool,
     page_size: u32,
@@ -34,7 +34,7 @@ struct Header {
 
 /// Which pages are in the log up to a place.
 #[derive(Debug)]
-pub(crate) struct Index {
+pub(crate) struct FrameIndex {
     /// The newest frame of each page, counted from 1.
     frames: HashMap<u32, u32>,
     /// How many frames were read.
@@ -45,7 +45,7 @@ pub(crate) struct Index {
     pub(crate) pages: u32,
 }
 
-impl Index {
+impl FrameIndex {
     /// The newest frame of a page.
     pub(crate) fn frame(&self, page: u32) -> Option<u32> {
         self.frames.get(&page).copied()
@@ -71,7 +71,7 @@ impl Log {
     /// None where there is no log, or an empty one.
     pub(crate) fn open(path: &Path) -> Option<Self> {
         let file = File::open(path).ok()?;
-        let header = Header::read(&file)?;
+        let header = LogHeader::read(&file)?;
         Some(Self { file, header })
     }
 
@@ -98,7 +98,7 @@ impl Log {
 
     /// Whether the file still has the header that it was opened with.
     pub(crate) fn is_the_same(&self) -> bool {
-        Header::read(&self.file) == Some(self.header)
+        LogHeader::read(&self.file) == Some(self.header)
     }
 
     /// The page of a frame, as long as `page` is.
@@ -108,8 +108,8 @@ impl Log {
     }
 
     /// One of nothing, yet.
-    pub(crate) fn index(&self) -> Index {
-        Index { frames: HashMap::new(), done: 0, checksum: self.header.checksum, pages: 0 }
+    pub(crate) fn index(&self) -> FrameIndex {
+        FrameIndex { frames: HashMap::new(), done: 0, checksum: self.header.checksum, pages: 0 }
     }
 
     /// Reads on up to the frame `last`, which has to end a transaction, and verifies
@@ -117,7 +117,7 @@ impl Log {
     /// frame, are right. What failed is of no use any more.
     pub(crate) fn advance(
         &self,
-        index: &mut Index,
+        index: &mut FrameIndex,
         last: u32,
         unwanted: &dyn Fn() -> bool,
     ) -> Result<(), Unreadable> {
@@ -154,7 +154,7 @@ impl Log {
     }
 }
 
-impl Header {
+impl LogHeader {
     fn read(file: &File) -> Option<Self> {
         let mut bytes = [0; LOG_HEADER as usize];
         file.read_exact_at(&mut bytes, 0).ok()?;

@@ -18,8 +18,8 @@ impl Hooks {
     pub(super) async fn check(
         &self,
         call: &Call,
-        database: Option<&handles::Database>,
-        copy: &handles::RestoredCopy,
+        database: Option<&handles::DatabaseHandle>,
+        copy: &handles::RestoredCopyHandle,
         wanted: impl Fn(&str) -> bool,
     ) -> Outcome {
         let checks = self.checks(database).filter(|plugin| wanted(&plugin.name));
@@ -29,7 +29,11 @@ impl Hooks {
 
     /// Runs every `pre-restore` that applies, in the order of names; the first
     /// that does not agree ends it.
-    pub(super) async fn pre_restore(&self, call: &Call, plan: &handles::RestorePlan) -> Result<()> {
+    pub(super) async fn pre_restore(
+        &self,
+        call: &Call,
+        plan: &handles::RestorePlanHandle,
+    ) -> Result<()> {
         for (plugin, own) in self.around_restore(PRE_RESTORE, call, plan) {
             let asked = recorded(plugin, call, "pre-restore", run::pre_restore(plugin, own, plan));
             asked.await.map_err(|error| refusal(plugin, "refused the restore", error))?;
@@ -41,8 +45,8 @@ impl Hooks {
     pub(super) async fn post_restore(
         &self,
         call: &Call,
-        plan: &handles::RestorePlan,
-        copy: &handles::RestoredCopy,
+        plan: &handles::RestorePlanHandle,
+        copy: &handles::RestoredCopyHandle,
     ) -> Result<()> {
         for (plugin, own) in self.around_restore(POST_RESTORE, call, plan) {
             let run = run::post_restore(plugin, own, plan, copy);
@@ -57,8 +61,8 @@ impl Hooks {
     pub(super) async fn restored(
         &self,
         call: &Call,
-        plan: &handles::RestorePlan,
-        replaced: &handles::Replaced,
+        plan: &handles::RestorePlanHandle,
+        replaced: &handles::ReplacedHandle,
     ) -> Result<()> {
         let mut first = Ok(());
         for (plugin, own) in self.around_restore(RESTORED, call, plan) {
@@ -76,7 +80,7 @@ impl Hooks {
         &self,
         interface: &str,
         call: &Call,
-        plan: &handles::RestorePlan,
+        plan: &handles::RestorePlanHandle,
     ) -> impl Iterator<Item = (&Arc<Plugin>, Call)> {
         let database = match &plan.request.source {
             Source::Database(database) => Some(database.clone()),
@@ -153,8 +157,8 @@ fn exit_of_check(error: &Error) -> Exit {
 async fn check_one(
     plugin: &Arc<Plugin>,
     call: &Call,
-    database: Option<&handles::Database>,
-    copy: &handles::RestoredCopy,
+    database: Option<&handles::DatabaseHandle>,
+    copy: &handles::RestoredCopyHandle,
 ) -> Outcome {
     let mut started = call.sink.start(
         plugin.name.clone(),

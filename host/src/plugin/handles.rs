@@ -17,15 +17,15 @@ use crate::project;
 
 /// `types.database`.
 #[derive(Clone)]
-pub struct Database(pub project::Database);
+pub struct DatabaseHandle(pub project::Database);
 
 /// `types.restored-copy`.
 #[derive(Clone)]
-pub struct RestoredCopy(pub Arc<copy::RestoredCopy>);
+pub struct RestoredCopyHandle(pub Arc<copy::RestoredCopy>);
 
 /// `types.restore-plan`.
 #[derive(Clone)]
-pub struct RestorePlan {
+pub struct RestorePlanHandle {
     /// What would be restored.
     pub request: Request,
     /// What litestream says about it.
@@ -35,15 +35,15 @@ pub struct RestorePlan {
 }
 
 /// `types.present-database`.
-pub struct PresentDatabase(pub Present);
+pub struct PresentDatabaseHandle(pub Present);
 
 /// `types.replaced`.
 #[derive(Clone)]
-pub struct Replaced(pub replace::Replaced);
+pub struct ReplacedHandle(pub replace::Replaced);
 
 /// `types.invocation`.
 #[derive(Clone)]
-pub struct Invocation(pub Arc<InvocationData>);
+pub struct InvocationHandle(pub Arc<InvocationData>);
 
 /// How a command was called.
 #[derive(Debug)]
@@ -61,10 +61,10 @@ pub struct InvocationData {
 }
 
 /// `config.problem`.
-pub struct Problem(pub crate::config::Problem);
+pub struct ProblemHandle(pub crate::config::Problem);
 
 /// `litestream.sync-request`.
-pub struct SyncRequest {
+pub struct SyncRequestHandle {
     /// Whose.
     pub database: project::Database,
     /// Instead of the invocation's.
@@ -76,25 +76,28 @@ pub struct SyncRequest {
 }
 
 /// `litestream.sync-job`.
-pub struct SyncJob(pub Job<Synced>, #[expect(dead_code, reason = "counted")] pub Token);
+pub struct SyncJobHandle(pub HostJob<Synced>, #[expect(dead_code, reason = "counted")] pub Token);
 
 /// `litestream.sync-result`.
-pub struct SyncResult(pub Synced);
+pub struct SyncResultHandle(pub Synced);
 
 /// `litestream.restore-request`.
-pub struct RestoreRequest(pub Request);
+pub struct RestoreRequestHandle(pub Request);
 
 /// `litestream.restore-job`.
-pub struct RestoreJob(
-    pub Job<copy::RestoredCopy>,
+pub struct RestoreJobHandle(
+    pub HostJob<copy::RestoredCopy>,
     #[expect(dead_code, reason = "counted")] pub Token,
 );
 
 /// `litestream.process`.
-pub struct Process(pub super::process::Process, #[expect(dead_code, reason = "counted")] pub Token);
+pub struct ProcessHandle(
+    pub super::process::Process,
+    #[expect(dead_code, reason = "counted")] pub Token,
+);
 
 /// `sqlite.connection`.
-pub struct Connection {
+pub struct ConnectionHandle {
     /// In its thread.
     pub sql: crate::sqlite::Connection,
     /// To which database; none for a copy.
@@ -104,28 +107,28 @@ pub struct Connection {
 }
 
 /// `sqlite.rows`, and how many of them were read.
-pub struct Rows(pub crate::sqlite::Rows, pub u64);
+pub struct RowsHandle(pub crate::sqlite::Rows, pub u64);
 
 /// `sqlite.content-job`.
-pub struct ContentJob(pub crate::sqlite::Contents);
+pub struct ContentJobHandle(pub crate::sqlite::Contents);
 
 /// `sqlite.integrity-job`.
-pub struct IntegrityJob(pub crate::sqlite::IntegrityJob);
+pub struct IntegrityJobHandle(pub crate::sqlite::IntegrityJob);
 
 /// `sqlite.integrity`.
-pub struct Integrity(pub crate::sqlite::Integrity);
+pub struct IntegrityHandle(pub crate::sqlite::Integrity);
 
 /// `sqlite.table-content`.
-pub struct TableContent(pub crate::sqlite::TableContent);
+pub struct TableContentHandle(pub crate::sqlite::TableContent);
 
 /// `sqlite.pages-job`.
-pub struct PagesJob(pub crate::sqlite::Running<crate::pages::Comparison>);
+pub struct PagesJobHandle(pub crate::sqlite::Running<crate::pages::Comparison>);
 
 /// `sqlite.page-comparison`.
-pub struct PageComparison(pub crate::pages::Comparison);
+pub struct PageComparisonHandle(pub crate::pages::Comparison);
 
 /// `report.check`.
-pub struct Check(pub super::sink::Started);
+pub struct CheckHandle(pub super::sink::Started);
 
 /// Counts its own clones.
 #[derive(Debug, Clone, Default)]
@@ -143,9 +146,9 @@ impl Token {
 }
 
 /// Work that goes on in the host. Dropped, it is stopped.
-pub struct Job<T>(Option<JoinHandle<Result<T>>>);
+pub struct HostJob<T>(Option<JoinHandle<Result<T>>>);
 
-impl<T: Send + 'static> Job<T> {
+impl<T: Send + 'static> HostJob<T> {
     /// Starts the work.
     pub fn start(work: impl Future<Output = Result<T>> + Send + 'static) -> Self {
         Self(Some(tokio::spawn(work)))
@@ -164,7 +167,7 @@ impl<T: Send + 'static> Job<T> {
     }
 }
 
-impl<T> Drop for Job<T> {
+impl<T> Drop for HostJob<T> {
     fn drop(&mut self) {
         if let Some(handle) = &self.0 {
             handle.abort();

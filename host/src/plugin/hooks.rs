@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::registry::{self, Found, Unusable};
+use super::registry::{self, PluginFile, Unusable};
 use super::{CHECK, POST_RESTORE, PRE_RESTORE, Plugin, RESTORED, handles, problems};
 use crate::config::Severity;
 use crate::context::Context;
@@ -42,13 +42,13 @@ impl Hooks {
                 Severity::Note => context.notes.note(&problem.message),
             }
         }
-        let wanted = |found: &Found| {
+        let wanted = |found: &PluginFile| {
             WANTED.iter().any(|(function, interface)| {
                 command.imports_function("hooks", function) && found.is(interface)
             })
         };
         let mut plugins = Vec::new();
-        let of_use = |one: &Result<Found, Unusable>| match one {
+        let of_use = |one: &Result<PluginFile, Unusable>| match one {
             // What is no component is an error below.
             Ok(found) => found.exports.is_none() || wanted(found),
             Err(_unusable) => true,
@@ -80,7 +80,7 @@ impl Hooks {
     /// databases.
     pub(super) fn checks(
         &self,
-        database: Option<&handles::Database>,
+        database: Option<&handles::DatabaseHandle>,
     ) -> impl Iterator<Item = &Arc<Plugin>> {
         self.exporting(CHECK).filter(move |plugin| match database {
             Some(database) => plugin.applies_to(&database.0),

@@ -64,7 +64,7 @@ pub(super) struct Limits {
 impl Limits {
     /// The least of the three.
     pub(super) fn effective(
-        manifest: &manifest::Limits,
+        manifest: &manifest::LimitsManifest,
         project: Option<&PluginLimits>,
         is_command: bool,
     ) -> Self {
@@ -136,12 +136,12 @@ pub(super) enum Exceeded {
 
 impl Exceeded {
     /// The key of `limits` that decides it, where one does.
-    pub(super) fn key(&self) -> Option<Key> {
+    pub(super) fn key(&self) -> Option<LimitNames> {
         Some(match self {
-            Self::Memory(_) => Key { manifest: "memory", project: "memory" },
-            Self::Cpu(_) => Key { manifest: "cpu-ms", project: "cpu" },
-            Self::Wall(_) => Key { manifest: "timeout-ms", project: "timeout" },
-            Self::Rows(_) => Key { manifest: "rows", project: "rows" },
+            Self::Memory(_) => LimitNames { manifest: "memory", project: "memory" },
+            Self::Cpu(_) => LimitNames { manifest: "cpu-ms", project: "cpu" },
+            Self::Wall(_) => LimitNames { manifest: "timeout-ms", project: "timeout" },
+            Self::Rows(_) => LimitNames { manifest: "rows", project: "rows" },
             _ => return None,
         })
     }
@@ -159,7 +159,7 @@ impl Exceeded {
 }
 
 /// The names of one limit.
-pub(super) struct Key {
+pub(super) struct LimitNames {
     /// In a manifest.
     pub(super) manifest: &'static str,
     /// In the project file.
@@ -224,7 +224,8 @@ mod tests {
     #[test]
     fn the_least_of_manifest_project_and_maximum_counts() {
         let of = |cpu_ms: Option<u64>, cpu: Option<u64>| {
-            let manifest = manifest::Limits { cpu_ms, ..manifest::Limits::default() };
+            let manifest =
+                manifest::LimitsManifest { cpu_ms, ..manifest::LimitsManifest::default() };
             let project =
                 PluginLimits { cpu: cpu.map(Duration::from_millis), ..PluginLimits::default() };
             Limits::effective(&manifest, Some(&project), false).cpu
@@ -245,7 +246,7 @@ mod tests {
             output: Some(4),
             rows: Some(5),
         };
-        let limits = Limits::effective(&manifest::Limits::default(), Some(&project), true);
+        let limits = Limits::effective(&manifest::LimitsManifest::default(), Some(&project), true);
         let expected = Limits {
             memory: 1,
             wall: Duration::from_millis(2),

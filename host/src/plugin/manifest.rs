@@ -27,16 +27,16 @@ pub(crate) struct Manifest {
     #[serde(default)]
     pub permissions: Vec<String>,
     /// Present when the component is a command.
-    pub command: Option<Command>,
+    pub command: Option<CommandManifest>,
     /// What the plugin needs beyond the defaults.
     #[serde(default)]
-    pub limits: Limits,
+    pub limits: LimitsManifest,
 }
 
 /// How a command is called.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub(crate) struct Command {
+pub(crate) struct CommandManifest {
     /// Run once for each selected database, side by side.
     #[serde(default)]
     pub per_database: bool,
@@ -122,7 +122,7 @@ pub(crate) enum Type {
 /// What a plugin asks for one call; the defaults and the maxima are in `limits`.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub(crate) struct Limits {
+pub(crate) struct LimitsManifest {
     /// Bytes of memory.
     pub memory: Option<u64>,
     /// Milliseconds of computing in the guest itself; waiting for the host does not

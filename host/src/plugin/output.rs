@@ -12,10 +12,10 @@ const PIECE: usize = 64 << 10;
 
 /// One of the two streams. Clones share what was written.
 #[derive(Debug, Clone)]
-pub(super) struct Stream(Arc<Mutex<Kept>>);
+pub(super) struct Stream(Arc<Mutex<KeptOutput>>);
 
 #[derive(Debug)]
-struct Kept {
+struct KeptOutput {
     /// The first bytes, and the last ones.
     start: Vec<u8>,
     end: VecDeque<u8>,
@@ -27,7 +27,7 @@ struct Kept {
 impl Stream {
     /// Keeps about `limit` bytes.
     pub(super) fn new(limit: usize) -> Self {
-        Self(Arc::new(Mutex::new(Kept {
+        Self(Arc::new(Mutex::new(KeptOutput {
             start: Vec::new(),
             end: VecDeque::new(),
             room: limit / 2,
@@ -35,7 +35,7 @@ impl Stream {
         })))
     }
 
-    fn kept(&self) -> MutexGuard<'_, Kept> {
+    fn kept(&self) -> MutexGuard<'_, KeptOutput> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use super::registry::{self, Found, Unusable};
+use super::registry::{self, PluginFile, Unusable};
 use super::{CHECK, COMMAND, POST_RESTORE, PRE_RESTORE, RESTORED, grants, names};
 use crate::code::Code;
 use crate::config::{Problem, Severity};
@@ -45,7 +45,7 @@ fn of_unusable(unusable: &Unusable) -> Finding {
 }
 
 /// What is wrong with those that can be read, with the folders and with the settings.
-pub(super) fn of_all(context: &Context, found: &[Result<Found, Unusable>]) -> Vec<Finding> {
+pub(super) fn of_all(context: &Context, found: &[Result<PluginFile, Unusable>]) -> Vec<Finding> {
     let mut all = Vec::new();
     of_folders(context, &mut all);
     of_settings(context, found, &mut all);
@@ -102,8 +102,8 @@ fn of_file(path: &Path, all: &mut Vec<Finding>) {
 }
 
 /// Settings of plugins that are not there, and words that mean nothing.
-fn of_settings(context: &Context, found: &[Result<Found, Unusable>], all: &mut Vec<Finding>) {
-    let name_of = |one: &Result<Found, Unusable>| match one {
+fn of_settings(context: &Context, found: &[Result<PluginFile, Unusable>], all: &mut Vec<Finding>) {
+    let name_of = |one: &Result<PluginFile, Unusable>| match one {
         Ok(found) => Some(found.name.clone()),
         Err(unusable) => unusable.name.clone(),
     };
@@ -129,8 +129,8 @@ fn of_settings(context: &Context, found: &[Result<Found, Unusable>], all: &mut V
     }
 }
 
-fn of_one(context: &Context, found: &Found, all: &mut Vec<Finding>) {
-    let Found { name, path, manifest, exports, .. } = found;
+fn of_one(context: &Context, found: &PluginFile, all: &mut Vec<Finding>) {
+    let PluginFile { name, path, manifest, exports, .. } = found;
     let place = path.display();
     if let Err(error) = found.refuse_taken(context) {
         let problem = Problem { code: "project", ..Problem::from(&error) };

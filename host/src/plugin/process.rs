@@ -19,7 +19,7 @@ const WAITING_LINES: usize = 1024;
 const LINE_LIMIT: usize = 64 << 10;
 
 /// A line of one of the two streams.
-pub struct Line {
+pub struct ProcessLine {
     /// Whether it was on standard error.
     pub is_error: bool,
     /// Without its end.
@@ -29,7 +29,7 @@ pub struct Line {
 /// A running litestream. Dropped, it is asked to end.
 pub struct Process {
     child: Option<Box<dyn ChildWrapper>>,
-    lines: mpsc::Receiver<Line>,
+    lines: mpsc::Receiver<ProcessLine>,
     stop: Stop,
     config: Option<ConfigFile>,
 }
@@ -63,7 +63,7 @@ impl Process {
     }
 
     /// The next lines; empty at the end.
-    pub async fn next_lines(&mut self, max: usize) -> Result<Vec<Line>> {
+    pub async fn next_lines(&mut self, max: usize) -> Result<Vec<ProcessLine>> {
         let mut lines = Vec::new();
         tokio::select! {
             _count = self.lines.recv_many(&mut lines, max.clamp(1, WAITING_LINES)) => Ok(lines),
@@ -100,7 +100,7 @@ impl Drop for Process {
     }
 }
 
-async fn forward(stream: impl AsyncRead + Unpin, is_error: bool, lines: mpsc::Sender<Line>) {
+async fn forward(stream: impl AsyncRead + Unpin, is_error: bool, lines: mpsc::Sender<ProcessLine>) {
     let mut reader = BufReader::new(stream);
     let mut line = Vec::new();
     while reader.read_until(b'\n', &mut line).await.is_ok_and(|count| count > 0) {
@@ -108,6 +108,6 @@ async fn forward(stream: impl AsyncRead + Unpin, is_error: bool, lines: mpsc::Se
         let text = String::from_utf8_lossy(&line).trim_end_matches(['\n', '\r']).to_owned();
         line.clear();
         // After `wait` the lines are read and thrown away.
-        let _nobody = lines.send(Line { is_error, text }).await;
+        let _nobody = lines.send(ProcessLine { is_error, text }).await;
     }
 }

@@ -17,7 +17,7 @@ const MOST: u64 = 256 << 20;
 const MOST_MANIFEST: u64 = 1 << 20;
 
 /// A file of a plugins folder, read and not compiled.
-pub(crate) struct Found {
+pub(crate) struct PluginFile {
     /// The plugin's name: its file's stem.
     pub name: String,
     /// Its file.
@@ -43,7 +43,7 @@ pub(crate) struct Unusable {
 /// Every plugin file of the project, sorted by name within each folder. A plugin
 /// that cannot be used is in the list as the error that says so.
 #[must_use]
-pub(crate) fn scan(context: &Context) -> Vec<Result<Found, Unusable>> {
+pub(crate) fn scan(context: &Context) -> Vec<Result<PluginFile, Unusable>> {
     let mut found = Vec::new();
     let trust = context.project.trust();
     for folder in &context.project.plugins().path {
@@ -114,7 +114,7 @@ fn distrusted(what: &str, distrust: &Distrust) -> Error {
     distrust.error(Code::UnusablePlugin, message)
 }
 
-fn read(path: &Path, trust: &Trust) -> Result<Found> {
+fn read(path: &Path, trust: &Trust) -> Result<PluginFile> {
     let place = path.display().to_string();
     let bytes = trust
         .read(path, MOST)
@@ -145,12 +145,13 @@ fn read(path: &Path, trust: &Trust) -> Result<Found> {
             .map_err(|error| error.hint("write the name of the file in its manifest, or none"))?;
     }
     let exports = manifest::exports(&bytes, &place)?;
-    let mut found = Found { name, path: path.to_owned(), manifest, exports, has_section, bytes };
+    let mut found =
+        PluginFile { name, path: path.to_owned(), manifest, exports, has_section, bytes };
     found.only_verify_speaks_as_verify();
     Ok(found)
 }
 
-impl Found {
+impl PluginFile {
     /// Whether it exports this interface.
     #[must_use]
     pub(crate) fn is(&self, interface: &str) -> bool {

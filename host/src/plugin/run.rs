@@ -9,7 +9,7 @@ use wasmtime::{Trap, WasmBacktrace};
 use super::bindings::types;
 use super::failure::from_guest;
 use super::handles::{self, InvocationData};
-use super::limits::{self, Exceeded, Key};
+use super::limits::{self, Exceeded, LimitNames};
 use super::store::{self, Call, State, Stopped};
 use super::{CHECK, COMMAND, Origin, POST_RESTORE, PRE_RESTORE, Plugin, RESTORED};
 use crate::code::Code;
@@ -27,7 +27,7 @@ const BUILTIN_GRACE: Duration = Duration::from_secs(8);
 pub(crate) async fn run_command(call: Call, invocation: Arc<InvocationData>) -> Result<()> {
     let plugin = Arc::clone(&call.plugin);
     invoke(&plugin, call, COMMAND, |state| {
-        Ok((state.table.push(handles::Invocation(invocation))?,))
+        Ok((state.table.push(handles::InvocationHandle(invocation))?,))
     })
     .await
 }
@@ -36,12 +36,13 @@ pub(crate) async fn run_command(call: Call, invocation: Arc<InvocationData>) -> 
 pub(super) async fn check(
     plugin: &Plugin,
     call: Call,
-    database: Option<&handles::Database>,
-    copy: &handles::RestoredCopy,
+    database: Option<&handles::DatabaseHandle>,
+    copy: &handles::RestoredCopyHandle,
 ) -> Result<()> {
     invoke(plugin, call, CHECK, |state| {
-        let mut push = |database: &handles::Database| state.table.push(database.clone());
-        let database: Option<Resource<handles::Database>> = database.map(&mut push).transpose()?;
+        let mut push = |database: &handles::DatabaseHandle| state.table.push(database.clone());
+        let database: Option<Resource<handles::DatabaseHandle>> =
+            database.map(&mut push).transpose()?;
         Ok((database, state.table.push(copy.clone())?))
     })
     .await
@@ -51,7 +52,7 @@ pub(super) async fn check(
 pub(super) async fn pre_restore(
     plugin: &Plugin,
     call: Call,
-    plan: &handles::RestorePlan,
+    plan: &handles::RestorePlanHandle,
 ) -> Result<()> {
     invoke(plugin, call, PRE_RESTORE, |state| Ok((state.table.push(plan.clone())?,))).await
 }
@@ -60,11 +61,11 @@ pub(super) async fn pre_restore(
 pub(super) async fn post_restore(
     plugin: &Plugin,
     call: Call,
-    plan: &handles::RestorePlan,
-    copy: &handles::RestoredCopy,
+    plan: &handles::RestorePlanHandle,
+    copy: &handles::RestoredCopyHandle,
 ) -> Result<()> {
     invoke(plugin, call, POST_RESTORE, |state| {
-        let plan: Resource<handles::RestorePlan> = state.table.push(plan.clone())?;
+        let plan: Resource<handles::RestorePlanHandle> = state.table.push(plan.clone())?;
         Ok((plan, state.table.push(copy.clone())?))
     })
     .await
@@ -74,11 +75,11 @@ pub(super) async fn post_restore(
 pub(super) async fn restored(
     plugin: &Plugin,
     call: Call,
-    plan: &handles::RestorePlan,
-    replaced: &handles::Replaced,
+    plan: &handles::RestorePlanHandle,
+    replaced: &handles::ReplacedHandle,
 ) -> Result<()> {
     invoke(plugin, call, RESTORED, |state| {
-        let plan: Resource<handles::RestorePlan> = state.table.push(plan.clone())?;
+        let plan: Resource<handles::RestorePlanHandle> = state.table.push(plan.clone())?;
         Ok((plan, state.table.push(replaced.clone())?))
     })
     .await
@@ -195,7 +196,7 @@ fn exceeded(error: &wasmtime::Error) -> Option<Exceeded> {
 
 /// What a user does about a limit.
 fn remedy(plugin: &Plugin, exceeded: &Exceeded) -> String {
-    let Some(Key { manifest, project }) = exceeded.key() else {
+    let Some(LimitNames { manifest, project }) = exceeded.key() else {
         return "no plugin may do more of it".to_owned();
     };
     let name = &plugin.name;

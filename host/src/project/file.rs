@@ -16,7 +16,7 @@ const NAME: &str = "lsrun.yml";
 const SMALLEST: &str = "the smallest lsrun.yml is:\ndatabases:\n  default: db.sqlite3";
 
 /// A project file, open.
-pub(super) struct Found {
+pub(super) struct ProjectFile {
     /// Its absolute path.
     pub(super) path: PathBuf,
     /// Its owner, where the user has named the file: then what that user does in the
@@ -26,7 +26,11 @@ pub(super) struct Found {
 }
 
 /// Finds the project file; see [`super::Project::load`].
-pub(super) fn find(at: Option<&Path>, cwd: &Path, environment: &Environment) -> Result<Found> {
+pub(super) fn find(
+    at: Option<&Path>,
+    cwd: &Path,
+    environment: &Environment,
+) -> Result<ProjectFile> {
     if let Some(at) = at {
         return open(named(&absolute(cwd, at), "--project")?);
     }
@@ -35,7 +39,7 @@ pub(super) fn find(at: Option<&Path>, cwd: &Path, environment: &Environment) -> 
     }
     for path in cwd.ancestors().map(|folder| folder.join(NAME)) {
         match Trust::mine().file(&path) {
-            Ok(file) => return Ok(Found { path, named_owner: None, file }),
+            Ok(file) => return Ok(ProjectFile { path, named_owner: None, file }),
             Err(Distrust::NotAFile(_)) => {}
             Err(distrust) if distrust.is_missing() => {}
             // It may be one that is not there, in a folder that is not trusted.
@@ -82,15 +86,15 @@ fn named(path: &Path, by: &str) -> Result<PathBuf> {
 }
 
 /// A file that the user has named, whoever it belongs to.
-pub(super) fn open(path: PathBuf) -> Result<Found> {
+pub(super) fn open(path: PathBuf) -> Result<ProjectFile> {
     let opened = File::open(&path).and_then(|file| Ok((file.metadata()?.uid(), file)));
     match opened {
-        Ok((owner, file)) => Ok(Found { path, named_owner: Some(owner), file }),
+        Ok((owner, file)) => Ok(ProjectFile { path, named_owner: Some(owner), file }),
         Err(error) => Err(Error::project(format!("cannot read {}", path.display())).cause(error)),
     }
 }
 
-impl Found {
+impl ProjectFile {
     /// Its text.
     pub(super) fn read(&mut self) -> Result<String> {
         let path = self.path.display();

@@ -25,7 +25,7 @@ const HEADER: u64 = 100;
 
 /// What lies in the folders of a project.
 #[derive(Debug, Default)]
-pub(crate) struct Found {
+pub(crate) struct FoundDatabases {
     /// The databases, also those that are not in a folder of a `dir:` entry.
     pub databases: Vec<Database>,
     /// What was left out and might have been meant, a sentence each.
@@ -42,7 +42,7 @@ impl Project {
     }
 
     /// The same, with what was left out because it is not a file of such a folder.
-    pub(crate) fn found(&self) -> Result<Found> {
+    pub(crate) fn found(&self) -> Result<FoundDatabases> {
         let mut databases = self.databases()?;
         let mut refused = Vec::new();
         let mut identities = Identities::default();
@@ -74,7 +74,7 @@ impl Project {
                 }
             }
         }
-        Ok(Found { databases, refused })
+        Ok(FoundDatabases { databases, refused })
     }
 }
 

@@ -51,10 +51,10 @@ const OWN_WORDS: [&str; 24] = [
 
 /// The secrets of a run. Clones share them.
 #[derive(Clone, Default)]
-pub struct Redactor(Arc<RwLock<Known>>);
+pub struct Redactor(Arc<RwLock<KnownSecrets>>);
 
 #[derive(Default)]
-struct Known {
+struct KnownSecrets {
     /// Each in the forms that it is written in.
     forms: BTreeSet<String>,
     /// Longest first; made when it is needed.

@@ -9,15 +9,15 @@ use super::{Outcome, event};
 use crate::figures::{milliseconds, time};
 
 #[derive(Serialize)]
-struct Line<'a> {
+struct EventLine<'a> {
     schema_version: u32,
     #[serde(flatten)]
-    event: Event<'a>,
+    event: JsonEvent<'a>,
 }
 
 #[derive(Serialize)]
 #[serde(tag = "event", rename_all = "kebab-case")]
-enum Event<'a> {
+enum JsonEvent<'a> {
     RunStarted {
         command: &'a str,
         started_at: String,
@@ -53,9 +53,10 @@ enum Event<'a> {
     },
 }
 
-fn line(event: Event<'_>) -> String {
+fn line(event: JsonEvent<'_>) -> String {
     // Maps with string keys and plain values always serialise.
-    let mut line = serde_json::to_string(&Line { schema_version: 1, event }).unwrap_or_default();
+    let mut line =
+        serde_json::to_string(&EventLine { schema_version: 1, event }).unwrap_or_default();
     line.push('\n');
     line
 }
@@ -65,21 +66,21 @@ fn line(event: Event<'_>) -> String {
 pub(crate) fn line_of(event: &event::Event<'_>) -> Option<String> {
     Some(line(match *event {
         event::Event::RunStarted { command, started, databases, whole: false } => {
-            Event::RunStarted { command, started_at: time(started), databases }
+            JsonEvent::RunStarted { command, started_at: time(started), databases }
         }
         event::Event::DatabaseStarted { name, path } if !name.is_empty() => {
-            Event::DatabaseStarted { alias: name, path }
+            JsonEvent::DatabaseStarted { alias: name, path }
         }
         event::Event::CheckFinished { name, path, check } if !name.is_empty() => {
-            Event::CheckFinished { alias: name, path, check: of_check(check) }
+            JsonEvent::CheckFinished { alias: name, path, check: of_check(check) }
         }
         event::Event::DatabaseFinished { report, success, .. } if !report.name.is_empty() => {
-            Event::DatabaseFinished { database: of_database(report, report.word(success)) }
+            JsonEvent::DatabaseFinished { database: of_database(report, report.word(success)) }
         }
         event::Event::RunReported { data, .. } if !data.is_empty() => {
-            return Some(line(Event::Data { text: &String::from_utf8_lossy(data) }));
+            return Some(line(JsonEvent::Data { text: &String::from_utf8_lossy(data) }));
         }
-        event::Event::RunFinished { report, exit } => Event::RunFinished {
+        event::Event::RunFinished { report, exit } => JsonEvent::RunFinished {
             command: &report.command,
             started_at: time(report.started),
             duration_ms: milliseconds(report.duration),

@@ -136,9 +136,9 @@ impl Delivery {
     }
 
     /// What the metrics need besides the report.
-    fn known(&self, command: &str) -> prometheus::Known {
+    fn known(&self, command: &str) -> prometheus::KnownResults {
         let databases = self.session.project.every_database().ok();
-        prometheus::Known {
+        prometheus::KnownResults {
             newest: self.newest(command),
             last_success: self.of_history(|history| history.last_successes(command)),
             names: databases.map(|all| all.iter().map(Database::name).collect()),

@@ -32,7 +32,7 @@ type Samples = BTreeMap<String, Vec<String>>;
 
 /// What was known before this run.
 #[derive(Debug, Default)]
-pub(super) struct Known {
+pub(super) struct KnownResults {
     /// The newest result of each database, by path.
     pub(super) newest: HashMap<String, Past>,
     /// When each was last proved good, by path.
@@ -49,7 +49,7 @@ pub(super) struct Known {
 /// figure that this run did not measure keeps its last value. A database that was
 /// never proved good has 0 as its last success. Only databases that the project no
 /// longer has, or no longer replicates, go.
-pub(super) fn render(report: &Report, before: &str, known: &Known) -> String {
+pub(super) fn render(report: &Report, before: &str, known: &KnownResults) -> String {
     let prefix = &report.metrics;
     let mut before = read(before, prefix);
     let mut all: BTreeMap<&str, Vec<String>> = BTreeMap::new();
@@ -202,7 +202,7 @@ mod tests {
 
     #[test]
     fn a_good_run_gives_every_metric() {
-        let text = render(&report(&["default"]), "", &Known::default());
+        let text = render(&report(&["default"]), "", &KnownResults::default());
         for line in [
             "# TYPE lsrun_verify_outcome gauge",
             "lsrun_verify_last_success_timestamp_seconds{alias=\"default\"} 0",
@@ -247,7 +247,7 @@ mod tests {
         let mut run = report(&["default"]);
         let damaged = check("integrity_check", Outcome::Failed);
         run.databases[0].checks.push(Check { fault: Fault::Live, ..damaged });
-        let text = render(&run, "", &Known::default());
+        let text = render(&run, "", &KnownResults::default());
         for line in [
             "lsrun_verify_live_damaged{alias=\"default\"} 1",
             "lsrun_verify_outcome{alias=\"default\",outcome=\"failed\"} 1",
@@ -257,14 +257,14 @@ mod tests {
         // One that was not looked at is as it was.
         run.databases[0] = DatabaseReport::new("default".into(), "/default".into());
         run.databases[0].skipped = Some("fresh".into());
-        let after = render(&run, &text, &Known::default());
+        let after = render(&run, &text, &KnownResults::default());
         assert!(after.contains("lsrun_verify_live_damaged{alias=\"default\"} 1"), "{after}");
     }
 
     #[test]
     fn no_series_is_lost() {
         let names = ["odd \"name\"\\{", "skipped", "cut"];
-        let before = render(&report(&names), "", &Known::default());
+        let before = render(&report(&names), "", &KnownResults::default());
         let mut run = report(&names);
         run.started += std::time::Duration::from_secs(60);
         run.databases[0] = DatabaseReport::new(names[0].into(), "/odd".into());
@@ -272,7 +272,7 @@ mod tests {
         run.databases[1] = DatabaseReport::new("skipped".into(), "/skipped".into());
         run.databases[1].skipped = Some("fresh".into());
         run.databases[2].error = Some(crate::stop::Stop::error(crate::stop::Signal::Interrupt));
-        let after = render(&run, &before, &Known::default());
+        let after = render(&run, &before, &KnownResults::default());
         let odd = "{alias=\"odd \\\"name\\\"\\\\{\"} ";
         has(
             &after,
@@ -288,7 +288,7 @@ mod tests {
         );
         // A run of one database only; another one has left the project.
         let names = Some(["odd \"name\"\\{", "skipped", "new"].map(str::to_owned).into());
-        let known = Known { names, ..Known::default() };
+        let known = KnownResults { names, ..KnownResults::default() };
         let one = render(&report(&["new"]), &after, &known);
         has(&one, &[format!("lsrun_verify_{OUTCOME}{{alias=\"skipped\",outcome=\"verified\"}} 1")]);
         has(&one, &[format!("lsrun_verify_{OUTCOME}{{alias=\"new\",outcome=\"verified\"}} 1")]);
@@ -304,7 +304,7 @@ mod tests {
         run.databases[2].error = Some(Error::inconclusive("no answer"));
         run.databases[3] = DatabaseReport::new("other".into(), "/other".into());
         run.databases[3].skipped = Some(NOT_REPLICATED.into());
-        let known = Known {
+        let known = KnownResults {
             newest: HashMap::from([("/fresh".into(), past("/fresh", Outcome::Passed, 50))]),
             last_success: HashMap::from([
                 ("/fresh".into(), jiff::Timestamp::from_second(50).unwrap()),

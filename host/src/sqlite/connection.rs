@@ -18,7 +18,7 @@ use super::open::{GivenUp, open};
 use super::rows::Rows;
 use super::slots::Slots;
 use super::statement::{Statement, bounded};
-use super::turn::Turns;
+use super::turn::JobTurns;
 use super::worker::{Inside, Job, Worker};
 use crate::error::{Error, Result};
 use crate::stop::Stop;
@@ -30,7 +30,7 @@ pub(crate) struct Connection {
     closing: Arc<AtomicBool>,
     /// The job under way is not wanted any more.
     abandoned: Arc<AtomicBool>,
-    turns: Turns,
+    turns: JobTurns,
 }
 
 impl Connection {
@@ -83,7 +83,7 @@ impl Connection {
             })
             .map_err(|error| Error::inconclusive("cannot start a thread").cause(error))?;
         let interrupt = answer.await.map_err(|_gone| Error::inconclusive("SQLite gave up"))??;
-        Ok(Self { jobs, interrupt, closing, abandoned, turns: Turns::default() })
+        Ok(Self { jobs, interrupt, closing, abandoned, turns: JobTurns::default() })
     }
 
     /// Starts a query.

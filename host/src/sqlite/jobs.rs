@@ -8,17 +8,17 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::content::TableContent;
 use super::integrity::Integrity;
-use super::turn::Turn;
+use super::turn::JobTurn;
 use crate::error::{Error, Result};
 
 /// Work in the thread of a connection. Dropped, it ends.
 pub(crate) struct Running<T> {
     /// None when it was waited for.
-    answer: Option<(oneshot::Receiver<Result<T>>, Turn)>,
+    answer: Option<(oneshot::Receiver<Result<T>>, JobTurn)>,
 }
 
 impl<T> Running<T> {
-    pub(super) fn new(answer: oneshot::Receiver<Result<T>>, turn: Turn) -> Self {
+    pub(super) fn new(answer: oneshot::Receiver<Result<T>>, turn: JobTurn) -> Self {
         Self { answer: Some((answer, turn)) }
     }
 
@@ -63,11 +63,11 @@ impl Drop for IntegrityJob {
 pub(crate) struct Contents {
     tables: mpsc::Receiver<Result<TableContent>>,
     /// None at the end. Given back after the thread can see that the channel is closed.
-    turn: Option<Turn>,
+    turn: Option<JobTurn>,
 }
 
 impl Contents {
-    pub(super) fn new(tables: mpsc::Receiver<Result<TableContent>>, turn: Turn) -> Self {
+    pub(super) fn new(tables: mpsc::Receiver<Result<TableContent>>, turn: JobTurn) -> Self {
         Self { tables, turn: Some(turn) }
     }
 

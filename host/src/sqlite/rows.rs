@@ -7,7 +7,7 @@ use tokio::sync::mpsc;
 
 use super::limits;
 use super::statement::Statement;
-use super::turn::Turn;
+use super::turn::JobTurn;
 use super::value::{Value, size};
 use crate::error::{Error, Result};
 
@@ -31,12 +31,12 @@ pub(crate) struct Rows {
     waiting: VecDeque<Vec<Value>>,
     failed: Option<Error>,
     /// None at the end. Given back after the thread can see that the channel is closed.
-    turn: Option<Turn>,
+    turn: Option<JobTurn>,
 }
 
 impl Rows {
     /// Where the thread sends them.
-    pub(super) fn channel(turn: Turn) -> (mpsc::Sender<Batch>, Self) {
+    pub(super) fn channel(turn: JobTurn) -> (mpsc::Sender<Batch>, Self) {
         let (sender, batches) = mpsc::channel(BATCHES);
         let (waiting, turn) = (VecDeque::new(), Some(turn));
         (sender, Self { batches, columns: None, waiting, failed: None, turn })

@@ -9,14 +9,14 @@ use crate::error::{Error, Result};
 
 /// Whether something of a connection is under way.
 #[derive(Default)]
-pub(super) struct Turns(Arc<AtomicBool>);
+pub(super) struct JobTurns(Arc<AtomicBool>);
 
 /// Keeps the connection busy until it is dropped.
-pub(super) struct Turn(Arc<AtomicBool>);
+pub(super) struct JobTurn(Arc<AtomicBool>);
 
-impl Turns {
+impl JobTurns {
     /// Fails with the code `busy` while there is another one.
-    pub(super) fn take(&self) -> Result<Turn> {
+    pub(super) fn take(&self) -> Result<JobTurn> {
         if self.0.swap(true, Ordering::AcqRel) {
             return Err(Error::new(
                 Code::Busy,
@@ -24,11 +24,11 @@ impl Turns {
             )
             .hint("read it to its end, drop it, or open a second connection"));
         }
-        Ok(Turn(Arc::clone(&self.0)))
+        Ok(JobTurn(Arc::clone(&self.0)))
     }
 }
 
-impl Drop for Turn {
+impl Drop for JobTurn {
     fn drop(&mut self) {
         self.0.store(false, Ordering::Release);
     }

@@ -26,11 +26,11 @@ pub(super) enum Job {
     Transact(Vec<Statement>, oneshot::Sender<Result<u64>>),
     Content(Vec<String>, bool, mpsc::Sender<Result<TableContent>>),
     Integrity(Level, oneshot::Sender<Result<Integrity>>),
-    Other(Work),
+    Other(InsideWork),
 }
 
 /// Work of another module in the thread of a connection.
-type Work = Box<dyn FnOnce(Inside<'_>) + Send>;
+type InsideWork = Box<dyn FnOnce(Inside<'_>) + Send>;
 
 /// A connection as its thread has it.
 pub(super) struct Inside<'a> {

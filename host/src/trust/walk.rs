@@ -20,7 +20,7 @@ const MOST_LINKS: usize = 40;
 const LOOK: OFlags = OFlags::PATH.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
 /// One folder of the way, open.
-struct Step {
+struct OpenFolder {
     folder: OwnedFd,
     path: PathBuf,
     /// Others may write it, and it is sticky.
@@ -37,7 +37,7 @@ struct End {
 
 struct Walk<'a> {
     trust: &'a Trust,
-    steps: Vec<Step>,
+    steps: Vec<OpenFolder>,
     /// What lies in a folder like `/tmp` has to be this user's or root's.
     strict: bool,
     /// Folders that are missing are made, each in one that is trusted.
@@ -101,7 +101,7 @@ impl<'a> Walk<'a> {
             .map_err(|error| Distrust::Io(path.clone(), error.into()))?;
         let stat = stat(folder.as_fd(), &path)?;
         let shared = self.check(folder.as_fd(), &stat, &path, true)?;
-        self.steps = vec![Step { folder, path, shared }];
+        self.steps = vec![OpenFolder { folder, path, shared }];
         Ok(())
     }
 
@@ -156,7 +156,7 @@ impl<'a> Walk<'a> {
                     let folder = looked.into_folder(here.folder.as_fd(), &name).map_err(failed)?;
                     let stat = stat(folder.as_fd(), &path)?;
                     let shared = self.check(folder.as_fd(), &stat, &path, true)?;
-                    self.steps.push(Step { folder, path, shared });
+                    self.steps.push(OpenFolder { folder, path, shared });
                 }
                 _ if !left.is_empty() => return Err(Distrust::NotAFolder(path)),
                 kind => {

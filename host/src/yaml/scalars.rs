@@ -14,19 +14,19 @@ pub(super) fn of(text: &str) -> HashMap<Vec<Step>, String> {
     let mut found = HashMap::new();
     // With its merge keys unapplied, as the walk meets them.
     let Ok(value) = serde_yaml::from_str::<Value>(text) else { return found };
-    let walk = Walk { value: &value, path: Vec::new(), found: &mut found };
+    let walk = ScalarWalk { value: &value, path: Vec::new(), found: &mut found };
     drop(walk.deserialize(serde_yaml::Deserializer::from_str(text)));
     found
 }
 
 /// Walks along with the parsed value, which says what comes next.
-struct Walk<'w> {
+struct ScalarWalk<'w> {
     value: &'w Value,
     path: Vec<Step>,
     found: &'w mut HashMap<Vec<Step>, String>,
 }
 
-impl<'de> DeserializeSeed<'de> for Walk<'_> {
+impl<'de> DeserializeSeed<'de> for ScalarWalk<'_> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
@@ -39,7 +39,7 @@ impl<'de> DeserializeSeed<'de> for Walk<'_> {
     }
 }
 
-impl<'de> Visitor<'de> for Walk<'_> {
+impl<'de> Visitor<'de> for ScalarWalk<'_> {
     type Value = ();
 
     fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -55,7 +55,7 @@ impl<'de> Visitor<'de> for Walk<'_> {
         for (index, value) in self.value.as_sequence().into_iter().flatten().enumerate() {
             let mut path = self.path.clone();
             path.push(Step::Index(index));
-            items.next_element_seed(Walk { value, path, found: &mut *self.found })?;
+            items.next_element_seed(ScalarWalk { value, path, found: &mut *self.found })?;
         }
         while items.next_element::<IgnoredAny>()?.is_some() {}
         Ok(())
@@ -69,7 +69,7 @@ impl<'de> Visitor<'de> for Walk<'_> {
             };
             let mut path = self.path.clone();
             path.push(Step::Key(key));
-            entries.next_value_seed(Walk { value, path, found: &mut *self.found })?;
+            entries.next_value_seed(ScalarWalk { value, path, found: &mut *self.found })?;
         }
         Ok(())
     }

@@ -69,7 +69,7 @@ impl<'de> Visitor<'de> for Unique<'_> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> std::result::Result<(), A::Error> {
         let seen = RefCell::new(HashSet::new());
-        let key = Key { found: self.found, seen: &seen };
+        let key = UniqueKey { found: self.found, seen: &seen };
         while entries.next_key_seed(key)?.is_some() {
             entries.next_value_seed(self)?;
         }
@@ -79,12 +79,12 @@ impl<'de> Visitor<'de> for Unique<'_> {
 
 /// Reads one key and stops when it was seen before.
 #[derive(Clone, Copy)]
-struct Key<'f> {
+struct UniqueKey<'f> {
     found: &'f RefCell<Option<String>>,
     seen: &'f RefCell<HashSet<String>>,
 }
 
-impl<'de> DeserializeSeed<'de> for Key<'_> {
+impl<'de> DeserializeSeed<'de> for UniqueKey<'_> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(
@@ -95,7 +95,7 @@ impl<'de> DeserializeSeed<'de> for Key<'_> {
     }
 }
 
-impl Visitor<'_> for Key<'_> {
+impl Visitor<'_> for UniqueKey<'_> {
     type Value = ();
 
     fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {

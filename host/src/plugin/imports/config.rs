@@ -11,7 +11,7 @@ use crate::litestream::examine;
 use crate::plugin;
 use crate::plugin::bindings::config::{Host, HostProblem};
 use crate::plugin::failure::Failure;
-use crate::plugin::handles::Problem;
+use crate::plugin::handles::ProblemHandle;
 use crate::plugin::store::State;
 
 impl Host for State {
@@ -24,11 +24,11 @@ impl Host for State {
         render(self, &format, true)
     }
 
-    async fn check(&mut self, timeout: u64) -> wasmtime::Result<Vec<Resource<Problem>>> {
+    async fn check(&mut self, timeout: u64) -> wasmtime::Result<Vec<Resource<ProblemHandle>>> {
         let context = Arc::clone(&self.call.context);
         let timeout = self.call.patience.min(Duration::from_millis(timeout));
         let problems = examine::problems(&context, plugin::problems(&context), timeout).await;
-        problems.into_iter().map(|one| Ok(self.table.push(Problem(one))?)).collect()
+        problems.into_iter().map(|one| Ok(self.table.push(ProblemHandle(one))?)).collect()
     }
 }
 
@@ -44,7 +44,7 @@ fn render(state: &State, format: &str, reveal: bool) -> Result<String, Failure> 
 }
 
 impl HostProblem for State {
-    async fn severity(&mut self, handle: Resource<Problem>) -> wasmtime::Result<String> {
+    async fn severity(&mut self, handle: Resource<ProblemHandle>) -> wasmtime::Result<String> {
         let severity = match self.table.get(&handle)?.0.severity {
             Severity::Error => "error",
             Severity::Warning => "warning",
@@ -53,22 +53,22 @@ impl HostProblem for State {
         Ok(severity.to_owned())
     }
 
-    async fn code(&mut self, handle: Resource<Problem>) -> wasmtime::Result<String> {
+    async fn code(&mut self, handle: Resource<ProblemHandle>) -> wasmtime::Result<String> {
         Ok(self.table.get(&handle)?.0.code.to_owned())
     }
 
-    async fn message(&mut self, handle: Resource<Problem>) -> wasmtime::Result<String> {
+    async fn message(&mut self, handle: Resource<ProblemHandle>) -> wasmtime::Result<String> {
         let message = &self.table.get(&handle)?.0.message;
         // `config` prints what it is given exactly.
         Ok(self.call.context.reporter.redactor().apply(message).into_owned())
     }
 
-    async fn hint(&mut self, handle: Resource<Problem>) -> wasmtime::Result<Option<String>> {
+    async fn hint(&mut self, handle: Resource<ProblemHandle>) -> wasmtime::Result<Option<String>> {
         let hint = self.table.get(&handle)?.0.hint.as_deref();
         Ok(hint.map(|hint| self.call.context.reporter.redactor().apply(hint).into_owned()))
     }
 
-    async fn drop(&mut self, handle: Resource<Problem>) -> wasmtime::Result<()> {
+    async fn drop(&mut self, handle: Resource<ProblemHandle>) -> wasmtime::Result<()> {
         self.table.delete(handle)?;
         Ok(())
     }

@@ -6,18 +6,23 @@ use wasmtime::component::Resource;
 
 use crate::plugin::bindings::hooks::Host;
 use crate::plugin::failure::Failure;
-use crate::plugin::handles::{Database, Replaced, RestorePlan, RestoredCopy};
+use crate::plugin::handles::{
+    DatabaseHandle, ReplacedHandle, RestorePlanHandle, RestoredCopyHandle,
+};
 use crate::plugin::store::State;
 
 impl State {
-    fn database(&self, handle: Option<&Resource<Database>>) -> wasmtime::Result<Option<Database>> {
+    fn database(
+        &self,
+        handle: Option<&Resource<DatabaseHandle>>,
+    ) -> wasmtime::Result<Option<DatabaseHandle>> {
         Ok(handle.map(|handle| self.table.get(handle).cloned()).transpose()?)
     }
 
     async fn check_those(
         &mut self,
-        database: Option<&Resource<Database>>,
-        copy: &Resource<RestoredCopy>,
+        database: Option<&Resource<DatabaseHandle>>,
+        copy: &Resource<RestoredCopyHandle>,
         wanted: impl Fn(&str) -> bool,
     ) -> Result<String, Failure> {
         let database = self.database(database)?;
@@ -31,15 +36,15 @@ impl State {
 impl Host for State {
     async fn check(
         &mut self,
-        database: Option<Resource<Database>>,
-        copy: Resource<RestoredCopy>,
+        database: Option<Resource<DatabaseHandle>>,
+        copy: Resource<RestoredCopyHandle>,
     ) -> Result<String, Failure> {
         self.check_those(database.as_ref(), &copy, |_name| true).await
     }
 
     async fn checks(
         &mut self,
-        database: Option<Resource<Database>>,
+        database: Option<Resource<DatabaseHandle>>,
     ) -> wasmtime::Result<Vec<String>> {
         let database = self.database(database.as_ref())?;
         Ok(self.call.hooks.checks(database.as_ref()).map(|plugin| plugin.name.clone()).collect())
@@ -47,14 +52,14 @@ impl Host for State {
 
     async fn check_only(
         &mut self,
-        database: Option<Resource<Database>>,
-        copy: Resource<RestoredCopy>,
+        database: Option<Resource<DatabaseHandle>>,
+        copy: Resource<RestoredCopyHandle>,
         names: Vec<String>,
     ) -> Result<String, Failure> {
         self.check_those(database.as_ref(), &copy, |name| names.iter().any(|one| one == name)).await
     }
 
-    async fn pre_restore(&mut self, plan: Resource<RestorePlan>) -> Result<(), Failure> {
+    async fn pre_restore(&mut self, plan: Resource<RestorePlanHandle>) -> Result<(), Failure> {
         let plan = self.table.get(&plan)?.clone();
         let hooks = Arc::clone(&self.call.hooks);
         Ok(hooks.pre_restore(&self.call, &plan).await?)
@@ -62,8 +67,8 @@ impl Host for State {
 
     async fn post_restore(
         &mut self,
-        plan: Resource<RestorePlan>,
-        copy: Resource<RestoredCopy>,
+        plan: Resource<RestorePlanHandle>,
+        copy: Resource<RestoredCopyHandle>,
     ) -> Result<(), Failure> {
         let (plan, copy) = (self.table.get(&plan)?.clone(), self.table.get(&copy)?.clone());
         let hooks = Arc::clone(&self.call.hooks);
@@ -72,8 +77,8 @@ impl Host for State {
 
     async fn restored(
         &mut self,
-        plan: Resource<RestorePlan>,
-        replaced: Resource<Replaced>,
+        plan: Resource<RestorePlanHandle>,
+        replaced: Resource<ReplacedHandle>,
     ) -> Result<(), Failure> {
         let (plan, replaced) = (self.table.get(&plan)?.clone(), self.table.get(&replaced)?.clone());
         let hooks = Arc::clone(&self.call.hooks);

@@ -27,8 +27,8 @@ use crate::plugin::bindings::litestream::{
 use crate::plugin::bindings::types::{Instant, MissingPoints, RestorePoint, RestorePoints};
 use crate::plugin::failure::Failure;
 use crate::plugin::handles::{
-    Database, Job, Process, Replaced, RestoreJob, RestorePlan, RestoreRequest, RestoredCopy,
-    SyncJob, SyncRequest, SyncResult,
+    DatabaseHandle, HostJob, ProcessHandle, ReplacedHandle, RestoreJobHandle, RestorePlanHandle,
+    RestoreRequestHandle, RestoredCopyHandle, SyncJobHandle, SyncRequestHandle, SyncResultHandle,
 };
 use crate::plugin::spawn::{self, DATABASE_ARGUMENT};
 use crate::plugin::store::{Role, State};
@@ -44,7 +44,11 @@ impl Host for State {
         Ok(context.binary().await?.version.to_string())
     }
 
-    async fn probe(&mut self, handle: Resource<Database>, timeout: u64) -> Result<(), Failure> {
+    async fn probe(
+        &mut self,
+        handle: Resource<DatabaseHandle>,
+        timeout: u64,
+    ) -> Result<(), Failure> {
         let database = self.table.get(&handle)?.0.clone();
         let timeout = self.call.patience.min(Duration::from_millis(timeout));
         Ok(reach::reach(&self.call.context, &database, timeout).await?)
@@ -52,7 +56,7 @@ impl Host for State {
 
     async fn check_daemon(
         &mut self,
-        handle: Resource<Database>,
+        handle: Resource<DatabaseHandle>,
         timeout: u64,
     ) -> Result<(), Failure> {
         let database = self.table.get(&handle)?.0.clone();
@@ -60,7 +64,7 @@ impl Host for State {
         Ok(wait::check(&self.call.context, &database, timeout).await?)
     }
 
-    async fn keep(&mut self, handle: Resource<RestoredCopy>) -> Result<String, Failure> {
+    async fn keep(&mut self, handle: Resource<RestoredCopyHandle>) -> Result<String, Failure> {
         self.call.plugin.grants.require_some("litestream:restore")?;
         let copy = self.table.get(&handle)?.0.clone();
         Ok(copy::keep(&copy)?.display().to_string())
@@ -68,9 +72,9 @@ impl Host for State {
 
     async fn replace(
         &mut self,
-        handle: Resource<RestoredCopy>,
+        handle: Resource<RestoredCopyHandle>,
         force: bool,
-    ) -> Result<Resource<Replaced>, Failure> {
+    ) -> Result<Resource<ReplacedHandle>, Failure> {
         // For which database was asked with the target.
         self.call.plugin.grants.require_some("litestream:replace")?;
         let copy = self.table.delete(handle)?;
@@ -87,10 +91,10 @@ impl Host for State {
         let broke_off = |error| Error::new(Code::Unexpected, "the swap broke off").cause(error);
         let replaced = swap.await.map_err(broke_off)??;
         self.call.sink.written(replaced.path.display().to_string());
-        Ok(self.table.push(Replaced(replaced))?)
+        Ok(self.table.push(ReplacedHandle(replaced))?)
     }
 
-    async fn spawn(&mut self, arguments: Vec<String>) -> Result<Resource<Process>, Failure> {
+    async fn spawn(&mut self, arguments: Vec<String>) -> Result<Resource<ProcessHandle>, Failure> {
         let context = Arc::clone(&self.call.context);
         spawn::allow(&self.call.plugin.grants, &context.project, &arguments)?;
         let mut resolved: Vec<OsString> = Vec::with_capacity(arguments.len());
@@ -114,14 +118,17 @@ impl Host for State {
         }
         let token = self.jobs.take(limits::JOBS, JOBS)?;
         let process = process::Process::start(&context, resolved, config).await?;
-        Ok(self.table.push(Process(process, token))?)
+        Ok(self.table.push(ProcessHandle(process, token))?)
     }
 }
 
 impl HostSyncRequest for State {
-    async fn new(&mut self, handle: Resource<Database>) -> wasmtime::Result<Resource<SyncRequest>> {
+    async fn new(
+        &mut self,
+        handle: Resource<DatabaseHandle>,
+    ) -> wasmtime::Result<Resource<SyncRequestHandle>> {
         let database = self.table.get(&handle)?.0.clone();
-        Ok(self.table.push(SyncRequest {
+        Ok(self.table.push(SyncRequestHandle {
             database,
             timeout: None,
             after: None,
@@ -131,7 +138,7 @@ impl HostSyncRequest for State {
 
     async fn set_timeout_ms(
         &mut self,
-        handle: Resource<SyncRequest>,
+        handle: Resource<SyncRequestHandle>,
         timeout: u64,
     ) -> wasmtime::Result<()> {
         self.table.get_mut(&handle)?.timeout = Some(Duration::from_millis(timeout));
@@ -140,7 +147,7 @@ impl HostSyncRequest for State {
 
     async fn set_after_txid(
         &mut self,
-        handle: Resource<SyncRequest>,
+        handle: Resource<SyncRequestHandle>,
         txid: String,
     ) -> wasmtime::Result<()> {
         // One that is no TXID asks for nothing more.
@@ -148,12 +155,15 @@ impl HostSyncRequest for State {
         Ok(())
     }
 
-    async fn set_read_only(&mut self, handle: Resource<SyncRequest>) -> wasmtime::Result<()> {
+    async fn set_read_only(&mut self, handle: Resource<SyncRequestHandle>) -> wasmtime::Result<()> {
         self.table.get_mut(&handle)?.read_only = true;
         Ok(())
     }
 
-    async fn start(&mut self, handle: Resource<SyncRequest>) -> Result<Resource<SyncJob>, Failure> {
+    async fn start(
+        &mut self,
+        handle: Resource<SyncRequestHandle>,
+    ) -> Result<Resource<SyncJobHandle>, Failure> {
         let request = self.table.get(&handle)?;
         self.call.plugin.grants.require_litestream("sync", Some(&request.database))?;
         let wanted = Wanted {
@@ -164,18 +174,21 @@ impl HostSyncRequest for State {
         let deadline = self.call.deadline(request.timeout);
         let session = Arc::clone(&self.call.context.session);
         let token = self.jobs.take(limits::JOBS, JOBS)?;
-        let job = Job::start(wait::sync(session, wanted, deadline.min(self.ends)));
-        Ok(self.table.push(SyncJob(job, token))?)
+        let job = HostJob::start(wait::sync(session, wanted, deadline.min(self.ends)));
+        Ok(self.table.push(SyncJobHandle(job, token))?)
     }
 
-    async fn drop(&mut self, handle: Resource<SyncRequest>) -> wasmtime::Result<()> {
+    async fn drop(&mut self, handle: Resource<SyncRequestHandle>) -> wasmtime::Result<()> {
         self.table.delete(handle)?;
         Ok(())
     }
 }
 
 impl HostSyncJob for State {
-    async fn wait(&mut self, handle: Resource<SyncJob>) -> Result<Resource<SyncResult>, Failure> {
+    async fn wait(
+        &mut self,
+        handle: Resource<SyncJobHandle>,
+    ) -> Result<Resource<SyncResultHandle>, Failure> {
         let synced = self.table.get_mut(&handle)?.0.wait().await?;
         // What a check or hook waits for is not what the run waited for.
         let own = self.call.role == Role::Command;
@@ -186,33 +199,36 @@ impl HostSyncJob for State {
             self.call.context.notes.warning(warning);
             self.call.sink.fact_of_host("read_lock", "lost".into());
         }
-        Ok(self.table.push(SyncResult(synced))?)
+        Ok(self.table.push(SyncResultHandle(synced))?)
     }
 
-    async fn drop(&mut self, handle: Resource<SyncJob>) -> wasmtime::Result<()> {
+    async fn drop(&mut self, handle: Resource<SyncJobHandle>) -> wasmtime::Result<()> {
         self.table.delete(handle)?;
         Ok(())
     }
 }
 
 impl HostSyncResult for State {
-    async fn method(&mut self, handle: Resource<SyncResult>) -> wasmtime::Result<String> {
+    async fn method(&mut self, handle: Resource<SyncResultHandle>) -> wasmtime::Result<String> {
         Ok(self.table.get(&handle)?.0.method.to_owned())
     }
 
-    async fn certain(&mut self, handle: Resource<SyncResult>) -> wasmtime::Result<bool> {
+    async fn certain(&mut self, handle: Resource<SyncResultHandle>) -> wasmtime::Result<bool> {
         Ok(self.table.get(&handle)?.0.certain)
     }
 
-    async fn txid(&mut self, handle: Resource<SyncResult>) -> wasmtime::Result<Option<String>> {
+    async fn txid(
+        &mut self,
+        handle: Resource<SyncResultHandle>,
+    ) -> wasmtime::Result<Option<String>> {
         Ok(self.table.get(&handle)?.0.txid.map(|txid| txid.to_string()))
     }
 
-    async fn lag_ms(&mut self, handle: Resource<SyncResult>) -> wasmtime::Result<u64> {
+    async fn lag_ms(&mut self, handle: Resource<SyncResultHandle>) -> wasmtime::Result<u64> {
         Ok(crate::figures::milliseconds(self.table.get(&handle)?.0.lag))
     }
 
-    async fn drop(&mut self, handle: Resource<SyncResult>) -> wasmtime::Result<()> {
+    async fn drop(&mut self, handle: Resource<SyncResultHandle>) -> wasmtime::Result<()> {
         self.table.delete(handle)?;
         Ok(())
     }
@@ -227,7 +243,7 @@ impl State {
         Ok(self.call.plugin.grants.require_litestream("restore", database)?)
     }
 
-    fn request(&mut self, source: Source) -> wasmtime::Result<Resource<RestoreRequest>> {
+    fn request(&mut self, source: Source) -> wasmtime::Result<Resource<RestoreRequestHandle>> {
         let request = Request {
             source,
             txid: None,
@@ -239,20 +255,20 @@ impl State {
             patience: self.call.patience,
             run: self.call.run,
         };
-        Ok(self.table.push(RestoreRequest(request))?)
+        Ok(self.table.push(RestoreRequestHandle(request))?)
     }
 }
 
 impl HostRestoreRequest for State {
     async fn new(
         &mut self,
-        handle: Resource<Database>,
-    ) -> wasmtime::Result<Resource<RestoreRequest>> {
+        handle: Resource<DatabaseHandle>,
+    ) -> wasmtime::Result<Resource<RestoreRequestHandle>> {
         let database = self.table.get(&handle)?.0.clone();
         self.request(Source::Database(database))
     }
 
-    async fn from_url(&mut self, url: String) -> Result<Resource<RestoreRequest>, Failure> {
+    async fn from_url(&mut self, url: String) -> Result<Resource<RestoreRequestHandle>, Failure> {
         if !url.contains("://") {
             return Err(Error::usage(format!("{url} is not a replica URL")).into());
         }
@@ -261,7 +277,7 @@ impl HostRestoreRequest for State {
 
     async fn set_txid(
         &mut self,
-        handle: Resource<RestoreRequest>,
+        handle: Resource<RestoreRequestHandle>,
         txid: String,
     ) -> Result<(), Failure> {
         let txid = txid.parse().map_err(|error| Error::usage(format!("{error}")))?;
@@ -271,7 +287,7 @@ impl HostRestoreRequest for State {
 
     async fn set_timestamp(
         &mut self,
-        handle: Resource<RestoreRequest>,
+        handle: Resource<RestoreRequestHandle>,
         timestamp: String,
     ) -> Result<(), Failure> {
         let moment = moment::parse(&timestamp, &jiff::ZonedDateTime::now())?;
@@ -282,14 +298,14 @@ impl HostRestoreRequest for State {
         Ok(())
     }
 
-    async fn set_kept(&mut self, handle: Resource<RestoreRequest>) -> wasmtime::Result<()> {
+    async fn set_kept(&mut self, handle: Resource<RestoreRequestHandle>) -> wasmtime::Result<()> {
         self.table.get_mut(&handle)?.0.kept = true;
         Ok(())
     }
 
     async fn set_parallelism(
         &mut self,
-        handle: Resource<RestoreRequest>,
+        handle: Resource<RestoreRequestHandle>,
         files: u32,
     ) -> wasmtime::Result<()> {
         self.table.get_mut(&handle)?.0.parallelism = Some(files);
@@ -298,7 +314,7 @@ impl HostRestoreRequest for State {
 
     async fn set_target(
         &mut self,
-        handle: Resource<RestoreRequest>,
+        handle: Resource<RestoreRequestHandle>,
         path: String,
     ) -> Result<(), Failure> {
         if path.is_empty() {
@@ -321,7 +337,7 @@ impl HostRestoreRequest for State {
 
     async fn set_timeout_ms(
         &mut self,
-        handle: Resource<RestoreRequest>,
+        handle: Resource<RestoreRequestHandle>,
         timeout: u64,
     ) -> wasmtime::Result<()> {
         self.table.get_mut(&handle)?.0.patience = Duration::from_millis(timeout);
@@ -330,19 +346,22 @@ impl HostRestoreRequest for State {
 
     async fn set_even_if_in_use(
         &mut self,
-        handle: Resource<RestoreRequest>,
+        handle: Resource<RestoreRequestHandle>,
     ) -> wasmtime::Result<()> {
         self.table.get_mut(&handle)?.0.even_if_in_use = true;
         Ok(())
     }
 
-    async fn target_exists(&mut self, handle: Resource<RestoreRequest>) -> wasmtime::Result<bool> {
+    async fn target_exists(
+        &mut self,
+        handle: Resource<RestoreRequestHandle>,
+    ) -> wasmtime::Result<bool> {
         Ok(self.table.get(&handle)?.0.target_exists())
     }
 
     async fn check_target(
         &mut self,
-        handle: Resource<RestoreRequest>,
+        handle: Resource<RestoreRequestHandle>,
         force: bool,
     ) -> Result<(), Failure> {
         let request = self.table.get(&handle)?.0.clone();
@@ -352,7 +371,7 @@ impl HostRestoreRequest for State {
 
     async fn older_points(
         &mut self,
-        handle: Resource<RestoreRequest>,
+        handle: Resource<RestoreRequestHandle>,
         max: u32,
     ) -> Result<Vec<RestorePoint>, Failure> {
         let request = self.table.get(&handle)?.0.clone();
@@ -361,7 +380,10 @@ impl HostRestoreRequest for State {
         Ok(plan::older(&context, &request, max).await?.iter().map(point).collect())
     }
 
-    async fn points(&mut self, handle: Resource<RestoreRequest>) -> Result<RestorePoints, Failure> {
+    async fn points(
+        &mut self,
+        handle: Resource<RestoreRequestHandle>,
+    ) -> Result<RestorePoints, Failure> {
         let request = self.table.get(&handle)?.0.clone();
         self.may_restore(&request)?;
         let context = Arc::clone(&self.call.context);
@@ -375,31 +397,31 @@ impl HostRestoreRequest for State {
 
     async fn plan(
         &mut self,
-        handle: Resource<RestoreRequest>,
-    ) -> Result<Resource<RestorePlan>, Failure> {
+        handle: Resource<RestoreRequestHandle>,
+    ) -> Result<Resource<RestorePlanHandle>, Failure> {
         let request = self.table.get(&handle)?.0.clone();
         self.may_restore(&request)?;
         let context = Arc::clone(&self.call.context);
         let plan = plan::plan(&context, &request).await?;
         let expected = expected(&context, &request);
-        Ok(self.table.push(RestorePlan { request, plan, expected })?)
+        Ok(self.table.push(RestorePlanHandle { request, plan, expected })?)
     }
 
     async fn start(
         &mut self,
-        handle: Resource<RestoreRequest>,
-    ) -> Result<Resource<RestoreJob>, Failure> {
+        handle: Resource<RestoreRequestHandle>,
+    ) -> Result<Resource<RestoreJobHandle>, Failure> {
         let request = self.table.get(&handle)?.0.clone();
         self.may_restore(&request)?;
         let sink = Arc::clone(&self.call.sink);
         let watch = move |done, of, elapsed| sink.restoring(done, of, elapsed);
         let token = self.jobs.take(limits::JOBS, JOBS)?;
         let job =
-            Job::start(fetch::restore(Arc::clone(&self.call.context.session), request, watch));
-        Ok(self.table.push(RestoreJob(job, token))?)
+            HostJob::start(fetch::restore(Arc::clone(&self.call.context.session), request, watch));
+        Ok(self.table.push(RestoreJobHandle(job, token))?)
     }
 
-    async fn drop(&mut self, handle: Resource<RestoreRequest>) -> wasmtime::Result<()> {
+    async fn drop(&mut self, handle: Resource<RestoreRequestHandle>) -> wasmtime::Result<()> {
         self.table.delete(handle)?;
         Ok(())
     }
@@ -408,17 +430,17 @@ impl HostRestoreRequest for State {
 impl HostRestoreJob for State {
     async fn wait(
         &mut self,
-        handle: Resource<RestoreJob>,
-    ) -> Result<Resource<RestoredCopy>, Failure> {
+        handle: Resource<RestoreJobHandle>,
+    ) -> Result<Resource<RestoredCopyHandle>, Failure> {
         let copy = self.table.get_mut(&handle)?.0.wait().await?;
         let txid = copy.txid.map(|txid| txid.to_string());
         if self.call.role == Role::Command {
             self.call.sink.restored(txid, copy.duration, copy.bytes);
         }
-        Ok(self.table.push(RestoredCopy(Arc::new(copy)))?)
+        Ok(self.table.push(RestoredCopyHandle(Arc::new(copy)))?)
     }
 
-    async fn drop(&mut self, handle: Resource<RestoreJob>) -> wasmtime::Result<()> {
+    async fn drop(&mut self, handle: Resource<RestoreJobHandle>) -> wasmtime::Result<()> {
         self.table.delete(handle)?;
         Ok(())
     }
@@ -427,7 +449,7 @@ impl HostRestoreJob for State {
 impl HostProcess for State {
     async fn next_lines(
         &mut self,
-        handle: Resource<Process>,
+        handle: Resource<ProcessHandle>,
         max: u32,
     ) -> Result<Vec<OutputLine>, Failure> {
         let max = usize::try_from(max).unwrap_or(1);
@@ -436,11 +458,11 @@ impl HostProcess for State {
         Ok(output.map(|line| OutputLine { is_error: line.is_error, text: line.text }).collect())
     }
 
-    async fn wait(&mut self, handle: Resource<Process>) -> Result<i32, Failure> {
+    async fn wait(&mut self, handle: Resource<ProcessHandle>) -> Result<i32, Failure> {
         Ok(self.table.get_mut(&handle)?.0.wait().await?)
     }
 
-    async fn drop(&mut self, handle: Resource<Process>) -> wasmtime::Result<()> {
+    async fn drop(&mut self, handle: Resource<ProcessHandle>) -> wasmtime::Result<()> {
         self.table.delete(handle)?;
         Ok(())
     }

@@ -5,7 +5,7 @@ use wasmtime::component::Resource;
 use crate::plugin::Origin;
 use crate::plugin::bindings::report::{Host, HostCheck};
 use crate::plugin::bindings::types;
-use crate::plugin::handles::Check;
+use crate::plugin::handles::CheckHandle;
 use crate::plugin::limits::{self, Exceeded};
 use crate::plugin::store::{Call, Role, State};
 use crate::report::{CheckKind, Outcome};
@@ -73,7 +73,7 @@ impl Host for State {
 }
 
 impl HostCheck for State {
-    async fn new(&mut self, id: String) -> wasmtime::Result<Resource<Check>> {
+    async fn new(&mut self, id: String) -> wasmtime::Result<Resource<CheckHandle>> {
         self.count_line()?;
         let Call { plugin, sink, prefix, .. } = &self.call;
         let optional = plugin.setting.optional;
@@ -86,24 +86,32 @@ impl HostCheck for State {
             Origin::Builtin => sink.start(id, kind, &plugin.name, optional),
             Origin::File(_) => sink.start_of_guest(prefix, &id, kind, &plugin.name, optional)?,
         };
-        Ok(self.table.push(Check(started))?)
+        Ok(self.table.push(CheckHandle(started))?)
     }
 
-    async fn set_kind(&mut self, handle: Resource<Check>, kind: String) -> wasmtime::Result<()> {
+    async fn set_kind(
+        &mut self,
+        handle: Resource<CheckHandle>,
+        kind: String,
+    ) -> wasmtime::Result<()> {
         if let Some(kind) = CheckKind::of_word(&kind) {
             self.table.get(&handle)?.0.set_kind(kind);
         }
         Ok(())
     }
 
-    async fn set_hint(&mut self, handle: Resource<Check>, hint: String) -> wasmtime::Result<()> {
+    async fn set_hint(
+        &mut self,
+        handle: Resource<CheckHandle>,
+        hint: String,
+    ) -> wasmtime::Result<()> {
         self.table.get(&handle)?.0.set_hint(&hint);
         Ok(())
     }
 
     async fn ended(
         &mut self,
-        handle: Resource<Check>,
+        handle: Resource<CheckHandle>,
         error: types::Error,
     ) -> wasmtime::Result<()> {
         let outcome = Outcome::of_error(&error.code);
@@ -118,17 +126,25 @@ impl HostCheck for State {
         Ok(())
     }
 
-    async fn passed(&mut self, handle: Resource<Check>, message: String) -> wasmtime::Result<()> {
+    async fn passed(
+        &mut self,
+        handle: Resource<CheckHandle>,
+        message: String,
+    ) -> wasmtime::Result<()> {
         self.end(&handle, Outcome::Passed, message)
     }
 
-    async fn failed(&mut self, handle: Resource<Check>, message: String) -> wasmtime::Result<()> {
+    async fn failed(
+        &mut self,
+        handle: Resource<CheckHandle>,
+        message: String,
+    ) -> wasmtime::Result<()> {
         self.end(&handle, Outcome::Failed, message)
     }
 
     async fn failed_as_live(
         &mut self,
-        handle: Resource<Check>,
+        handle: Resource<CheckHandle>,
         message: String,
     ) -> wasmtime::Result<()> {
         self.table.get_mut(&handle)?.0.end_as_live(message);
@@ -137,17 +153,21 @@ impl HostCheck for State {
 
     async fn inconclusive(
         &mut self,
-        handle: Resource<Check>,
+        handle: Resource<CheckHandle>,
         message: String,
     ) -> wasmtime::Result<()> {
         self.end(&handle, Outcome::Inconclusive, message)
     }
 
-    async fn skipped(&mut self, handle: Resource<Check>, message: String) -> wasmtime::Result<()> {
+    async fn skipped(
+        &mut self,
+        handle: Resource<CheckHandle>,
+        message: String,
+    ) -> wasmtime::Result<()> {
         self.end(&handle, Outcome::Skipped, message)
     }
 
-    async fn drop(&mut self, handle: Resource<Check>) -> wasmtime::Result<()> {
+    async fn drop(&mut self, handle: Resource<CheckHandle>) -> wasmtime::Result<()> {
         self.table.delete(handle)?;
         Ok(())
     }
@@ -171,7 +191,7 @@ impl State {
 
     fn end(
         &mut self,
-        handle: &Resource<Check>,
+        handle: &Resource<CheckHandle>,
         outcome: Outcome,
         message: String,
     ) -> wasmtime::Result<()> {

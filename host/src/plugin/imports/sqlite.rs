@@ -14,8 +14,8 @@ use crate::plugin::bindings::sqlite::{
 };
 use crate::plugin::failure::Failure;
 use crate::plugin::handles::{
-    Connection, ContentJob, Database, Integrity, IntegrityJob, PageComparison, PagesJob,
-    RestoredCopy, Rows, TableContent,
+    ConnectionHandle, ContentJobHandle, DatabaseHandle, IntegrityHandle, IntegrityJobHandle,
+    PageComparisonHandle, PagesJobHandle, RestoredCopyHandle, RowsHandle, TableContentHandle,
 };
 use crate::plugin::limits::Exceeded;
 use crate::plugin::store::State;
@@ -26,7 +26,10 @@ use crate::sqlite::{self, Access, Level};
 const MAX_ROWS: usize = 10_000;
 
 impl Host for State {
-    async fn open(&mut self, handle: Resource<Database>) -> Result<Resource<Connection>, Failure> {
+    async fn open(
+        &mut self,
+        handle: Resource<DatabaseHandle>,
+    ) -> Result<Resource<ConnectionHandle>, Failure> {
         let database = self.table.get(&handle)?.0.clone();
         if !self.call.databases.iter().any(|own| own.path == database.path) {
             self.call.plugin.grants.require_sqlite("read", &database)?;
@@ -36,8 +39,8 @@ impl Host for State {
 
     async fn open_for_writing(
         &mut self,
-        handle: Resource<Database>,
-    ) -> Result<Resource<Connection>, Failure> {
+        handle: Resource<DatabaseHandle>,
+    ) -> Result<Resource<ConnectionHandle>, Failure> {
         let database = self.table.get(&handle)?.0.clone();
         self.call.plugin.grants.require_sqlite("write", &database)?;
         self.connect(&database.path.clone(), Access::Write, Some(database)).await
@@ -45,8 +48,8 @@ impl Host for State {
 
     async fn open_copy(
         &mut self,
-        handle: Resource<RestoredCopy>,
-    ) -> Result<Resource<Connection>, Failure> {
+        handle: Resource<RestoredCopyHandle>,
+    ) -> Result<Resource<ConnectionHandle>, Failure> {
         let copy = self.table.get(&handle)?.0.clone();
         self.connect(&copy.path, Access::Copy, None).await
     }
@@ -58,8 +61,8 @@ impl State {
         path: &std::path::Path,
         access: Access,
         database: Option<project::Database>,
-    ) -> Result<Resource<Connection>, Failure> {
-        let held = self.table.iter_mut().filter(|entry| entry.is::<Connection>()).count();
+    ) -> Result<Resource<ConnectionHandle>, Failure> {
+        let held = self.table.iter_mut().filter(|entry| entry.is::<ConnectionHandle>()).count();
         if held >= sqlite::MOST_CONNECTIONS {
             let message = format!("it has {held} connections, which is as many as it may have");
             return Err(Error::new(Code::Busy, message).hint("drop one first").into());
@@ -69,25 +72,25 @@ impl State {
         let stop = self.call.context.stop.clone();
         let slots = self.connections.clone();
         let sql = sqlite::Connection::open(path, access, deadline, stop, &slots).await?;
-        Ok(self.table.push(Connection { sql, database, places: None })?)
+        Ok(self.table.push(ConnectionHandle { sql, database, places: None })?)
     }
 }
 
 impl HostConnection for State {
     async fn query(
         &mut self,
-        handle: Resource<Connection>,
+        handle: Resource<ConnectionHandle>,
         sql: String,
         parameters: Vec<Value>,
-    ) -> Result<Resource<Rows>, Failure> {
+    ) -> Result<Resource<RowsHandle>, Failure> {
         let statement = Statement { sql, parameters };
         let rows = self.table.get(&handle)?.sql.query(statement.into())?;
-        Ok(self.table.push(Rows(rows, 0))?)
+        Ok(self.table.push(RowsHandle(rows, 0))?)
     }
 
     async fn transact(
         &mut self,
-        handle: Resource<Connection>,
+        handle: Resource<ConnectionHandle>,
         statements: Vec<Statement>,
     ) -> Result<u64, Failure> {
         let statements = statements.into_iter().map(Into::into).collect();
@@ -96,19 +99,19 @@ impl HostConnection for State {
 
     async fn content(
         &mut self,
-        handle: Resource<Connection>,
+        handle: Resource<ConnectionHandle>,
         tables: Vec<String>,
         with_digest: bool,
-    ) -> Result<Resource<ContentJob>, Failure> {
+    ) -> Result<Resource<ContentJobHandle>, Failure> {
         let contents = self.table.get(&handle)?.sql.content(tables, with_digest)?;
-        Ok(self.table.push(ContentJob(contents))?)
+        Ok(self.table.push(ContentJobHandle(contents))?)
     }
 
     async fn integrity(
         &mut self,
-        handle: Resource<Connection>,
+        handle: Resource<ConnectionHandle>,
         level: String,
-    ) -> Result<Resource<IntegrityJob>, Failure> {
+    ) -> Result<Resource<IntegrityJobHandle>, Failure> {
         let level = match level.as_str() {
             "full" => Level::Full,
             "quick" => Level::Quick,
@@ -118,10 +121,10 @@ impl HostConnection for State {
             }
         };
         let job = self.table.get(&handle)?.sql.integrity(level)?;
-        Ok(self.table.push(IntegrityJob(job))?)
+        Ok(self.table.push(IntegrityJobHandle(job))?)
     }
 
-    async fn hold(&mut self, handle: Resource<Connection>) -> Result<(), Failure> {
+    async fn hold(&mut self, handle: Resource<ConnectionHandle>) -> Result<(), Failure> {
         let connection = self.table.get(&handle)?;
         connection.sql.hold().await?;
         let Some(database) = &connection.database else { return Ok(()) };
@@ -135,9 +138,9 @@ impl HostConnection for State {
 
     async fn pages(
         &mut self,
-        handle: Resource<Connection>,
-        copy: Resource<RestoredCopy>,
-    ) -> Result<Resource<PagesJob>, Failure> {
+        handle: Resource<ConnectionHandle>,
+        copy: Resource<RestoredCopyHandle>,
+    ) -> Result<Resource<PagesJobHandle>, Failure> {
         let copy = self.table.get(&copy)?.0.clone();
         let connection = self.table.get(&handle)?;
         let Some(places) = &connection.places else {
@@ -147,16 +150,16 @@ impl HostConnection for State {
             return Err(Error::inconclusive("litestream 0.3 does not number transactions").into());
         };
         let job = connection.sql.pages(copy.path.clone(), places.from(txid)?)?;
-        Ok(self.table.push(PagesJob(job))?)
+        Ok(self.table.push(PagesJobHandle(job))?)
     }
 
-    async fn distrust_schema(&mut self, handle: Resource<Connection>) -> Result<(), Failure> {
+    async fn distrust_schema(&mut self, handle: Resource<ConnectionHandle>) -> Result<(), Failure> {
         Ok(self.table.get(&handle)?.sql.distrust_schema().await?)
     }
 
     async fn transact_within(
         &mut self,
-        handle: Resource<Connection>,
+        handle: Resource<ConnectionHandle>,
         statements: Vec<Statement>,
         lock_ms: u64,
     ) -> Result<u64, Failure> {
@@ -165,21 +168,25 @@ impl HostConnection for State {
         Ok(self.table.get(&handle)?.sql.transact_within(statements, limit).await?)
     }
 
-    async fn drop(&mut self, handle: Resource<Connection>) -> wasmtime::Result<()> {
+    async fn drop(&mut self, handle: Resource<ConnectionHandle>) -> wasmtime::Result<()> {
         self.table.delete(handle)?;
         Ok(())
     }
 }
 
 impl HostRows for State {
-    async fn columns(&mut self, handle: Resource<Rows>) -> Result<Vec<String>, Failure> {
+    async fn columns(&mut self, handle: Resource<RowsHandle>) -> Result<Vec<String>, Failure> {
         Ok(self.table.get_mut(&handle)?.0.columns().await?)
     }
 
-    async fn next(&mut self, handle: Resource<Rows>, max: u32) -> Result<Vec<Vec<Value>>, Failure> {
+    async fn next(
+        &mut self,
+        handle: Resource<RowsHandle>,
+        max: u32,
+    ) -> Result<Vec<Vec<Value>>, Failure> {
         let max = usize::try_from(max).unwrap_or(MAX_ROWS).min(MAX_ROWS);
         let limit = self.limits.rows;
-        let Rows(rows, read) = self.table.get_mut(&handle)?;
+        let RowsHandle(rows, read) = self.table.get_mut(&handle)?;
         let rows = rows.next(max).await?;
         *read += rows.len() as u64;
         if *read > limit {
@@ -188,7 +195,7 @@ impl HostRows for State {
         Ok(rows.into_iter().map(|row| row.into_iter().map(Into::into).collect()).collect())
     }
 
-    async fn drop(&mut self, handle: Resource<Rows>) -> wasmtime::Result<()> {
+    async fn drop(&mut self, handle: Resource<RowsHandle>) -> wasmtime::Result<()> {
         self.table.delete(handle)?;
         Ok(())
     }
@@ -197,15 +204,15 @@ impl HostRows for State {
 impl HostContentJob for State {
     async fn next(
         &mut self,
-        handle: Resource<ContentJob>,
-    ) -> Result<Option<Resource<TableContent>>, Failure> {
+        handle: Resource<ContentJobHandle>,
+    ) -> Result<Option<Resource<TableContentHandle>>, Failure> {
         match self.table.get_mut(&handle)?.0.next().await? {
-            Some(content) => Ok(Some(self.table.push(TableContent(content))?)),
+            Some(content) => Ok(Some(self.table.push(TableContentHandle(content))?)),
             None => Ok(None),
         }
     }
 
-    async fn drop(&mut self, handle: Resource<ContentJob>) -> wasmtime::Result<()> {
+    async fn drop(&mut self, handle: Resource<ContentJobHandle>) -> wasmtime::Result<()> {
         self.table.delete(handle)?;
         Ok(())
     }
@@ -214,47 +221,56 @@ impl HostContentJob for State {
 impl HostIntegrityJob for State {
     async fn wait(
         &mut self,
-        handle: Resource<IntegrityJob>,
-    ) -> Result<Resource<Integrity>, Failure> {
+        handle: Resource<IntegrityJobHandle>,
+    ) -> Result<Resource<IntegrityHandle>, Failure> {
         let found = self.table.get_mut(&handle)?.0.wait().await?;
-        Ok(self.table.push(Integrity(found))?)
+        Ok(self.table.push(IntegrityHandle(found))?)
     }
 
-    async fn drop(&mut self, handle: Resource<IntegrityJob>) -> wasmtime::Result<()> {
+    async fn drop(&mut self, handle: Resource<IntegrityJobHandle>) -> wasmtime::Result<()> {
         self.table.delete(handle)?;
         Ok(())
     }
 }
 
 impl HostIntegrity for State {
-    async fn problems(&mut self, handle: Resource<Integrity>) -> wasmtime::Result<Vec<String>> {
+    async fn problems(
+        &mut self,
+        handle: Resource<IntegrityHandle>,
+    ) -> wasmtime::Result<Vec<String>> {
         Ok(self.table.get(&handle)?.0.problems.clone())
     }
 
-    async fn limited(&mut self, handle: Resource<Integrity>) -> wasmtime::Result<Vec<String>> {
+    async fn limited(
+        &mut self,
+        handle: Resource<IntegrityHandle>,
+    ) -> wasmtime::Result<Vec<String>> {
         Ok(self.table.get(&handle)?.0.limited.clone())
     }
 
-    async fn drop(&mut self, handle: Resource<Integrity>) -> wasmtime::Result<()> {
+    async fn drop(&mut self, handle: Resource<IntegrityHandle>) -> wasmtime::Result<()> {
         self.table.delete(handle)?;
         Ok(())
     }
 }
 
 impl HostTableContent for State {
-    async fn table(&mut self, handle: Resource<TableContent>) -> wasmtime::Result<String> {
+    async fn table(&mut self, handle: Resource<TableContentHandle>) -> wasmtime::Result<String> {
         Ok(self.table.get(&handle)?.0.table.clone())
     }
 
-    async fn rows(&mut self, handle: Resource<TableContent>) -> wasmtime::Result<u64> {
+    async fn rows(&mut self, handle: Resource<TableContentHandle>) -> wasmtime::Result<u64> {
         Ok(self.table.get(&handle)?.0.rows)
     }
 
-    async fn digest(&mut self, handle: Resource<TableContent>) -> wasmtime::Result<Option<String>> {
+    async fn digest(
+        &mut self,
+        handle: Resource<TableContentHandle>,
+    ) -> wasmtime::Result<Option<String>> {
         Ok(self.table.get(&handle)?.0.digest.clone())
     }
 
-    async fn drop(&mut self, handle: Resource<TableContent>) -> wasmtime::Result<()> {
+    async fn drop(&mut self, handle: Resource<TableContentHandle>) -> wasmtime::Result<()> {
         self.table.delete(handle)?;
         Ok(())
     }
@@ -263,40 +279,43 @@ impl HostTableContent for State {
 impl HostPagesJob for State {
     async fn wait(
         &mut self,
-        handle: Resource<PagesJob>,
-    ) -> Result<Resource<PageComparison>, Failure> {
+        handle: Resource<PagesJobHandle>,
+    ) -> Result<Resource<PageComparisonHandle>, Failure> {
         let comparison = self.table.get_mut(&handle)?.0.wait().await?;
-        Ok(self.table.push(PageComparison(comparison))?)
+        Ok(self.table.push(PageComparisonHandle(comparison))?)
     }
 
-    async fn drop(&mut self, handle: Resource<PagesJob>) -> wasmtime::Result<()> {
+    async fn drop(&mut self, handle: Resource<PagesJobHandle>) -> wasmtime::Result<()> {
         self.table.delete(handle)?;
         Ok(())
     }
 }
 
 impl HostPageComparison for State {
-    async fn txid(&mut self, handle: Resource<PageComparison>) -> wasmtime::Result<String> {
+    async fn txid(&mut self, handle: Resource<PageComparisonHandle>) -> wasmtime::Result<String> {
         Ok(Txid(self.table.get(&handle)?.0.txid).to_string())
     }
 
-    async fn pages(&mut self, handle: Resource<PageComparison>) -> wasmtime::Result<u64> {
+    async fn pages(&mut self, handle: Resource<PageComparisonHandle>) -> wasmtime::Result<u64> {
         Ok(self.table.get(&handle)?.0.pages)
     }
 
-    async fn copied(&mut self, handle: Resource<PageComparison>) -> wasmtime::Result<u64> {
+    async fn copied(&mut self, handle: Resource<PageComparisonHandle>) -> wasmtime::Result<u64> {
         Ok(self.table.get(&handle)?.0.copied)
     }
 
-    async fn differing(&mut self, handle: Resource<PageComparison>) -> wasmtime::Result<u64> {
+    async fn differing(&mut self, handle: Resource<PageComparisonHandle>) -> wasmtime::Result<u64> {
         Ok(self.table.get(&handle)?.0.differing)
     }
 
-    async fn first(&mut self, handle: Resource<PageComparison>) -> wasmtime::Result<Vec<u64>> {
+    async fn first(
+        &mut self,
+        handle: Resource<PageComparisonHandle>,
+    ) -> wasmtime::Result<Vec<u64>> {
         Ok(self.table.get(&handle)?.0.first.clone())
     }
 
-    async fn drop(&mut self, handle: Resource<PageComparison>) -> wasmtime::Result<()> {
+    async fn drop(&mut self, handle: Resource<PageComparisonHandle>) -> wasmtime::Result<()> {
         self.table.delete(handle)?;
         Ok(())
     }

@@ -9,7 +9,8 @@ use crate::plugin::bindings::types::{
 };
 use crate::plugin::failure::{Failure, to_guest};
 use crate::plugin::handles::{
-    Database, Invocation, PresentDatabase, Replaced, RestorePlan, RestoredCopy,
+    DatabaseHandle, InvocationHandle, PresentDatabaseHandle, ReplacedHandle, RestorePlanHandle,
+    RestoredCopyHandle,
 };
 use crate::plugin::store::State;
 
@@ -32,45 +33,48 @@ impl Host for State {
 }
 
 impl HostDatabase for State {
-    async fn name(&mut self, handle: Resource<Database>) -> wasmtime::Result<String> {
+    async fn name(&mut self, handle: Resource<DatabaseHandle>) -> wasmtime::Result<String> {
         Ok(self.table.get(&handle)?.0.name())
     }
 
-    async fn path(&mut self, handle: Resource<Database>) -> wasmtime::Result<String> {
+    async fn path(&mut self, handle: Resource<DatabaseHandle>) -> wasmtime::Result<String> {
         Ok(self.table.get(&handle)?.0.path.display().to_string())
     }
 
-    async fn exists(&mut self, handle: Resource<Database>) -> wasmtime::Result<bool> {
+    async fn exists(&mut self, handle: Resource<DatabaseHandle>) -> wasmtime::Result<bool> {
         Ok(self.table.get(&handle)?.0.path.exists())
     }
 
-    async fn replica(&mut self, handle: Resource<Database>) -> wasmtime::Result<String> {
+    async fn replica(&mut self, handle: Resource<DatabaseHandle>) -> wasmtime::Result<String> {
         let database = self.table.get(&handle)?.0.clone();
         let config = self.call.context.config();
         let replica = config.and_then(|config| config.replica(&database));
         Ok(replica.map(|replica| replica.description).unwrap_or_default())
     }
 
-    async fn drop(&mut self, handle: Resource<Database>) -> wasmtime::Result<()> {
+    async fn drop(&mut self, handle: Resource<DatabaseHandle>) -> wasmtime::Result<()> {
         self.table.delete(handle)?;
         Ok(())
     }
 }
 
 impl HostRestoredCopy for State {
-    async fn txid(&mut self, handle: Resource<RestoredCopy>) -> wasmtime::Result<Option<String>> {
+    async fn txid(
+        &mut self,
+        handle: Resource<RestoredCopyHandle>,
+    ) -> wasmtime::Result<Option<String>> {
         Ok(self.table.get(&handle)?.0.txid.map(|txid| txid.to_string()))
     }
 
-    async fn bytes(&mut self, handle: Resource<RestoredCopy>) -> wasmtime::Result<u64> {
+    async fn bytes(&mut self, handle: Resource<RestoredCopyHandle>) -> wasmtime::Result<u64> {
         Ok(self.table.get(&handle)?.0.bytes)
     }
 
-    async fn duration_ms(&mut self, handle: Resource<RestoredCopy>) -> wasmtime::Result<u64> {
+    async fn duration_ms(&mut self, handle: Resource<RestoredCopyHandle>) -> wasmtime::Result<u64> {
         Ok(crate::figures::milliseconds(self.table.get(&handle)?.0.duration))
     }
 
-    async fn purpose(&mut self, handle: Resource<RestoredCopy>) -> wasmtime::Result<String> {
+    async fn purpose(&mut self, handle: Resource<RestoredCopyHandle>) -> wasmtime::Result<String> {
         // What is to be put in place has a place.
         let target = &self.table.get(&handle)?.0.target;
         Ok(if target.is_some() { "restore" } else { "verify" }.to_owned())
@@ -78,7 +82,7 @@ impl HostRestoredCopy for State {
 
     async fn written(
         &mut self,
-        handle: Resource<RestoredCopy>,
+        handle: Resource<RestoredCopyHandle>,
     ) -> wasmtime::Result<Option<String>> {
         let copy = std::sync::Arc::clone(&self.table.get(&handle)?.0);
         let written = copy.written(&self.call.context).await;
@@ -87,12 +91,12 @@ impl HostRestoredCopy for State {
 
     async fn requested_point(
         &mut self,
-        handle: Resource<RestoredCopy>,
+        handle: Resource<RestoredCopyHandle>,
     ) -> wasmtime::Result<Option<String>> {
         Ok(self.table.get(&handle)?.0.requested.clone())
     }
 
-    async fn drop(&mut self, handle: Resource<RestoredCopy>) -> wasmtime::Result<()> {
+    async fn drop(&mut self, handle: Resource<RestoredCopyHandle>) -> wasmtime::Result<()> {
         self.table.delete(handle)?;
         Ok(())
     }
@@ -101,158 +105,180 @@ impl HostRestoredCopy for State {
 impl HostRestorePlan for State {
     async fn database(
         &mut self,
-        handle: Resource<RestorePlan>,
-    ) -> wasmtime::Result<Option<Resource<Database>>> {
+        handle: Resource<RestorePlanHandle>,
+    ) -> wasmtime::Result<Option<Resource<DatabaseHandle>>> {
         let database = match &self.table.get(&handle)?.request.source {
-            Source::Database(database) => Database(database.clone()),
+            Source::Database(database) => DatabaseHandle(database.clone()),
             Source::Url(_) => return Ok(None),
         };
         Ok(Some(self.table.push(database)?))
     }
 
-    async fn source(&mut self, handle: Resource<RestorePlan>) -> wasmtime::Result<String> {
+    async fn source(&mut self, handle: Resource<RestorePlanHandle>) -> wasmtime::Result<String> {
         Ok(self.table.get(&handle)?.plan.source.clone())
     }
 
-    async fn target(&mut self, handle: Resource<RestorePlan>) -> wasmtime::Result<Option<String>> {
+    async fn target(
+        &mut self,
+        handle: Resource<RestorePlanHandle>,
+    ) -> wasmtime::Result<Option<String>> {
         let target = self.table.get(&handle)?.request.target.as_ref();
         Ok(target.map(|path| path.display().to_string()))
     }
 
-    async fn replaces(&mut self, handle: Resource<RestorePlan>) -> wasmtime::Result<bool> {
+    async fn replaces(&mut self, handle: Resource<RestorePlanHandle>) -> wasmtime::Result<bool> {
         Ok(self.table.get(&handle)?.request.target_exists())
     }
 
-    async fn txid(&mut self, handle: Resource<RestorePlan>) -> wasmtime::Result<Option<String>> {
+    async fn txid(
+        &mut self,
+        handle: Resource<RestorePlanHandle>,
+    ) -> wasmtime::Result<Option<String>> {
         Ok(self.table.get(&handle)?.plan.txid.map(|txid| txid.to_string()))
     }
 
     async fn timestamp(
         &mut self,
-        handle: Resource<RestorePlan>,
+        handle: Resource<RestorePlanHandle>,
     ) -> wasmtime::Result<Option<String>> {
         let timestamp = self.table.get(&handle)?.plan.timestamp;
         Ok(timestamp.map(crate::figures::time))
     }
 
-    async fn age_ms(&mut self, handle: Resource<RestorePlan>) -> wasmtime::Result<Option<u64>> {
+    async fn age_ms(
+        &mut self,
+        handle: Resource<RestorePlanHandle>,
+    ) -> wasmtime::Result<Option<u64>> {
         Ok(self.table.get(&handle)?.plan.timestamp.map(age))
     }
 
-    async fn bytes(&mut self, handle: Resource<RestorePlan>) -> wasmtime::Result<Option<u64>> {
+    async fn bytes(
+        &mut self,
+        handle: Resource<RestorePlanHandle>,
+    ) -> wasmtime::Result<Option<u64>> {
         Ok(self.table.get(&handle)?.plan.bytes)
     }
 
     async fn expected_ms(
         &mut self,
-        handle: Resource<RestorePlan>,
+        handle: Resource<RestorePlanHandle>,
     ) -> wasmtime::Result<Option<u64>> {
         Ok(self.table.get(&handle)?.expected.map(crate::figures::milliseconds))
     }
 
     async fn present(
         &mut self,
-        handle: Resource<RestorePlan>,
-    ) -> wasmtime::Result<Option<Resource<PresentDatabase>>> {
+        handle: Resource<RestorePlanHandle>,
+    ) -> wasmtime::Result<Option<Resource<PresentDatabaseHandle>>> {
         match self.table.get(&handle)?.plan.present.clone() {
-            Some(present) => Ok(Some(self.table.push(PresentDatabase(present))?)),
+            Some(present) => Ok(Some(self.table.push(PresentDatabaseHandle(present))?)),
             None => Ok(None),
         }
     }
 
-    async fn drop(&mut self, handle: Resource<RestorePlan>) -> wasmtime::Result<()> {
+    async fn drop(&mut self, handle: Resource<RestorePlanHandle>) -> wasmtime::Result<()> {
         self.table.delete(handle)?;
         Ok(())
     }
 }
 
 impl HostPresentDatabase for State {
-    async fn bytes(&mut self, handle: Resource<PresentDatabase>) -> wasmtime::Result<u64> {
+    async fn bytes(&mut self, handle: Resource<PresentDatabaseHandle>) -> wasmtime::Result<u64> {
         Ok(self.table.get(&handle)?.0.bytes)
     }
 
     async fn written(
         &mut self,
-        handle: Resource<PresentDatabase>,
+        handle: Resource<PresentDatabaseHandle>,
     ) -> wasmtime::Result<Option<String>> {
         Ok(self.table.get(&handle)?.0.written.map(crate::figures::time))
     }
 
-    async fn age_ms(&mut self, handle: Resource<PresentDatabase>) -> wasmtime::Result<Option<u64>> {
+    async fn age_ms(
+        &mut self,
+        handle: Resource<PresentDatabaseHandle>,
+    ) -> wasmtime::Result<Option<u64>> {
         Ok(self.table.get(&handle)?.0.written.map(age))
     }
 
     async fn txid(
         &mut self,
-        handle: Resource<PresentDatabase>,
+        handle: Resource<PresentDatabaseHandle>,
     ) -> wasmtime::Result<Option<String>> {
         Ok(self.table.get(&handle)?.0.txid.map(|txid| txid.to_string()))
     }
 
-    async fn ahead(&mut self, handle: Resource<PresentDatabase>) -> wasmtime::Result<Option<u64>> {
+    async fn ahead(
+        &mut self,
+        handle: Resource<PresentDatabaseHandle>,
+    ) -> wasmtime::Result<Option<u64>> {
         Ok(self.table.get(&handle)?.0.ahead)
     }
 
-    async fn drop(&mut self, handle: Resource<PresentDatabase>) -> wasmtime::Result<()> {
+    async fn drop(&mut self, handle: Resource<PresentDatabaseHandle>) -> wasmtime::Result<()> {
         self.table.delete(handle)?;
         Ok(())
     }
 }
 
 impl HostReplaced for State {
-    async fn path(&mut self, handle: Resource<Replaced>) -> wasmtime::Result<String> {
+    async fn path(&mut self, handle: Resource<ReplacedHandle>) -> wasmtime::Result<String> {
         Ok(self.table.get(&handle)?.0.path.display().to_string())
     }
 
-    async fn kept(&mut self, handle: Resource<Replaced>) -> wasmtime::Result<Option<String>> {
+    async fn kept(&mut self, handle: Resource<ReplacedHandle>) -> wasmtime::Result<Option<String>> {
         let kept = self.table.get(&handle)?.0.kept.as_ref();
         Ok(kept.map(|path| path.display().to_string()))
     }
 
-    async fn txid(&mut self, handle: Resource<Replaced>) -> wasmtime::Result<Option<String>> {
+    async fn txid(&mut self, handle: Resource<ReplacedHandle>) -> wasmtime::Result<Option<String>> {
         Ok(self.table.get(&handle)?.0.txid.map(|txid| txid.to_string()))
     }
 
-    async fn bytes(&mut self, handle: Resource<Replaced>) -> wasmtime::Result<u64> {
+    async fn bytes(&mut self, handle: Resource<ReplacedHandle>) -> wasmtime::Result<u64> {
         Ok(self.table.get(&handle)?.0.bytes)
     }
 
-    async fn drop(&mut self, handle: Resource<Replaced>) -> wasmtime::Result<()> {
+    async fn drop(&mut self, handle: Resource<ReplacedHandle>) -> wasmtime::Result<()> {
         self.table.delete(handle)?;
         Ok(())
     }
 }
 
 impl HostInvocation for State {
-    async fn name(&mut self, handle: Resource<Invocation>) -> wasmtime::Result<String> {
+    async fn name(&mut self, handle: Resource<InvocationHandle>) -> wasmtime::Result<String> {
         Ok(self.table.get(&handle)?.0.name.clone())
     }
 
     async fn argument(
         &mut self,
-        handle: Resource<Invocation>,
+        handle: Resource<InvocationHandle>,
         name: String,
     ) -> wasmtime::Result<Vec<String>> {
         Ok(self.table.get(&handle)?.0.arguments.get(&name).cloned().unwrap_or_default())
     }
 
-    async fn flag(&mut self, handle: Resource<Invocation>, name: String) -> wasmtime::Result<bool> {
+    async fn flag(
+        &mut self,
+        handle: Resource<InvocationHandle>,
+        name: String,
+    ) -> wasmtime::Result<bool> {
         Ok(self.table.get(&handle)?.0.flags.contains(&name))
     }
 
     async fn databases(
         &mut self,
-        handle: Resource<Invocation>,
-    ) -> wasmtime::Result<Vec<Resource<Database>>> {
+        handle: Resource<InvocationHandle>,
+    ) -> wasmtime::Result<Vec<Resource<DatabaseHandle>>> {
         let databases = self.table.get(&handle)?.0.databases.clone();
-        databases.into_iter().map(|one| Ok(self.table.push(Database(one))?)).collect()
+        databases.into_iter().map(|one| Ok(self.table.push(DatabaseHandle(one))?)).collect()
     }
 
-    async fn timeout_ms(&mut self, handle: Resource<Invocation>) -> wasmtime::Result<u64> {
+    async fn timeout_ms(&mut self, handle: Resource<InvocationHandle>) -> wasmtime::Result<u64> {
         Ok(crate::figures::milliseconds(self.table.get(&handle)?.0.timeout))
     }
 
-    async fn drop(&mut self, handle: Resource<Invocation>) -> wasmtime::Result<()> {
+    async fn drop(&mut self, handle: Resource<InvocationHandle>) -> wasmtime::Result<()> {
         self.table.delete(handle)?;
         Ok(())
     }
