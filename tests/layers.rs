@@ -239,6 +239,30 @@ fn within_a_folder_there_is_no_circle_either() {
 }
 
 #[test]
+fn no_two_types_share_a_name() {
+    let mut places: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for file in sources("host/src").into_iter().filter(|it| !it.ends_with("tests.rs")) {
+        let text = std::fs::read_to_string(&file).unwrap();
+        // Unit tests come last.
+        for line in text.split("#[cfg(test)]\n").next().unwrap().lines() {
+            let line = line.strip_prefix("pub").map_or(line, |rest| {
+                rest.strip_prefix('(').map_or(rest, |rest| rest.split_once(')').unwrap().1)
+            });
+            let mut words = line.trim_start().split(|it: char| !it.is_alphanumeric() && it != '_');
+            if !line.starts_with("    ")
+                && let Some("struct" | "enum" | "trait" | "type") = words.next()
+                && let Some(name) = words.next()
+            {
+                places.entry(name.to_owned()).or_default().push(file.display().to_string());
+            }
+        }
+    }
+    assert!(places.len() > 100, "{places:?}");
+    places.retain(|_, files| files.len() > 1);
+    assert!(places.is_empty(), "{places:#?}");
+}
+
+#[test]
 fn what_is_named_is_found() {
     let text = "use crate::a;\nuse crate::{b, c::{d, self}, f};\n// crate::g\nlet x = crate::h::i();\nuse super::k;\nuse super::super::l;\n#[cfg(test)]\nmod tests {\n use crate::j;\n}";
     let own = ["one".to_owned(), "two".to_owned()];

@@ -22,6 +22,7 @@ mod pages;
 mod passthrough;
 mod pipelines;
 mod plugin_commands;
+mod plugin_list;
 mod plugin_problems;
 mod plugins;
 mod quickstart;

@@ -293,7 +293,7 @@ fn the_fields_of_a_restore_for_litestream_are_documented() {
 }
 
 #[test]
-fn the_fields_of_points_and_history_are_documented() {
+fn the_fields_of_points_history_and_plugin_are_documented() {
     let sandbox = Sandbox::new();
     for _ in 0..3 {
         sandbox.lsrun(&["verify"]).expect(0);
@@ -304,6 +304,11 @@ fn the_fields_of_points_and_history_are_documented() {
     as_documented("## points", &[points]);
     let history = json(&sandbox, 0, &["history"]);
     as_documented("## history", std::slice::from_ref(&history));
+    sandbox.plugin("drill");
+    sandbox.write("plugins/broken.wasm", "no component");
+    let databases = "plugins: {settings: {drill: {databases: [default]}}}";
+    sandbox.write("lsrun.yml", &format!("{}{databases}\n", crate::support::PROJECT));
+    as_documented("## plugin", &[json(&sandbox, 30, &["plugin", "list"])]);
     let lines = sandbox.lsrun(&["--format", "ndjson", "history"]).expect(0);
     for line in lines.stdout.lines() {
         let line: Value = serde_json::from_str(line).unwrap();

@@ -91,17 +91,17 @@ fn the_checks_of_the_project_run_for_a_replica_url_as_well() {
     let sandbox = backed_up();
     sandbox.plugin("row-count");
     let url = format!("file://{}", sandbox.path("replica").display());
-    let of = |setting: &str, name: &str| {
+    let of = |setting: &str, name: &str, code: i32| {
         let settings = format!("row-count: {{{setting}config: {{table: users, min: 4}}}}");
         sandbox.write("lsrun.yml", &format!("{PROJECT}plugins: {{settings: {{{settings}}}}}\n"));
         let run = sandbox.lsrun(&["restore", "--format", "json", "-o", name, &url]);
-        let checks = run.expect(0).json()["databases"][0]["checks"].clone();
+        let checks = run.expect(code).json()["databases"][0]["checks"].clone();
         checks.as_array().unwrap().iter().find(|check| check["id"] == "row-count").cloned()
     };
-    let check = of("", "copy.sqlite3").unwrap();
+    let check = of("", "copy.sqlite3", 10).unwrap();
     assert_eq!(check["outcome"], "failed", "{check}");
     // One that is for certain databases is not for what is at a URL.
-    assert!(of("databases: [default], ", "other.sqlite3").is_none());
+    assert!(of("databases: [default], ", "other.sqlite3", 0).is_none());
 }
 
 #[test]

@@ -80,6 +80,7 @@ fn help() {
         "config",
         "databases",
         "history",
+        "plugin",
         "info",
         "list",
         "ltx",

@@ -73,6 +73,7 @@ fn files() -> Vec<PathBuf> {
         "host/src/error.rs",
         "host/src/config/problem.rs",
         "host/src/plugin/imports/report.rs",
+        "host/src/plugin/inspect/json.rs",
         "host/src/plugin/sink.rs",
         "host/src/report/human.rs",
         "host/src/report/json.rs",

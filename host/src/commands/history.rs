@@ -39,16 +39,16 @@ const EXAMPLES: &str = "Examples:
   lsrun history default            its runs
   lsrun --format json history      for machines";
 
-/// Its word.
-pub(super) const NAME: &str = "history";
+/// The command.
+pub(super) const COMMAND: Native = Native {
+    name: "history",
+    about: "Show what earlier verifications found out",
+    examples: EXAMPLES,
+    run,
+};
 
-/// What it is for.
-pub(super) const ABOUT: &str = "Show what earlier verifications found out";
-
-/// Runs the command.
-pub(super) fn run(run: &Run) -> Result<Exit> {
-    let native = Native { name: NAME, about: ABOUT, examples: EXAMPLES };
-    let Some(arguments) = native.parse::<HistoryArguments>(run)? else { return Ok(Exit::Success) };
+fn run(run: &Run) -> Result<Exit> {
+    let Some(arguments) = COMMAND.parse::<HistoryArguments>(run)? else { return Ok(Exit::Success) };
     let context = run.context(arguments.global.project.as_deref(), false)?;
     show(&context, &arguments)
 }

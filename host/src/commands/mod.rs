@@ -7,6 +7,7 @@ mod component;
 mod history;
 mod native;
 mod passthrough;
+mod plugin;
 mod replicate;
 mod selection;
 mod shard;
@@ -90,7 +91,7 @@ impl Command {
         match self {
             Self::Builtin(builtin) => builtin_command(builtin, run).await.map(Exit::code),
             Self::Project(command) => command.run(name, run).await.map(Exit::code),
-            Self::History => history::run(run).map(Exit::code),
+            Self::Native(native) => (native.run)(run).map(Exit::code),
             Self::Litestream(verb) => litestream(verb, run).await,
             Self::Unknown(context) => {
                 context.say_notes();

@@ -5,13 +5,15 @@ use clap::{Args, FromArgMatches};
 use super::{Run, arguments};
 use crate::cli;
 use crate::error::Result;
+use crate::exit::Exit;
 use crate::report::event::Event;
 
-/// What a native command is called, and what its help says.
+/// What a native command is called, what its help says, and what it does.
 pub(super) struct Native {
     pub(super) name: &'static str,
     pub(super) about: &'static str,
     pub(super) examples: &'static str,
+    pub(super) run: fn(&Run) -> Result<Exit>,
 }
 
 impl Native {

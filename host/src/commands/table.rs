@@ -2,16 +2,17 @@
 
 use clap::CommandFactory;
 
+use super::native::Native;
 use super::user::{self, Search};
-use super::{Run, history};
+use super::{Run, history, plugin};
 use crate::cli::Cli;
 use crate::error::{Error, Result};
 use crate::litestream::process::line::{RESTORE_OF_03, VERBS, Verb};
 use crate::nearest::nearest;
 use crate::plugin::{BUILTIN, Builtin};
 
-/// A command that is the host's own, with its line in the help.
-const NATIVE: [(&str, &str); 1] = [(history::NAME, history::ABOUT)];
+/// The commands that are the host's own, in the order of the help.
+const NATIVE: [&Native; 2] = [&history::COMMAND, &plugin::COMMAND];
 
 /// What a word means.
 pub(super) enum Command {
@@ -19,8 +20,8 @@ pub(super) enum Command {
     Builtin(&'static Builtin),
     /// A component of the project.
     Project(Box<user::ProjectCommand>),
-    /// What earlier verifications found out.
-    History,
+    /// One of the host's own.
+    Native(&'static Native),
     /// One of litestream's.
     Litestream(&'static Verb),
     /// A word that a newer litestream may know.
@@ -39,8 +40,8 @@ impl Command {
         if let Some(builtin) = Builtin::named(name) {
             return Ok(Self::Builtin(builtin));
         }
-        if name == history::NAME {
-            return Ok(Self::History);
+        if let Some(native) = NATIVE.into_iter().find(|native| native.name == name) {
+            return Ok(Self::Native(native));
         }
         if let Some(verb) = Verb::named(name) {
             return Ok(Self::Litestream(verb));
@@ -66,8 +67,8 @@ pub(crate) fn command_line() -> clap::Command {
         let about = builtin.manifest().map(|manifest| manifest.about).unwrap_or_default();
         line(builtin.name, &about);
     }
-    for (name, about) in NATIVE {
-        line(name, about);
+    for native in NATIVE {
+        line(native.name, native.about);
     }
     help.push_str("\nLitestream's commands, with aliases where a database is wanted:\n");
     for verb in VERBS.iter().filter(|verb| !verb.is_of_03()) {
@@ -81,7 +82,7 @@ pub(crate) fn command_line() -> clap::Command {
 /// The error for a command that is most likely a mistyped one; none for a word
 /// that is like no command, which a newer litestream may have.
 fn mistyped(name: &str, plugins: &[String]) -> Option<Error> {
-    let known = BUILTIN.iter().map(|builtin| builtin.name).chain(NATIVE.map(|(name, _)| name));
+    let known = BUILTIN.iter().map(|builtin| builtin.name).chain(NATIVE.map(|native| native.name));
     let known = known.chain(VERBS.iter().map(|verb| verb.name));
     let near = nearest(name, known.chain(plugins.iter().map(String::as_str)))?;
     Some(Error::usage(format!("no such command: {name}")).hint(format!("did you mean {near}?")))
@@ -99,6 +100,6 @@ mod tests {
 
     #[test]
     fn plugins_cannot_take_the_names_of_native_commands() {
-        assert!(NATIVE.iter().all(|(name, _)| names::NATIVE.contains(name)));
+        assert!(NATIVE.iter().all(|native| names::NATIVE.contains(&native.name)));
     }
 }

@@ -18,6 +18,18 @@ pub(crate) enum Severity {
     Note,
 }
 
+impl Severity {
+    /// The word in JSON.
+    #[must_use]
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Warning => "warning",
+            Self::Note => "note",
+        }
+    }
+}
+
 /// One finding of `config --check`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Problem {

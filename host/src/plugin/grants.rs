@@ -87,6 +87,15 @@ impl Grants {
         Self { plugin: plugin.to_owned(), asked: asked.to_vec(), granted: None }
     }
 
+    /// What was asked for, each with what is granted of it.
+    pub(super) fn each(&self) -> impl Iterator<Item = (&str, Vec<&str>)> {
+        let granted = |asked: &String| {
+            let all = self.granted.as_ref().unwrap_or(&self.asked).iter().map(String::as_str);
+            all.filter(|one| concerns(std::slice::from_ref(asked), one)).collect()
+        };
+        self.asked.iter().map(move |asked| (asked.as_str(), granted(asked)))
+    }
+
     /// Fails with the code `denied`, naming the plugin, the permission and what
     /// to write where.
     pub(super) fn require(&self, permission: &str) -> Result<(), Error> {

@@ -185,6 +185,26 @@ pub(crate) fn exports(component: &[u8], name: &str) -> Result<Option<Vec<String>
     Ok(is_component.then_some(found))
 }
 
+/// The names of what a component imports, such as `lsrun:host/sqlite@0.1.0`, without
+/// compiling it. What cannot be read imports nothing.
+pub(crate) fn imports(component: &[u8]) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut depth = 0_u32;
+    for payload in Parser::new(0).parse_all(component).map_while(std::result::Result::ok) {
+        match payload {
+            Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => depth += 1,
+            Payload::End(_) => depth = depth.saturating_sub(1),
+            Payload::ComponentImportSection(section) if depth == 0 => {
+                found.extend(
+                    section.into_iter().flatten().map(|import| import.name.name.to_owned()),
+                );
+            }
+            _ => {}
+        }
+    }
+    found
+}
+
 /// A manifest in YAML.
 pub(crate) fn parse(yaml: &str, name: &str) -> Result<Manifest> {
     serde_yaml::from_str(yaml).map_err(|error| {

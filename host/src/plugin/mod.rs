@@ -14,6 +14,7 @@ mod grants;
 mod handles;
 mod hooks;
 mod imports;
+pub(crate) mod inspect;
 mod limits;
 pub(crate) mod manifest;
 pub(crate) mod names;

@@ -1,6 +1,7 @@
 //! What is wrong with the plugins of a project, all at once and without compiling or
 //! running any: silence about a check that does not run would be false assurance.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::registry::{self, PluginFile, Unusable};
@@ -28,6 +29,20 @@ pub(crate) fn problems(context: &Context) -> Vec<Problem> {
     let all = found.iter().filter_map(|one| one.as_ref().err()).map(of_unusable);
     let all = all.chain(of_all(context, &found));
     all.map(|one| softened(context, one)).collect()
+}
+
+/// What keeps each plugin from running, and what else is wrong with it, by its name.
+pub(super) fn by_plugin(
+    context: &Context,
+    found: &[Result<PluginFile, Unusable>],
+) -> BTreeMap<String, Vec<Problem>> {
+    let mut all: BTreeMap<String, Vec<Problem>> = BTreeMap::new();
+    let unusable = found.iter().filter_map(|one| one.as_ref().err()).map(of_unusable);
+    for one in unusable.chain(of_all(context, found)) {
+        let name = one.plugin.clone().unwrap_or_default();
+        all.entry(name).or_default().push(softened(context, one));
+    }
+    all
 }
 
 /// A problem of an optional plugin does not fail the run.

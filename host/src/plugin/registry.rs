@@ -161,6 +161,12 @@ impl PluginFile {
         self.exports.iter().flatten().any(|export| series(export) == series_of)
     }
 
+    /// The component itself.
+    #[must_use]
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
     /// Whether it is called by its name.
     #[must_use]
     pub(crate) fn is_command(&self) -> bool {

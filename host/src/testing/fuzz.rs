@@ -61,16 +61,16 @@ pub fn newest_frames(log: &Path, last: u32, pages: &[u32]) -> Option<Vec<Option<
 
 /// A manifest.
 #[derive(Debug)]
-pub struct Manifest(manifest::Manifest);
+pub struct ParsedManifest(manifest::Manifest);
 
 /// The manifest in a component, and what that exports.
-pub fn component(bytes: &[u8]) -> Result<(Option<Manifest>, Option<Vec<String>>)> {
-    Ok((manifest::read(bytes, "fuzz")?.map(Manifest), manifest::exports(bytes, "fuzz")?))
+pub fn component(bytes: &[u8]) -> Result<(Option<ParsedManifest>, Option<Vec<String>>)> {
+    Ok((manifest::read(bytes, "fuzz")?.map(ParsedManifest), manifest::exports(bytes, "fuzz")?))
 }
 
 /// A manifest beside a component.
-pub fn manifest(yaml: &str) -> Result<Manifest> {
-    manifest::parse(yaml, "fuzz").map(Manifest)
+pub fn manifest(yaml: &str) -> Result<ParsedManifest> {
+    manifest::parse(yaml, "fuzz").map(ParsedManifest)
 }
 
 /// What stands before a command: the options that every command knows, as they are shown
@@ -93,7 +93,7 @@ pub fn options_after(words: &[OsString]) -> String {
 /// The same options as the command with this manifest reads them; none where its words are
 /// wrong, or ask for help.
 #[must_use]
-pub fn options_of(manifest: &Manifest, words: &[OsString]) -> Option<String> {
+pub fn options_of(manifest: &ParsedManifest, words: &[OsString]) -> Option<String> {
     commands::options(&manifest.0, words).map(|global| format!("{global:?}"))
 }
 

@@ -9,10 +9,10 @@ use std::sync::LazyLock;
 
 use libfuzzer_sys::fuzz_target;
 use lsrun::testing::fuzz::{
-    Manifest, litestream_line, manifest, options_after, options_and_command, options_of,
+    ParsedManifest, litestream_line, manifest, options_after, options_and_command, options_of,
 };
 
-static BUILTIN: LazyLock<[Manifest; 3]> = LazyLock::new(|| {
+static BUILTIN: LazyLock<[ParsedManifest; 3]> = LazyLock::new(|| {
     [
         include_str!("../../../plugins/config/manifest.yml"),
         include_str!("../../../plugins/restore/manifest.yml"),

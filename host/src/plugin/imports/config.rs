@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use wasmtime::component::Resource;
 
-use crate::config::Severity;
 use crate::error::Error;
 use crate::litestream::examine;
 use crate::plugin;
@@ -45,11 +44,7 @@ fn render(state: &State, format: &str, reveal: bool) -> Result<String, Failure> 
 
 impl HostProblem for State {
     async fn severity(&mut self, handle: Resource<ProblemHandle>) -> wasmtime::Result<String> {
-        let severity = match self.table.get(&handle)?.0.severity {
-            Severity::Error => "error",
-            Severity::Warning => "warning",
-            Severity::Note => "note",
-        };
+        let severity = self.table.get(&handle)?.0.severity.word();
         Ok(severity.to_owned())
     }
 

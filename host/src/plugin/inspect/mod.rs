@@ -1,0 +1,172 @@
+//! What a plugin is and what it may do, found out without compiling or running it.
+
+pub(crate) mod json;
+
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+
+use crate::config::{Problem, Severity};
+use crate::context::Context;
+use crate::digest::hex;
+use crate::error::{Error, Result};
+use crate::nearest::nearest;
+use crate::plugin::grants::Grants;
+use crate::plugin::registry::{self, PluginFile};
+use crate::plugin::{CHECK, COMMAND, POST_RESTORE, PRE_RESTORE, RESTORED, manifest, problems};
+
+/// The exported interfaces, each with its word.
+const KINDS: [(&str, &str); 5] = [
+    (COMMAND, "command"),
+    (CHECK, "check"),
+    (PRE_RESTORE, "pre-restore"),
+    (POST_RESTORE, "post-restore"),
+    (RESTORED, "restored"),
+];
+
+/// What each interface that a plugin imports lets it do. What changes anything needs a
+/// permission besides.
+const POWERS: [(&str, &str); 7] = [
+    ("lsrun:host/sqlite", "query the database and the copy that it is called for, by SQL"),
+    ("lsrun:host/litestream", "use litestream, as far as its permissions go"),
+    ("lsrun:host/config", "see the Litestream configuration"),
+    ("lsrun:host/databases", "find the project's databases by their alias"),
+    ("lsrun:host/hooks", "run the project's checks and hooks"),
+    ("lsrun:host/settings", "read its own settings in lsrun.yml"),
+    ("lsrun:host/report", "report checks, figures and lines"),
+];
+
+/// What the standard interfaces let it do, whichever of them it imports.
+const STANDARD: &str =
+    "read the clocks, draw random numbers and write lines (no files, no network)";
+
+/// A permission that a plugin asks for.
+pub(crate) struct InspectedPermission {
+    /// Such as `litestream:restore`.
+    pub asked: String,
+    /// What lsrun.yml grants of it, such as `litestream:restore=default`.
+    pub granted: Vec<String>,
+}
+
+/// One plugin of the project.
+pub(crate) struct InspectedPlugin {
+    /// Its name; that of a folder that cannot be read is empty.
+    pub name: String,
+    /// Its file.
+    pub path: Option<PathBuf>,
+    /// What it is, such as `check`.
+    pub kinds: Vec<&'static str>,
+    /// Its version, where it says one.
+    pub version: String,
+    /// What it says that it is for.
+    pub about: String,
+    /// The SHA-256 of its component, 64 hexadecimal digits.
+    pub digest: Option<String>,
+    /// What it imports, such as `lsrun:host/sqlite@0.1.0`.
+    pub imports: Vec<String>,
+    /// What it asks for.
+    pub permissions: Vec<InspectedPermission>,
+    /// The databases that it is for; all without.
+    pub databases: Option<Vec<String>>,
+    /// What is wrong with it.
+    pub problems: Vec<Problem>,
+}
+
+impl InspectedPlugin {
+    /// What it can do, for people.
+    #[must_use]
+    pub(crate) fn powers(&self) -> Vec<&'static str> {
+        let imports = |prefix: &str| {
+            self.imports.iter().any(|import| import.split('@').next() == Some(prefix))
+        };
+        let own = POWERS.iter().filter(|(prefix, _)| imports(prefix)).map(|(_, can)| *can);
+        let standard = self.imports.iter().any(|import| import.starts_with("wasi:"));
+        own.chain(standard.then_some(STANDARD)).collect()
+    }
+
+    /// The permissions that it asks for and has nothing of.
+    pub(crate) fn not_granted(&self) -> impl Iterator<Item = &str> {
+        let without = self.permissions.iter().filter(|one| one.granted.is_empty());
+        without.map(|one| one.asked.as_str())
+    }
+
+    /// Why it does not run.
+    #[must_use]
+    pub(crate) fn obstacle(&self) -> Option<&Problem> {
+        self.problems.iter().find(|problem| problem.severity == Severity::Error)
+    }
+}
+
+/// Every plugin of the project, those that cannot be used included, by their names.
+#[must_use]
+pub(crate) fn all(context: &Context) -> Vec<InspectedPlugin> {
+    let found = registry::scan(context);
+    let mut problems = problems::by_plugin(context, &found);
+    let mut all: Vec<InspectedPlugin> =
+        found.iter().flatten().map(|one| inspected(context, one)).collect();
+    for one in &mut all {
+        one.problems = problems.remove(&one.name).unwrap_or_default();
+    }
+    // Files that cannot be used, settings of plugins that are not there, and folders.
+    all.extend(problems.into_iter().map(|(name, problems)| InspectedPlugin {
+        databases: context.project.plugins().setting(&name).databases,
+        name,
+        path: None,
+        kinds: Vec::new(),
+        version: String::new(),
+        about: String::new(),
+        digest: None,
+        imports: Vec::new(),
+        permissions: Vec::new(),
+        problems,
+    }));
+    all.sort_by(|one, other| one.name.cmp(&other.name));
+    all
+}
+
+/// The plugin of this name, or of this file in a plugins folder.
+///
+/// Fails where there is none.
+pub(crate) fn named(context: &Context, name: &str) -> Result<InspectedPlugin> {
+    let all = all(context);
+    let path = context.cwd.join(name);
+    let is_meant = |one: &InspectedPlugin| {
+        one.name == name || one.path.as_deref().is_some_and(|it| same(it, &path))
+    };
+    let names: Vec<String> = all.iter().map(|one| one.name.clone()).collect();
+    all.into_iter().find(is_meant).ok_or_else(|| {
+        let error = Error::usage(format!("this project has no plugin {name}"));
+        match nearest(name, names.iter().map(String::as_str)) {
+            Some(near) => error.hint(format!("did you mean {near}?")),
+            None => error.hint("lsrun plugin list shows all of them"),
+        }
+    })
+}
+
+fn same(one: &Path, other: &Path) -> bool {
+    one == other || std::fs::canonicalize(other).is_ok_and(|other| other == one)
+}
+
+fn inspected(context: &Context, found: &PluginFile) -> InspectedPlugin {
+    let setting = context.project.plugins().setting(&found.name);
+    let grants = Grants::new(&found.name, &found.manifest.permissions, &setting.grant);
+    let kinds = KINDS.into_iter().filter(|(interface, _)| found.is(interface));
+    InspectedPlugin {
+        name: found.name.clone(),
+        path: Some(found.path.clone()),
+        kinds: kinds.map(|(_, word)| word).collect(),
+        version: found.manifest.version.clone(),
+        about: found.manifest.about.clone(),
+        digest: Some(hex(&Sha256::digest(found.bytes()))),
+        imports: manifest::imports(found.bytes()),
+        permissions: grants
+            .each()
+            .map(|(asked, granted)| InspectedPermission {
+                asked: asked.to_owned(),
+                granted: granted.into_iter().map(str::to_owned).collect(),
+            })
+            .collect(),
+        databases: setting.databases,
+        problems: Vec::new(),
+    }
+}
