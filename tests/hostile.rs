@@ -166,6 +166,7 @@ fn every_kind_of_excess_is_survived_named_and_bounded() {
         ("traps", "trap", "unreachable"),
         ("panics", "panic the reason is this", "the reason is this"),
         ("connects", "connections 100", "8 connections"),
+        ("orphans", "orphans 100 SELECT 1", "8 connections"),
         ("reads", "sql SELECT * FROM big", "more than 5000 rows"),
         ("floods", "logs 20000 again and again", "more than 10000 lines"),
         ("garbage", "nonsense", "no such deed"),

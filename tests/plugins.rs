@@ -1,5 +1,6 @@
 //! A user's own components: dropped into `plugins/`, run, held to their limits.
 
+use crate::support::puppet::Puppet;
 use crate::support::{PROJECT, Sandbox, repository};
 
 #[test]
@@ -157,4 +158,13 @@ fn a_plugin_that_misbehaves_is_stopped_and_named_and_the_others_go_on() {
         assert!(message.contains(name) && message.contains(word), "{name}: {message}");
     }
     assert_eq!(of("verify").0, "passed");
+}
+
+#[test]
+fn rows_keep_their_connection_open_when_its_handle_is_dropped() {
+    let sandbox = Sandbox::new();
+    let sql = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 5000) SELECT i FROM n";
+    sandbox.puppets("", &[Puppet::new("reads", &[&format!("orphan {sql}")])]);
+    let report = sandbox.lsrun(&["verify", "--format", "json"]).expect(0).json();
+    assert_eq!(crate::support::check(&report, "reads/orphan")["message"], "5000");
 }

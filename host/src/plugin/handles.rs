@@ -99,15 +99,30 @@ pub struct ProcessHandle(
 /// `sqlite.connection`.
 pub struct ConnectionHandle {
     /// In its thread.
-    pub sql: crate::sqlite::Connection,
+    pub sql: Arc<crate::sqlite::Connection>,
     /// To which database; none for a copy.
     pub database: Option<project::Database>,
     /// Litestream's transactions since the state was held.
     pub(super) places: Option<Places>,
 }
 
-/// `sqlite.rows`, and how many of them were read.
-pub struct RowsHandle(pub crate::sqlite::Rows, pub u64);
+/// `sqlite.rows`.
+pub struct RowsHandle {
+    /// The rows.
+    pub rows: crate::sqlite::Rows,
+    /// How many of them were read.
+    pub read: u64,
+    /// What they come from stays open for them: languages that collect garbage drop the
+    /// handle of a connection at any time.
+    pub connection: Arc<crate::sqlite::Connection>,
+}
+
+impl RowsHandle {
+    /// Whether they alone keep their connection open.
+    pub(super) fn is_orphan(&self) -> bool {
+        Arc::strong_count(&self.connection) == 1
+    }
+}
 
 /// `sqlite.content-job`.
 pub struct ContentJobHandle(pub crate::sqlite::Contents);

@@ -1,5 +1,6 @@
 //! `sqlite`: SQL under a grant.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use wasmtime::component::Resource;
@@ -62,7 +63,11 @@ impl State {
         access: Access,
         database: Option<project::Database>,
     ) -> Result<Resource<ConnectionHandle>, Failure> {
-        let held = self.table.iter_mut().filter(|entry| entry.is::<ConnectionHandle>()).count();
+        let is_held = |entry: &&mut (dyn std::any::Any + Send)| {
+            entry.is::<ConnectionHandle>()
+                || entry.downcast_ref::<RowsHandle>().is_some_and(RowsHandle::is_orphan)
+        };
+        let held = self.table.iter_mut().filter(is_held).count();
         if held >= sqlite::MOST_CONNECTIONS {
             let message = format!("it has {held} connections, which is as many as it may have");
             return Err(Error::new(Code::Busy, message).hint("drop one first").into());
@@ -72,6 +77,7 @@ impl State {
         let stop = self.call.context.stop.clone();
         let slots = self.connections.clone();
         let sql = sqlite::Connection::open(path, access, deadline, stop, &slots).await?;
+        let sql = Arc::new(sql);
         Ok(self.table.push(ConnectionHandle { sql, database, places: None })?)
     }
 }
@@ -84,8 +90,9 @@ impl HostConnection for State {
         parameters: Vec<Value>,
     ) -> Result<Resource<RowsHandle>, Failure> {
         let statement = Statement { sql, parameters };
-        let rows = self.table.get(&handle)?.sql.query(statement.into())?;
-        Ok(self.table.push(RowsHandle(rows, 0))?)
+        let connection = Arc::clone(&self.table.get(&handle)?.sql);
+        let rows = connection.query(statement.into())?;
+        Ok(self.table.push(RowsHandle { rows, read: 0, connection })?)
     }
 
     async fn transact(
@@ -176,7 +183,7 @@ impl HostConnection for State {
 
 impl HostRows for State {
     async fn columns(&mut self, handle: Resource<RowsHandle>) -> Result<Vec<String>, Failure> {
-        Ok(self.table.get_mut(&handle)?.0.columns().await?)
+        Ok(self.table.get_mut(&handle)?.rows.columns().await?)
     }
 
     async fn next(
@@ -186,7 +193,7 @@ impl HostRows for State {
     ) -> Result<Vec<Vec<Value>>, Failure> {
         let max = usize::try_from(max).unwrap_or(MAX_ROWS).min(MAX_ROWS);
         let limit = self.limits.rows;
-        let RowsHandle(rows, read) = self.table.get_mut(&handle)?;
+        let RowsHandle { rows, read, .. } = self.table.get_mut(&handle)?;
         let rows = rows.next(max).await?;
         *read += rows.len() as u64;
         if *read > limit {

@@ -80,6 +80,23 @@ fn act(deed: &str, to: To<'_>, held: &mut Held) -> Result<(), Error> {
         },
         "recurse" => drop(recurse(1)),
         "sql" => drop(connection(to)?.rows(rest, &[])?),
+        // Rows whose connection was dropped: all of them, or so many times.
+        "orphan" => {
+            let rows = connection(to)?.query(rest, &[])?;
+            let mut count = 0;
+            loop {
+                match rows.next(100)?.len() {
+                    0 => break,
+                    some => count += some,
+                }
+            }
+            end(&Check::new("orphan"), "passed", &count.to_string());
+        }
+        "orphans" => {
+            for _ in 0..number {
+                held.push(Box::new(connection(to)?.query(more, &[])?));
+            }
+        }
         "connections" => {
             for _ in 0..number {
                 held.push(Box::new(connection(to)?));
