@@ -168,3 +168,18 @@ fn rows_keep_their_connection_open_when_its_handle_is_dropped() {
     let report = sandbox.lsrun(&["verify", "--format", "json"]).expect(0).json();
     assert_eq!(crate::support::check(&report, "reads/orphan")["message"], "5000");
 }
+
+#[test]
+fn rows_come_as_json_as_well_and_count_as_rows() {
+    let sandbox = Sandbox::new();
+    let puppet = |deed: &str| Puppet::new("reads", &[deed]);
+    sandbox.puppets("", &[puppet("json SELECT id, name, x'00ff', NULL, 1.5 FROM users LIMIT 2")]);
+    let report = sandbox.lsrun(&["verify", "--format", "json"]).expect(0).json();
+    assert_eq!(
+        crate::support::check(&report, "reads/json")["message"],
+        r#"[[1,"ann",{"blob":"00ff"},null,1.5],[2,"bob",{"blob":"00ff"},null,1.5]]"#
+    );
+    let limits = serde_json::json!({"rows": 2});
+    sandbox.puppets("", &[puppet("json SELECT * FROM users").with("limits", limits)]);
+    sandbox.lsrun(&["verify"]).expect(32).says(&["more than 2 rows"]);
+}

@@ -181,6 +181,25 @@ impl HostConnection for State {
     }
 }
 
+impl State {
+    /// The next rows, counted against what the call may read.
+    async fn take_rows(
+        &mut self,
+        handle: &Resource<RowsHandle>,
+        max: u32,
+    ) -> Result<Vec<Vec<sqlite::Value>>, Failure> {
+        let max = usize::try_from(max).unwrap_or(MAX_ROWS).min(MAX_ROWS);
+        let limit = self.limits.rows;
+        let RowsHandle { rows, read, .. } = self.table.get_mut(handle)?;
+        let rows = rows.next(max).await?;
+        *read += rows.len() as u64;
+        if *read > limit {
+            return Err(Failure::Trap(Exceeded::Rows(limit).into()));
+        }
+        Ok(rows)
+    }
+}
+
 impl HostRows for State {
     async fn columns(&mut self, handle: Resource<RowsHandle>) -> Result<Vec<String>, Failure> {
         Ok(self.table.get_mut(&handle)?.rows.columns().await?)
@@ -191,15 +210,16 @@ impl HostRows for State {
         handle: Resource<RowsHandle>,
         max: u32,
     ) -> Result<Vec<Vec<Value>>, Failure> {
-        let max = usize::try_from(max).unwrap_or(MAX_ROWS).min(MAX_ROWS);
-        let limit = self.limits.rows;
-        let RowsHandle { rows, read, .. } = self.table.get_mut(&handle)?;
-        let rows = rows.next(max).await?;
-        *read += rows.len() as u64;
-        if *read > limit {
-            return Err(Failure::Trap(Exceeded::Rows(limit).into()));
-        }
+        let rows = self.take_rows(&handle, max).await?;
         Ok(rows.into_iter().map(|row| row.into_iter().map(Into::into).collect()).collect())
+    }
+
+    async fn next_json(
+        &mut self,
+        handle: Resource<RowsHandle>,
+        max: u32,
+    ) -> Result<String, Failure> {
+        Ok(sqlite::rows_as_json(&self.take_rows(&handle, max).await?))
     }
 
     async fn drop(&mut self, handle: Resource<RowsHandle>) -> wasmtime::Result<()> {

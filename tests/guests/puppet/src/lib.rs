@@ -92,6 +92,10 @@ fn act(deed: &str, to: To<'_>, held: &mut Held) -> Result<(), Error> {
             }
             end(&Check::new("orphan"), "passed", &count.to_string());
         }
+        "json" => {
+            let text = connection(to)?.query(rest, &[])?.next_json(100)?;
+            end(&Check::new("json"), "passed", &text);
+        }
         "orphans" => {
             for _ in 0..number {
                 held.push(Box::new(connection(to)?.query(more, &[])?));
