@@ -183,3 +183,24 @@ fn rows_come_as_json_as_well_and_count_as_rows() {
     sandbox.puppets("", &[puppet("json SELECT * FROM users").with("limits", limits)]);
     sandbox.lsrun(&["verify"]).expect(32).says(&["more than 2 rows"]);
 }
+
+#[test]
+fn what_takes_long_to_compile_is_said_once() {
+    let sandbox = Sandbox::new();
+    sandbox.puppets("", &[Puppet::new("large", &["check x passed"])]);
+    let path = sandbox.path("plugins/large.wasm");
+    let mut component = std::fs::read(&path).unwrap();
+    // A custom section that nobody reads: its id, its size in LEB128, its name, its content.
+    let size = 2_u32 << 20;
+    component.push(0);
+    component.extend([0x80 | (size & 0x7f) as u8, 0x80 | ((size >> 7) & 0x7f) as u8]);
+    component.extend([0x80 | ((size >> 14) & 0x7f) as u8, (size >> 21) as u8]);
+    component.push(3);
+    component.extend(b"pad");
+    // Another one in each run of this test: what is compiled is kept.
+    component.extend(std::process::id().to_le_bytes());
+    component.resize(component.len() + size as usize - 8, 7);
+    std::fs::write(path, component).unwrap();
+    sandbox.lsrun(&["verify"]).expect(0).says(&["compiling", "large.wasm", "once on this machine"]);
+    sandbox.lsrun(&["verify"]).expect(0).says_not("compiling");
+}

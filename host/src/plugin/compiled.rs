@@ -20,6 +20,7 @@ use crate::code::Code;
 use crate::digest::hex;
 use crate::environment::Environment;
 use crate::error::{Error, Result};
+use crate::figures;
 use crate::trust::Trust;
 
 /// What a file begins with; the digest and the code follow.
@@ -32,7 +33,12 @@ const UNUSED: Duration = Duration::from_secs(30 * 86_400);
 /// How exactly it is kept when a file was used.
 const USED: Duration = Duration::from_secs(86_400);
 
-/// The component `bytes`, from the cache or compiled now. `name` is for messages.
+/// From this size, in bytes, it takes long enough to be said: some 10 s for the 12 MB of a
+/// JavaScript guest.
+const LARGE: usize = 1 << 20;
+
+/// The component `bytes`, from the cache or compiled now. `name` is for messages; `say` is
+/// told what takes long.
 ///
 /// A cache that cannot be used costs time and nothing else.
 pub(super) fn load(
@@ -40,12 +46,17 @@ pub(super) fn load(
     bytes: &[u8],
     name: &str,
     environment: &Environment,
+    say: impl Fn(&str),
 ) -> Result<Component> {
     let file = file_for(engine, bytes, environment);
     if let Some(file) = &file
         && let Some(component) = read(engine, file)
     {
         return Ok(component);
+    }
+    if bytes.len() >= LARGE {
+        let size = figures::bytes(bytes.len() as u64);
+        say(&format!("compiling {name} ({size}), once on this machine"));
     }
     let component = Component::new(engine, bytes).map_err(|error| {
         Error::new(Code::UnusablePlugin, format!("{name} is not a component that lsrun can run"))
@@ -189,7 +200,7 @@ mod tests {
         }
 
         fn load(&self) {
-            load(&self.engine, EMPTY, "x", &self.environment).unwrap();
+            load(&self.engine, EMPTY, "x", &self.environment, |_large| {}).unwrap();
         }
 
         fn file(&self) -> PathBuf {

@@ -48,6 +48,7 @@ use crate::code::Code;
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::project::PluginSetting;
+use crate::report::event::Event;
 
 /// The exported interfaces, each with the one function `run`.
 pub(crate) const COMMAND: &str = "lsrun:plugin/command@0.1.0";
@@ -97,7 +98,9 @@ impl Plugin {
             Origin::Builtin => format!("the built-in {name}"),
             Origin::File(path) => path.display().to_string(),
         };
-        let component = compiled::load(engine, bytes, &place, &context.environment)?;
+        let component = compiled::load(engine, bytes, &place, &context.environment, |text| {
+            context.reporter.report(Event::Stage { name: "", text });
+        })?;
         let setting = context.project.plugins().setting(&name);
         let grants = match origin {
             Origin::Builtin => Grants::builtin(&name, &manifest.permissions),
