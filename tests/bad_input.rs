@@ -45,7 +45,7 @@ litestream:
     };
     write("same", "same");
     for words in [&["verify"][..], &["restore", "-o", "copy.sqlite3", "default"], &["config"]] {
-        sandbox.lsrun(words).expect(20).says(&["the same place: file"]);
+        sandbox.lsrun(words).expect(20).says(&["the same location: file"]);
     }
     assert_eq!(sandbox.names(""), ["db.sqlite3", "lsrun.yml", "tmp", "two.sqlite3"]);
     // The others go on.

@@ -96,7 +96,7 @@ litestream:
     );
     let host = endpoint.trim_start_matches("http://");
     let words = [
-        "the same place",
+        "the same location",
         "thre",
         "three",
         "nonsense",
@@ -165,7 +165,7 @@ litestream:
   - {path: two, replica: {type: file, path: same}}
 ",
     );
-    let run = sandbox.lsrun(&["config"]).expect(20).says(&["the same place"]);
+    let run = sandbox.lsrun(&["config"]).expect(20).says(&["the same location"]);
     assert_eq!(run.stdout, "");
 }
 

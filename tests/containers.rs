@@ -135,7 +135,7 @@ fn what_can_be_seen_is_refused_at_once_and_waited_for_when_asked() {
     let sandbox = Sandbox::new();
     let old = Daemon::start(&sandbox, "");
     let run = sandbox.lsrun(&["replicate"]).expect(20);
-    run.says(&["replicates default already", "--wait 60s"]);
+    run.says(&["already replicates default", "--wait 60s"]);
     let waiting = sandbox.command(&["replicate", "-once", "--wait", "60s"]).spawn().unwrap();
     std::thread::sleep(Duration::from_millis(500));
     drop(old);

@@ -567,7 +567,7 @@ fn a_missing_row_beside_an_intact_sentinel() {
     assert_eq!(check(&json, "rows")["outcome"], "failed");
     assert_eq!(check(&json, "content")["outcome"], "failed");
     assert_eq!(check(&json, "schema")["outcome"], "passed");
-    assert_eq!(check(&json, "rows")["message"], "users: 2 rows, 3 were written");
+    assert_eq!(check(&json, "rows")["message"], "users: 2 rows, 3 in the live database");
 }
 
 #[test]

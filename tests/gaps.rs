@@ -33,14 +33,14 @@ fn litestream_leaves_out_what_it_did_not_see() {
 #[test]
 fn verify_closes_the_gap() {
     let (sandbox, _user) = behind_a_gap();
-    sandbox.lsrun(&["verify"]).expect(0).says(&["sends it whole"]);
+    sandbox.lsrun(&["verify"]).expect(0).says(&["sends the whole database"]);
     has_all(&sandbox);
 }
 
 #[test]
 fn replicate_once_closes_the_gap() {
     let (sandbox, _user) = behind_a_gap();
-    sandbox.lsrun(&["replicate", "-once"]).expect(0).says(&["sends it whole"]);
+    sandbox.lsrun(&["replicate", "-once"]).expect(0).says(&["sends the whole database"]);
     has_all(&sandbox);
 }
 
@@ -50,7 +50,7 @@ fn a_gap_is_closed_beside_a_reader() {
     let reader = rusqlite::Connection::open(sandbox.path("db.sqlite3")).unwrap();
     user.execute("INSERT INTO users (name) VALUES ('later')", []).unwrap();
     reader.execute_batch("BEGIN; SELECT count(*) FROM users").unwrap();
-    sandbox.lsrun(&["replicate", "-once"]).expect(0).says(&["sends it whole"]);
+    sandbox.lsrun(&["replicate", "-once"]).expect(0).says(&["sends the whole database"]);
     has_all(&sandbox);
 }
 
@@ -75,7 +75,7 @@ fn a_gap_of_a_database_that_is_too_busy_is_told() {
     let told = ["litestream would leave something out", "less busy"];
     sandbox.lsrun(&["replicate", "-once"]).expect(11).says(&told);
     user.execute_batch("ROLLBACK").unwrap();
-    sandbox.lsrun(&["replicate", "-once"]).expect(0).says(&["sends it whole"]);
+    sandbox.lsrun(&["replicate", "-once"]).expect(0).says(&["sends the whole database"]);
     has_all(&sandbox);
 }
 
@@ -89,7 +89,7 @@ fn databases_of_a_folder_are_looked_at_as_well() {
     );
     sandbox.write("lsrun.yml", &project);
     let run = sandbox.lsrun(&["replicate", "-once"]).expect(0);
-    run.says(&["sends it whole"]);
+    run.says(&["sends the whole database"]);
     sandbox.lsrun(&["verify"]).expect(0);
 }
 
@@ -99,7 +99,7 @@ fn an_idle_database_costs_nothing() {
     sandbox.lsrun(&["replicate", "-once"]).expect(0);
     let files = sandbox.names("replica/ltx/0");
     for _ in 0..3 {
-        sandbox.lsrun(&["replicate", "-once"]).expect(0).says_not("sends it whole");
+        sandbox.lsrun(&["replicate", "-once"]).expect(0).says_not("sends the whole database");
     }
     assert_eq!(sandbox.names("replica/ltx/0"), files);
 }
@@ -111,7 +111,7 @@ fn beside_a_daemon_nothing_replicates_once() {
     sandbox
         .lsrun(&["replicate", "-once"])
         .expect(20)
-        .says(&["replicates default already", "two daemons on one database damage its replica"]);
+        .says(&["already replicates default", "two daemons on one database damage its replica"]);
 }
 
 #[test]

@@ -61,12 +61,12 @@ fn without_a_daemon_its_commands_say_where_they_looked() {
     };
     let looked = sandbox.path("tmp/lsrun").display().to_string();
     for words in [&["info"][..], &["stop", "default"], &["list"]] {
-        let said = ["no litestream daemon of this project is running", "looked at", &looked];
+        let said = ["no litestream daemon of this project is running", "tried", &looked];
         run(words).expect(22).says(&said).says(&["lsrun replicate"]);
     }
     let text = std::fs::read_to_string(sandbox.path("lsrun.yml")).unwrap();
     let socket = "litestream:\n  socket: {enabled: true, path: run/ls.sock}";
     sandbox.write("lsrun.yml", &text.replace("litestream:", socket));
     let configured = sandbox.path("run/ls.sock").display().to_string();
-    run(&["info"]).expect(22).says(&[&format!("looked at {configured}")]);
+    run(&["info"]).expect(22).says(&[&format!("tried {configured}")]);
 }

@@ -149,12 +149,12 @@ fn a_daemon_begins_with_what_was_written_while_none_ran() {
     socket_is_there(&sandbox);
     lsrun(&sandbox, &["verify"]).expect(0);
     daemon.signal(Signal::TERM);
-    daemon.end().expect(0).says(&["sends it whole"]);
+    daemon.end().expect(0).says(&["sends the whole database"]);
     has_all(&sandbox);
     let daemon = Replicate::start(&sandbox, &[]);
     socket_is_there(&sandbox);
     daemon.signal(Signal::TERM);
-    daemon.end().expect(0).says_not("sends it whole");
+    daemon.end().expect(0).says_not("sends the whole database");
 }
 
 #[test]

@@ -522,7 +522,7 @@ fn a_daemon_that_remembers_a_database_that_is_gone_is_a_refusal() {
     for name in ["db.sqlite3", "db.sqlite3-wal", "db.sqlite3-shm"] {
         std::fs::remove_file(sandbox.path(name)).unwrap();
     }
-    sandbox.lsrun(&["restore", "default"]).expect(11).says(&["remembers", "stop the daemon"]);
+    sandbox.lsrun(&["restore", "default"]).expect(11).says(&["still tracks", "stop the daemon"]);
     drop(daemon);
     sandbox.lsrun(&["restore", "default"]).expect(0);
     sandbox.lsrun(&["verify"]).expect(0).says(&["verified"]);

@@ -46,7 +46,7 @@ fn a_crash_at_any_point_leaves_the_old_database_or_the_new_one() {
         let replaced = sandbox.integer("db.sqlite3", NEW) == 0;
         assert_eq!(replaced, point >= 5, "crash at {point}");
         // The next one says what it found and goes through.
-        sandbox.lsrun(&["restore", "-force", "default"]).expect(0).says(&["broke off"]);
+        sandbox.lsrun(&["restore", "-force", "default"]).expect(0).says(&["was cut off"]);
         assert_eq!(sandbox.integer("db.sqlite3", NEW), 0);
         let left: Vec<String> = sandbox.names("");
         assert!(!left.iter().any(|name| name.contains("lsrun-")), "crash at {point}: {left:?}");
@@ -84,7 +84,7 @@ fn a_crash_beside_a_daemon_leaves_the_old_database_or_the_new_one() {
         sandbox.lsrun(&["verify"]).expect(0).says(&["verified"]);
         sandbox.lsrun(&["restore", "-o", "copy.sqlite3", "default"]).expect(0);
         assert_eq!(sandbox.integer("copy.sqlite3", NEW), new, "crash at {point}");
-        sandbox.lsrun(&arguments).expect(0).says(&["broke off"]);
+        sandbox.lsrun(&arguments).expect(0).says(&["was cut off"]);
         assert_eq!(sandbox.integer("db.sqlite3", NEW), 0);
     }
 }
@@ -103,7 +103,7 @@ fn the_next_restore_starts_the_daemon_that_a_killed_one_had_stopped() {
         sandbox
             .lsrun(&arguments)
             .expect(0)
-            .says(&["broke off while the daemon was stopped", "it replicates it again"]);
+            .says(&["was cut off while the daemon was stopped", "the daemon replicates it again"]);
         sandbox.sql("db.sqlite3", "INSERT INTO users (name) VALUES ('later')");
         sandbox.lsrun(&["verify"]).expect(0).says(&["verified"]);
         sandbox.lsrun(&arguments).expect(0);

@@ -59,7 +59,7 @@ fn a_post_restore_hook_can_refuse_the_copy() {
     assert_eq!(sandbox.integer("db.sqlite3", USERS), 3);
     // One that asks nothing cannot agree.
     sandbox.write("lsrun.yml", PROJECT);
-    sandbox.lsrun(&["restore", "-force", "default"]).expect(33).says(&["needs a question"]);
+    sandbox.lsrun(&["restore", "-force", "default"]).expect(33).says(&["needs a query"]);
 }
 
 /// With the settings of one plugin, which is in the folder.

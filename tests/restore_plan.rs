@@ -98,7 +98,7 @@ fn what_the_replaced_database_holds_and_the_backup_lacks_is_told() {
     let run = sandbox.lsrun(&["restore", "-force", "--format", "json", "default"]).expect(0);
     assert_eq!(run.json()["databases"][0]["facts"]["replaced_differs"], expected);
     run.says(&["users: 5 rows now, 4 rows in the backup"]);
-    sandbox.lsrun(&["restore", "-force", "default"]).expect(0).says(&["holds the same"]);
+    sandbox.lsrun(&["restore", "-force", "default"]).expect(0).says(&["has the same content"]);
     assert_eq!(sandbox.integer("db.sqlite3", USERS), 4);
 }
 

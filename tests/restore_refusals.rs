@@ -68,10 +68,7 @@ fn a_check_that_does_not_agree_is_reported_and_keeps_no_new_file_from_being_writ
         &["restore", "-force", "default"][..],
         &["restore", "-force", "-o", "copy.sqlite3", "default"],
     ] {
-        sandbox
-            .lsrun(arguments)
-            .expect(10)
-            .says(&["not restored: a check did not agree", "--skip ID"]);
+        sandbox.lsrun(arguments).expect(10).says(&["not restored: a check failed", "--skip ID"]);
     }
     assert!(kept(&sandbox).is_empty());
     for id in ["row-count", "plugins"] {

@@ -311,7 +311,7 @@ fn a_killed_restore_in_such_a_folder_is_cleaned_up_by_the_next_one() {
         let run: Run =
             command.env("LSRUN_TEST_ABORT_AT", point.to_string()).output().unwrap().into();
         assert_eq!(run.code, -1, "it did not crash at {point}: {}", run.stderr);
-        sandbox.lsrun(&arguments).expect(0).says(&["broke off"]);
+        sandbox.lsrun(&arguments).expect(0).says(&["was cut off"]);
         assert_eq!(sandbox.integer("all/copy.sqlite3", USERS), 3);
         let left = sandbox.names("all");
         assert!(!left.iter().any(|name| name.ends_with(".part")), "{left:?}");

@@ -399,7 +399,7 @@ fn a_line_per_database_and_the_advice_for_many() {
     assert_eq!(lines.iter().filter(|line| line.starts_with("✓ ")).count(), 10, "{}", run.stdout);
     assert_eq!(lines.iter().filter(|line| line.contains("✓ sentinel")).count(), 0);
     assert!(run.stdout.contains("✗ restore"), "{}", run.stdout);
-    assert!(run.stdout.contains("would not bring the data back: t5"), "{}", run.stdout);
+    assert!(run.stdout.contains("does not restore the data: t5"), "{}", run.stdout);
     assert!(lines[0].starts_with("✗ t5"), "{}", run.stdout);
     // Without a terminal one line each.
     let states: Vec<&str> = run.stderr.lines().filter(|line| line.contains(": ")).collect();

@@ -140,8 +140,8 @@ fn a_database_that_becomes_wal_is_told() {
     assert_eq!(json["databases"][0]["facts"]["journal_mode_before"], "delete");
     sandbox.sql("db.sqlite3", "PRAGMA journal_mode = delete");
     let run = sandbox.lsrun(&["verify"]).expect(0);
-    run.says(&["journal mode delete", "is in WAL mode from now on"]);
-    sandbox.lsrun(&["verify"]).expect(0).says_not("WAL mode from now on");
+    run.says(&["journal mode delete", "is now in WAL mode"]);
+    sandbox.lsrun(&["verify"]).expect(0).says_not("is now in WAL mode");
 }
 
 #[test]

@@ -23,7 +23,7 @@ const FILTERS: &[(&str, &str)] = &[
     // A clock that ticks slowly may show both at once.
     (r", \[DURATION\] after that point", ""),
     (r"(a moment|\[DURATION\]) ago", "[AGO]"),
-    (r"(  looked at .*\n)+", "  looked at [SOCKETS]\n"),
+    (r"(  tried .*\n)+", "  tried [SOCKETS]\n"),
     (r"(  searched .*\n)+", "  searched [FOLDERS]\n"),
     (r"127\.0\.0\.1:\d+", "127.0.0.1:[PORT]"),
 ];

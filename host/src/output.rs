@@ -43,7 +43,7 @@ impl Output {
         };
         Some(
             Error::new(Code::Unexpected, format!("cannot write the report: {text}"))
-                .hint("what it has is not all; make room and run it again"),
+                .hint("the output is incomplete; free some space and run it again"),
         )
     }
 }

@@ -63,7 +63,7 @@ fn what_did_not_reach_the_replica_at_the_end_reaches_it_at_the_next_start() {
     sandbox.take_the_replica_away();
     let write = "import sqlite3; c = sqlite3.connect('db.sqlite3', timeout=10); c.execute(\"INSERT INTO users (name) VALUES ('late')\"); c.commit()";
     let run = lsrun(&sandbox, &["replicate", "--", "python3", "-c", write]).expect(22);
-    run.says(&["the databases have them; they are replicated when litestream runs again"]);
+    run.says(&["they are in the databases, and are replicated when litestream runs again"]);
     sandbox.bring_the_replica_back();
     let running = daemon(&sandbox);
     lsrun(&sandbox, &["verify"]).expect(0);

@@ -85,7 +85,7 @@ fn a_report_that_did_not_fit_is_whole_the_next_time() {
         (run, std::fs::read_to_string(sandbox.path("out")).unwrap())
     };
     let (run, part) = to_file("ulimit -f 1");
-    run.expect(1).says(&["what it has is not all; make room and run it again"]);
+    run.expect(1).says(&["the output is incomplete; free some space and run it again"]);
     let (run, whole) = to_file(":");
     run.expect(0);
     assert!(whole.len() > part.len() && whole == sandbox.lsrun(&["--help"]).stdout);

@@ -97,7 +97,7 @@ fn when_nothing_takes_files_away_any_more_the_restore_succeeds() {
     let sandbox = six_transactions();
     sandbox.write("lsrun.yml", &format!("{PROJECT}verify: {{timeout: 2s}}\n"));
     let script = vanishing(&sandbox, "true");
-    let hint = "see what removes files from the replica (retention, a lifecycle rule), or allow \
+    let hint = "find out what removes files from the replica (retention, a lifecycle rule), or allow \
                 more time with --timeout";
     with_script(&sandbox, &script, &RESTORE).expect(11).says(&[hint]);
     sandbox.lsrun(&RESTORE).expect(0);

@@ -18,7 +18,7 @@ pub(crate) fn behind_a_gap() -> (Sandbox, rusqlite::Connection) {
     for _ in 0..30 {
         insert("replicated");
     }
-    sandbox.lsrun(&["replicate", "-once"]).expect(0).says_not("sends it whole");
+    sandbox.lsrun(&["replicate", "-once"]).expect(0).says_not("sends the whole database");
     user.execute("UPDATE accounts SET balance = 7", []).unwrap();
     let all: bool = user
         .query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| {
@@ -42,5 +42,5 @@ pub(crate) fn has_all(sandbox: &Sandbox) {
     }
     sandbox.lsrun(&["restore", "-o", "copy.sqlite3", "default"]).expect(0);
     assert_eq!(sandbox.integer("copy.sqlite3", UNSEEN), 7);
-    sandbox.lsrun(&["verify"]).expect(0).says_not("sends it whole");
+    sandbox.lsrun(&["verify"]).expect(0).says_not("sends the whole database");
 }

@@ -14,7 +14,7 @@ use crate::terminal::Color;
 // A plugin may have an argument of any name but these.
 #[group(skip)]
 pub(crate) struct Global {
-    /// The project: a folder with an lsrun.yml, such a file, or a Litestream
+    /// The project: a folder with an lsrun.yml, a project file, or a Litestream
     /// configuration [env: LSRUN_PROJECT]
     #[arg(short = 'C', long, value_name = "PATH")]
     pub project: Option<PathBuf>,

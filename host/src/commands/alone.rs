@@ -22,7 +22,7 @@ pub(super) fn free(config: &Config) -> Result<()> {
         if let Err(error) = std::net::TcpListener::bind(&listen)
             && error.kind() == std::io::ErrorKind::AddrInUse
         {
-            return Err(Error::project(format!("the address of {key} is taken: {address}"))
+            return Err(Error::project(format!("the address of {key} is in use: {address}"))
                 .cause(error)
                 .hint("another litestream may be running; stop it, or choose another port"));
         }
@@ -76,7 +76,7 @@ pub(super) async fn alone(
             let most = figures::duration(patience);
             context
                 .notes
-                .note(&format!("{}: waiting for it to end, for {most} at most", error.one_line()));
+                .note(&format!("{}: waiting for it to end, at most {most}", error.one_line()));
         }
         tokio::select! {
             () = tokio::time::sleep(LOOK.min(left)) => {}
@@ -95,7 +95,7 @@ async fn other(sockets: &[PathBuf], databases: &[Database]) -> Option<Other> {
     if let Some(socket) = sockets.iter().find(|it| UnixStream::connect(it).is_ok()) {
         let socket = socket.display();
         return Some(Other::Seen(Error::project(format!(
-            "a litestream daemon listens at {socket} already"
+            "a litestream daemon already listens at {socket}"
         ))));
     }
     for database in databases {

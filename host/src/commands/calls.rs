@@ -77,7 +77,7 @@ pub(super) async fn all(
         };
         let Some(result) = result else { break };
         let (index, result) = result.map_err(|error| {
-            Error::new(Code::Unexpected, "a database's run broke off").cause(error)
+            Error::new(Code::Unexpected, "a database's run ended unexpectedly").cause(error)
         })?;
         if let Some(place) = done.get_mut(index) {
             *place = Some(result);

@@ -226,7 +226,7 @@ fn left_out(
         let age = Duration::try_from(now.duration_since(newest.started)).ok()?;
         (newest.outcome == Outcome::Passed && age < limit).then(|| {
             let (age, limit) = (figures::duration(age), figures::duration(limit));
-            format!("a good result is {age} old, less than {limit}")
+            format!("the last good result is {age} old, less than {limit}")
         })
     };
     targets.iter().map(of).collect()

@@ -23,10 +23,10 @@ use crate::results::{History, Past};
 
 #[derive(Debug, Args)]
 struct HistoryArguments {
-    /// An alias or a path; every database without
+    /// An alias or a path; every database if none is given
     #[arg(value_name = "DATABASE")]
     databases: Vec<String>,
-    /// How many runs of each database are shown
+    /// Number of runs to show for each database
     #[arg(long, value_name = "N", default_value_t = 20)]
     #[arg(value_parser = clap::value_parser!(u32).range(1..))]
     limit: u32,
@@ -42,7 +42,7 @@ const EXAMPLES: &str = "Examples:
 /// The command.
 pub(super) const COMMAND: Native = Native {
     name: "history",
-    about: "Show what earlier verifications found out",
+    about: "Show the results of earlier verifications",
     examples: EXAMPLES,
     run,
 };

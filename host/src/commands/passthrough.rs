@@ -105,7 +105,7 @@ async fn refuse_reset(context: &Context, line: &CommandLine) -> Result<()> {
             let word = shell_words::quote(&word.to_string_lossy()).into_owned();
             let path = path.display();
             return Err(Error::project(format!("a litestream daemon replicates {path}"))
-                .cause("without its local state it would not replicate it any more, until it is restarted")
+                .cause("without its local state, the daemon stops replicating it until it is restarted")
                 .hint(format!("stop the daemon, run lsrun reset {word}, and start the daemon again")));
         }
     }

@@ -27,18 +27,17 @@ use crate::report::event::Event;
 /// The flags that replicate once and end, without a daemon.
 const ONCE: [&str; 3] = ["once", "force-snapshot", "enforce-retention"];
 
-/// What lsrun adds, behind litestream's own help.
+/// What lsrun adds after litestream's own help.
 const HELP: &str = "
 lsrun takes the databases from lsrun.yml, and adds:
 
   -- COMMAND [ARGUMENTS]
-      Run an application: it starts when the daemon answers, gets the signals, and its
-      exit code is the one of lsrun. A hang-up (SIGHUP) is passed on and ends nothing.
+      Run an application: it starts when the daemon answers, gets the signals, and
+      lsrun exits with its exit code. A hang-up (SIGHUP) is passed on and ends nothing.
 
   --wait TIME
-      How long to wait for another litestream to end that replicates a database, such as
-      30s or 5m. Without it: 1m for one in another container, no time for one that can be
-      seen.
+      How long to wait until another litestream that replicates a database ends, such as
+      30s or 5m. Default: 1m for one in another container, no wait for one that is visible.
 
 Examples:
   lsrun replicate
@@ -91,7 +90,7 @@ pub(super) async fn run(context: &Arc<Context>, verb: &Verb, words: &[OsString])
     if let Some(config) = config {
         if !line.positionals.is_empty() {
             return Err(Error::usage("lsrun replicate takes every database of the project")
-                .hint("leave the names away, or name a database and a replica URL"));
+                .hint("leave out the names, or name a database and a replica URL"));
         }
         free(config)?;
         alone(context, &sockets::sockets(context), &databases, patience).await?;

@@ -57,7 +57,7 @@ pub(super) fn select(
     if parsed.selected.is_empty() {
         if described.requires_selection && !parsed.all {
             return Err(Error::usage(format!("lsrun {} needs a database", parsed.name))
-                .hint("name one, or say --all"));
+                .hint("name one, or use --all"));
         }
         let mut databases = every(context)?;
         if described.records {

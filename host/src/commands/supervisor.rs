@@ -79,7 +79,7 @@ impl Supervisor<'_> {
                     self.finish(litestream, signal.number(), signal.exit().code()).await
                 }
                 Ended::Litestream(status) | Ended::Application(status) => Err(gone(status)
-                    .hint("the application was not started; see what litestream says above")),
+                    .hint("the application was not started; see litestream's message above")),
             };
         }
         let mut running = match start(self.context, &application) {
@@ -134,8 +134,8 @@ impl Supervisor<'_> {
                 return Ok(None);
             }
             if Instant::now() > deadline {
-                let late = Error::new(Code::Litestream, "litestream is not ready in time");
-                return Err(late.cause(format!("nobody listens at {}", socket.display())));
+                let late = Error::new(Code::Litestream, "litestream was not ready in time");
+                return Err(late.cause(format!("nothing listens at {}", socket.display())));
             }
         }
     }
@@ -200,7 +200,7 @@ impl Supervisor<'_> {
                 format!("the last changes did not reach the replica: {}", lost.join(", ")),
             )
             .cause(first.one_line())
-            .hint("the databases have them; they are replicated when litestream runs again"),
+            .hint("they are in the databases, and are replicated when litestream runs again"),
         )
     }
 }

@@ -32,13 +32,13 @@ struct SyncArguments {
     /// Wait until the replica has what is committed now
     #[arg(long)]
     wait: bool,
-    /// How long it may take: seconds, or 30s, 5m
+    /// Longest wait: seconds, or 30s, 5m
     #[arg(long, value_name = "TIME", default_value = "30")]
     timeout: String,
     /// The daemon's control socket
     #[arg(long, value_name = "PATH")]
     socket: Option<PathBuf>,
-    /// For machines
+    /// Write the result as JSON
     #[arg(long)]
     json: bool,
 }
@@ -126,7 +126,7 @@ async fn ask(
         format!("no litestream daemon with a control socket replicates {name}"),
     );
     for socket in &sockets {
-        error = error.cause(format!("looked at {}", socket.display()));
+        error = error.cause(format!("tried {}", socket.display()));
     }
     Err(error.hint("start one with lsrun replicate; lsrun replicate -once needs none"))
 }

@@ -70,12 +70,12 @@ pub(crate) fn command_line() -> clap::Command {
     for native in NATIVE {
         line(native.name, native.about);
     }
-    help.push_str("\nLitestream's commands, with aliases where a database is wanted:\n");
+    help.push_str("\nLitestream's commands, with aliases for databases:\n");
     for verb in VERBS.iter().filter(|verb| !verb.is_of_03()) {
         help.push_str(&format!("  {:<12} {}\n", verb.name, verb.about));
     }
-    help.push_str("\nA plugin that is a command is called by its name, like these.\n");
-    help.push_str("`lsrun COMMAND --help` says more about one.\n");
+    help.push_str("\nA plugin that is a command is run by its name, like these.\n");
+    help.push_str("`lsrun COMMAND --help` shows more about one.\n");
     Cli::command().after_help(help)
 }
 

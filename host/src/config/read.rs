@@ -49,7 +49,7 @@ impl Reader {
             }
             let (name, kind) = self.key(key, &value, table);
             if map.get(&name).is_some() {
-                self.problems.push(value.wrong(format!("is there twice, as `{name}`")));
+                self.problems.push(value.wrong(format!("appears twice, as `{name}`")));
                 continue;
             }
             let node = self.node(&value, kind);
@@ -166,7 +166,7 @@ impl Reader {
         if let Value::Number(number) = cursor.value() {
             if number.as_f64() != Some(0.0) {
                 self.warnings.push(format!(
-                    "{} is {number} without a unit: Litestream takes it for nanoseconds; \
+                    "{} is {number} without a unit: Litestream reads it as nanoseconds; \
                      write `{number}s` for seconds",
                     cursor.dotted()
                 ));

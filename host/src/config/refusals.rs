@@ -87,7 +87,7 @@ impl Config {
             if !below.is_empty() {
                 let verb = if below.len() == 1 { "backup" } else { "backups" };
                 warnings.push(format!(
-                    "the {verb} of {} would lie below the one of {name}: a database of that name \
+                    "the {verb} of {} would be below that of {name}: a database of that name \
                      in the folder would overwrite it",
                     first_of(&below)
                 ));
@@ -115,13 +115,13 @@ fn check_replica(listed: &Listed, replica: &Map, problems: &mut Vec<Error>) {
     if replica.get("url").is_some() && replica.get("path").is_some() {
         problems.push(
             Error::project(format!("the replica of {name} has both `url` and `path`"))
-                .hint("the path belongs into the URL, or drop the URL for `type` and `path`"),
+                .hint("put the path into the URL, or use `type` and `path` instead of the URL"),
         );
     }
     if replica.text("path").is_some_and(|path| path.as_written().contains("://")) {
         problems.push(
             Error::project(format!("the `path` of the replica of {name} is a URL"))
-                .hint("call it `url`"),
+                .hint("name it `url`"),
         );
     }
 }
@@ -131,9 +131,11 @@ fn overwrites(site: &Site, place: &Destination, sites: &Sites<'_>) -> Option<Err
     let (what, of) = sites.overwritten(Path::new(&place.path))?;
     let name = &site.name;
     let whose = if of == name { String::new() } else { format!(" {of}") };
-    let error =
-        Error::project(format!("the replica of {name} would lie in {}, {what}{whose}", place.path));
-    Some(error.hint("give it a folder of its own, better on another disk"))
+    let error = Error::project(format!(
+        "the replica of {name} would be inside {}, {what}{whose}",
+        place.path
+    ));
+    Some(error.hint("give it a separate folder, preferably on another disk"))
 }
 
 pub(super) fn without_replica(name: &str) -> Error {

@@ -88,7 +88,7 @@ impl<'s> Sites<'s> {
                 };
                 problems.push(
                     Error::project(format!(
-                        "the backups of {} and {} would land in the same place: {}",
+                        "the backups of {} and {} would be stored in the same location: {}",
                         other.name,
                         site.name,
                         place.describe()

@@ -150,40 +150,40 @@ fn what_loses_data_is_refused() {
     };
     let file = ", replica: {type: file, path: backup}";
     for (text, parts) in [
-        (two("", ""), vec!["backups of a and b would land in the same place", "s3 $LITESTREAM"]),
-        (two(file, ", replica: {url: 'file://ROOT/backup'}"), vec!["same place", "file "]),
-        (two(file, ", replicas: [{path: ./backup/}]"), vec!["same place", "file "]),
+        (two("", ""), vec!["backups of a and b would be stored in the same location", "s3 $LITESTREAM"]),
+        (two(file, ", replica: {url: 'file://ROOT/backup'}"), vec!["same location", "file "]),
+        (two(file, ", replicas: [{path: ./backup/}]"), vec!["same location", "file "]),
         (
             two(", replica: {type: s3, bucket: k, path: /p/q/, region: eu-west-1}", ", replica: {url: 's3://k/p/q?region=x'}"),
-            vec!["same place: s3 k/p/q"],
+            vec!["same location: s3 k/p/q"],
         ),
         (
             two(", replica: {type: s3, bucket: k, path: p, endpoint: 'http://h:9000'}", ", replica: {url: 's3://k/p?endpoint=h:9000'}"),
-            vec!["same place: s3 h:9000/k/p"],
+            vec!["same location: s3 h:9000/k/p"],
         ),
         (
             two(", replica: {type: abs, account-name: ac, bucket: k, path: p}", ", replica: {url: 'abs://ac@k/p'}"),
-            vec!["same place: abs ac/k/p"],
+            vec!["same location: abs ac/k/p"],
         ),
         (
             two(", replica: {type: gs, bucket: k, path: p}", ", replica: {url: 'gs://k/p/'}"),
-            vec!["same place: gs k/p"],
+            vec!["same location: gs k/p"],
         ),
         (
             two(", replica: {url: 'sftp://u:1@h:22/p'}", ", replica: {type: sftp, host: h, user: u, path: p}"),
-            vec!["same place: sftp u@h/p"],
+            vec!["same location: sftp u@h/p"],
         ),
         (
             two(", replica: {type: webdav, webdav-url: 'https://h/dav', path: p}", ", replica: {url: 'webdavs://h/dav/p'}"),
-            vec!["same place: webdav h/dav/p"],
+            vec!["same location: webdav h/dav/p"],
         ),
         (
             two(", replica: {type: nats, url: 'nats://h:4222/k'}", ", replica: {url: 'nats://h/k/'}"),
-            vec!["same place: nats h/k"],
+            vec!["same location: nats h/k"],
         ),
         (
             two(", replica: {type: oss, bucket: k, path: p}", ", replica: {url: 'oss://k/p'}"),
-            vec!["same place: oss k/p"],
+            vec!["same location: oss k/p"],
         ),
         (
             "databases: {a: a.db}\nlitestream: {dbs: [{path: a}, {path: ./a.db, replica: {path: /q}}]}\n".into(),
@@ -199,13 +199,13 @@ fn what_loses_data_is_refused() {
         (two(", replica: {path: /q}, replicas: [{path: /r}]", ""), vec!["both `replica` and `replicas`"]),
         (two(", dir: q", ""), vec!["both `path` and `dir`"]),
         (two(", replica: {path: /q, url: 's3://k/p'}", ""), vec!["both `url` and `path`"]),
-        (two(", replica: {path: 's3://k/p'}", ""), vec!["is a URL", "call it `url`"]),
+        (two(", replica: {path: 's3://k/p'}", ""), vec!["is a URL", "name it `url`"]),
         ("litestream: {dbs: [{dir: q}]}\n".into(), vec!["no `pattern`"]),
         ("litestream: {dbs: [default]}\n".into(), vec!["dbs[0] must be a mapping", "- path: default"]),
         ("databases: {a: a.db}\nlitestream: {dbs: {}}\n".into(), vec!["must be a list"]),
         ("databases: {a: a.db}\nlitestream: {l0-retention: 1d}\n".into(), vec!["l0-retention is `1d`", "`24h`"]),
         ("databases: {a: a.db}\nlitestream: {exec: [a, b]}\n".into(), vec!["exec must be a text, not a list"]),
-        ("databases: {a: a.db}\nlitestream: {mcp-addr: x, mcp_addr: y}\n".into(), vec!["is there twice, as `mcp-addr`"]),
+        ("databases: {a: a.db}\nlitestream: {mcp-addr: x, mcp_addr: y}\n".into(), vec!["appears twice, as `mcp-addr`"]),
     ] {
         let case = Case::new("");
         let text = text.replace("ROOT", case.folder.path().to_str().unwrap());
@@ -220,7 +220,7 @@ fn variables_are_seen_through_when_destinations_are_compared() {
                 - {path: b, replica: {url: 's3://real/a.db'}}\n";
     drop(Case::new(text).config());
     let error = Case::with(text, &[("AWS_BUCKET", "real")]).refused();
-    assert_shows(&error, &["same place: s3 real/a.db"]);
+    assert_shows(&error, &["same location: s3 real/a.db"]);
 }
 
 #[test]

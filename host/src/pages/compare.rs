@@ -105,7 +105,7 @@ fn compare(
         std::thread::scope(|scope| {
             let second = scope.spawn(|| part.compare(middle..both + 1));
             let mut found = part.compare(1..middle)?;
-            let broke = |_panic| Error::inconclusive("the comparison broke off");
+            let broke = |_panic| Error::inconclusive("the comparison ended unexpectedly");
             found.add(second.join().map_err(broke)??);
             Ok::<_, Error>(found)
         })?

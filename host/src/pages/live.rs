@@ -69,16 +69,16 @@ impl<'a> Image<'a> {
             return Err(restarted());
         }
         if self.log.page_size() != header.page_size {
-            return Err(cannot("litestream's file has another page size than the log"));
+            return Err(cannot("litestream's file and the log have different page sizes"));
         }
         let (bytes, size) = (place.end.saturating_sub(LOG_HEADER), self.log.frame_size());
         let last = u32::try_from(bytes / size).unwrap_or(u32::MAX);
         if last == 0 || bytes % size != 0 {
-            return Err(cannot("litestream's file names no place in the log"));
+            return Err(cannot("litestream's file names no valid position in the log"));
         }
         // In a log that was started again since, every frame is newer than the reader.
         if self.held.salts == Some(self.log.salts()) && self.held.frames > last {
-            return Err(cannot("the copy is older than the state that was held"));
+            return Err(cannot("the copy is older than the snapshot of the live database"));
         }
         Ok(last)
     }
@@ -133,5 +133,5 @@ fn cannot(why: &str) -> Error {
 }
 
 fn restarted() -> Error {
-    cannot("the write-ahead log was started again since the transaction that was restored")
+    cannot("the write-ahead log has restarted since the transaction that was restored")
 }

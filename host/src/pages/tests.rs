@@ -218,16 +218,16 @@ fn a_log_that_was_started_again_says_nothing_about_the_one_before() {
     let (copy, header) = case.state(&user, "copy");
     checkpoint(&user, "passive");
     user.execute_batch("INSERT INTO t VALUES (1)").unwrap();
-    case.refuses(&header, &copy, "started again");
+    case.refuses(&header, &copy, "has restarted");
     // Behind its end the new one has frames of the old one.
     let (now, header) = case.state(&user, "now");
     let log = case.log();
     let mut beyond = header.clone();
     beyond.place.as_mut().unwrap().end += log.frame_size() * 2;
     assert!(same(&case.compare(&header, &now).unwrap()));
-    case.refuses(&beyond, &now, "not of this log");
+    case.refuses(&beyond, &now, "does not belong to this log");
     beyond.place.as_mut().unwrap().end += log.frame_size() * 1000;
-    case.refuses(&beyond, &now, "not of this log");
+    case.refuses(&beyond, &now, "does not belong to this log");
     checkpoint(&user, "truncate");
     case.refuses(&header, &now, "no write-ahead log");
 }
@@ -246,7 +246,7 @@ fn a_log_that_starts_again_while_it_is_read_is_seen() {
     user.execute_batch("INSERT INTO t VALUES (1)").unwrap();
     let copy = File::open(copy).unwrap();
     let error = find(&mut image, &[header], &copy, &|| false).unwrap_err();
-    assert!(error.one_line().contains("started again"), "{error:?}");
+    assert!(error.one_line().contains("has restarted"), "{error:?}");
 }
 
 #[test]
@@ -257,17 +257,17 @@ fn what_does_not_end_a_transaction_is_no_place() {
     let (copy, header) = case.state(&user, "copy");
     let mut other = header.clone();
     other.place.as_mut().unwrap().end -= case.log().frame_size();
-    case.refuses(&other, &copy, "no transaction ends");
+    case.refuses(&other, &copy, "does not end a transaction");
     other.place.as_mut().unwrap().end -= 1;
-    case.refuses(&other, &copy, "no place");
+    case.refuses(&other, &copy, "no valid position");
     for end in [0, 31, 32] {
         other.place.as_mut().unwrap().end = end;
-        case.refuses(&other, &copy, "no place");
+        case.refuses(&other, &copy, "no valid position");
     }
     other.place = None;
     case.refuses(&other, &copy, "does not say where");
     let other = Header { page_size: 1024, ..header };
-    case.refuses(&other, &copy, "another page size");
+    case.refuses(&other, &copy, "different page sizes");
 }
 
 #[test]
@@ -292,7 +292,7 @@ fn a_copy_from_before_the_held_state_cannot_be_compared() {
     let held = |frames| Held { salts: Some(log.salts()), frames };
     assert!(same(&case.compare_held(&header, &copy, held(last)).unwrap()));
     let error = case.compare_held(&header, &copy, held(last + 1)).unwrap_err();
-    assert!(error.one_line().contains("older than the state"), "{error:?}");
+    assert!(error.one_line().contains("older than the snapshot"), "{error:?}");
     // In the log before this one it had more.
     let before = Held { salts: Some([1, 2]), frames: last + 1 };
     assert!(same(&case.compare_held(&header, &copy, before).unwrap()));

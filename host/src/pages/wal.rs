@@ -55,13 +55,13 @@ impl FrameIndex {
 /// Why a log cannot be read up to a place.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Unreadable {
-    #[error("its frame {0} is not of this log")]
+    #[error("its frame {0} does not belong to this log")]
     Foreign(u32),
     #[error("its frame {0} is damaged")]
     Damaged(u32),
-    #[error("no transaction ends with its frame {0}")]
+    #[error("its frame {0} does not end a transaction")]
     NoCommit(u32),
-    #[error("nobody waits for it any more")]
+    #[error("nothing waits for it any more")]
     Unwanted,
     #[error(transparent)]
     Io(#[from] io::Error),

@@ -140,7 +140,7 @@ fn not_told(plugin: &Plugin, error: Error) -> Error {
     let name = &plugin.name;
     Error::new(code, format!("the database was restored, and {name} failed afterwards"))
         .cause(error.one_line())
-        .or_hint(error.hint_text().unwrap_or("nothing is undone: do by hand what it is for"))
+        .or_hint(error.hint_text().unwrap_or("nothing is undone: do yourself what the hook is for"))
 }
 
 /// The exit code of a check that gave this error. The command line is right whatever

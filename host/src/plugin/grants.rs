@@ -50,7 +50,7 @@ pub(super) fn hint(permission: &str) -> String {
     let known: Vec<&str> = WHOLE.into_iter().chain(SCOPED).collect();
     match crate::nearest::nearest(kind(permission), known.iter().copied()) {
         Some(near) => format!("did you mean {near}?"),
-        None => format!("known are {}", known.join(", ")),
+        None => format!("the permissions are {}", known.join(", ")),
     }
 }
 

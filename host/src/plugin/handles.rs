@@ -172,12 +172,12 @@ impl<T: Send + 'static> HostJob<T> {
     /// Its result, once.
     pub async fn wait(&mut self) -> Result<T> {
         let Some(handle) = &mut self.0 else {
-            return Err(Error::usage("the job was waited for already"));
+            return Err(Error::usage("the job was already waited for"));
         };
         let result = handle.await;
         self.0 = None;
         result.unwrap_or_else(|error| {
-            Err(Error::new(Code::Unexpected, "a job broke off").cause(error))
+            Err(Error::new(Code::Unexpected, "a job ended unexpectedly").cause(error))
         })
     }
 }

@@ -108,7 +108,7 @@ impl Plugin {
         };
         let linker = store::linker(engine, store::wants_wasi(engine, &component))?;
         let pre = linker.instantiate_pre(&component).map_err(|error| {
-            Error::new(Code::UnusablePlugin, format!("{place} does not fit this lsrun"))
+            Error::new(Code::UnusablePlugin, format!("{place} is not compatible with this lsrun"))
                 .cause(format!("{error:#}"))
                 .hint("build it against the wit/ of this lsrun, which offers another interface")
         })?;

@@ -87,7 +87,7 @@ fn of_folders(context: &Context, all: &mut Vec<Finding>) {
                 all.push(wrong(
                     None,
                     format!("the plugins folder {} does not exist", folder.display()),
-                    "make it, or correct plugins.path in lsrun.yml",
+                    "create it, or correct plugins.path in lsrun.yml",
                 ));
             }
             continue;
@@ -198,9 +198,12 @@ fn of_one(context: &Context, found: &PluginFile, all: &mut Vec<Finding>) {
             problem: Problem {
                 severity: Severity::Warning,
                 code: "project",
-                message: format!("{place} calls itself {other:?}, and is {name} by its file"),
+                message: format!(
+                    "{place} is named {other:?} in its manifest, but {name} by its file"
+                ),
                 hint: Some(
-                    "settings and grants go by the name of the file; give both one name".to_owned(),
+                    "settings and grants use the name of the file; use the same name in both"
+                        .to_owned(),
                 ),
             },
         });

@@ -141,8 +141,9 @@ fn read(path: &Path, trust: &Trust) -> Result<PluginFile> {
     let shown = shown.unwrap_or_default();
     names::check(&name, &shown).map_err(|error| error.hint("rename the file"))?;
     if let Some(own) = &manifest.name {
-        names::check(own, &shown)
-            .map_err(|error| error.hint("write the name of the file in its manifest, or none"))?;
+        names::check(own, &shown).map_err(|error| {
+            error.hint("write the name of the file in its manifest, or no name")
+        })?;
     }
     let exports = manifest::exports(&bytes, &place)?;
     let mut found =

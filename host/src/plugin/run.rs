@@ -142,7 +142,7 @@ where
 fn overstepped(plugin: &Plugin, what: &str) -> Error {
     let name = &plugin.name;
     Error::inconclusive(format!("plugin {name} called {what}, which only a command may"))
-        .hint("a check that has nothing to look at returns an error of the code not-applicable")
+        .hint("a check that has nothing to check returns an error with the code not-applicable")
 }
 
 /// The error of a guest that did not return.
@@ -197,7 +197,7 @@ fn exceeded(error: &wasmtime::Error) -> Option<Exceeded> {
 /// What a user does about a limit.
 fn remedy(plugin: &Plugin, exceeded: &Exceeded) -> String {
     let Some(LimitNames { manifest, project }) = exceeded.key() else {
-        return "no plugin may do more of it".to_owned();
+        return "no plugin may do more, and this limit cannot be raised".to_owned();
     };
     let name = &plugin.name;
     let by_project = plugin.setting.limits.as_ref().is_some_and(|limits| match exceeded {

@@ -59,7 +59,7 @@ impl Project {
         match (item.get("path"), item.get("dir")) {
             (Some(_), Some(_)) => Err(item.wrong("has both `path` and `dir`")),
             (None, None) => Err(item
-                .wrong("names no database")
+                .wrong("does not name a database")
                 .hint("give it a `path`, which is an alias or a path, or a `dir`")),
             (Some(path), None) => self.listed(index, &path, names, identities),
             (None, Some(dir)) => {

@@ -82,7 +82,7 @@ fn named(path: &Path, by: &str) -> Result<PathBuf> {
     if path.exists() {
         return Ok(path.to_owned());
     }
-    Err(Error::project(format!("{}, which {by} names, does not exist", path.display())))
+    Err(Error::project(format!("{by}: {} does not exist", path.display())))
 }
 
 /// A file that the user has named, whoever it belongs to.

@@ -102,7 +102,7 @@ fn walk(folder: &Path, recursive: bool, files: &mut Vec<PathBuf>) -> Result<()> 
     let unreadable = |error: std::io::Error| {
         Error::project(format!("cannot read the folder {}", folder.display()))
             .cause(error)
-            .hint("it is the dir of an entry of litestream.dbs, or lies in one")
+            .hint("it is the dir of an entry of litestream.dbs, or is inside one")
     };
     for entry in std::fs::read_dir(folder).map_err(unreadable)? {
         let entry = entry.map_err(unreadable)?;

@@ -28,7 +28,7 @@ pub(super) fn advice(text: &mut String, report: &Report, palette: Palette) {
         Outcome::Failed,
         &slow,
         "the backup is good, and slower than the limits in lsrun.yml",
-        "look at the load of the daemon, the storage and this machine, or raise the limit",
+        "check the load of the daemon, the storage and this machine, or raise the limit",
     );
     let rules = of(Outcome::Failed, &of_rules);
     say(
@@ -53,8 +53,8 @@ pub(super) fn advice(text: &mut String, report: &Report, palette: Palette) {
     say(
         Outcome::Failed,
         &data,
-        "the backup restores, but what is in it is not as it should be",
-        "look for the same in the live database: if it is right there, the backup is wrong",
+        "the backup restores, but its data fails one of your checks",
+        "check the same in the live database: if it is right there, the backup is wrong",
     );
     let bad = |it: &DatabaseReport| !only_the_data(it) && !of_live(it);
     let wrong = report.databases.iter().filter(|it| it.outcome() == Outcome::Failed && bad(it));
@@ -62,7 +62,7 @@ pub(super) fn advice(text: &mut String, report: &Report, palette: Palette) {
     say(
         Outcome::Failed,
         &of(Outcome::Failed, &bad),
-        "the backup would not bring the data back",
+        "the backup does not restore the data",
         &older_points(command, &wrong),
     );
     let cut = of(Outcome::Inconclusive, &DatabaseReport::interrupted);

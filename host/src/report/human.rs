@@ -232,8 +232,8 @@ mod tests {
         run.databases[4].error = Some(crate::stop::Stop::error(crate::stop::Signal::Interrupt));
         let text = render(&run, Style::default());
         for line in [
-            "✗ the backup restores, but what is in it is not as it should be: odd data",
-            "✗ the backup would not bring the data back: wrong",
+            "✗ the backup restores, but its data fails one of your checks: odd data",
+            "✗ the backup does not restore the data: wrong",
             "  next: delete nothing; lsrun points wrong lists older points, and lsrun verify \
              --at TXID wrong shows whether one is good",
             "✗ the live data breaks an assertion of lsrun.yml, and its backup is a faithful \

@@ -59,7 +59,7 @@ impl Destinations {
             if folder && !path.is_dir() {
                 return Ok(Some(path));
             }
-            let why = if folder { "it is a folder" } else { "its folder is not there" };
+            let why = if folder { "it is a folder" } else { "its folder does not exist" };
             Err(Error::usage(format!("{option}: cannot write {}", path.display())).cause(why))
         };
         let url = |given: &Option<Secret>, set: &Option<Secret>, option: &str| {

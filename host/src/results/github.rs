@@ -16,7 +16,7 @@ pub(super) fn annotations(report: &Report) -> String {
                 format!("the live database {} is damaged or breaks its rules", database.name)
             }
             Outcome::Failed => format!("the backup of {} is wrong", database.name),
-            Outcome::Inconclusive => format!("the backup of {} is not proved", database.name),
+            Outcome::Inconclusive => format!("the backup of {} is not verified", database.name),
             Outcome::Passed | Outcome::Skipped => String::new(),
         };
         if !title.is_empty() {

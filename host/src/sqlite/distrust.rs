@@ -77,7 +77,7 @@ fn within(inside: Inside<'_>, statements: &[Statement], limit: Duration) -> Resu
                 && Instant::now() > over =>
         {
             Err(failed(&error).with_code(Code::Timeout).cause(format!(
-                "it kept other writers out for {} ms and was rolled back",
+                "it blocked other writers for {} ms and was rolled back",
                 limit.as_millis()
             )))
         }

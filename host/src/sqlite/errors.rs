@@ -10,7 +10,7 @@ pub(super) fn explain(error: &rusqlite::Error, what: &str) -> Error {
     let own = Error::new(Code::Sqlite, what).cause(error);
     match error.sqlite_error_code() {
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
-            own.with_code(Code::Busy).hint("another process holds the database locked")
+            own.with_code(Code::Busy).hint("another process has locked the database: run this again when it is done")
         }
         Some(ErrorCode::DatabaseCorrupt) => own.with_code(Code::Damaged),
         Some(ErrorCode::NotADatabase) => own
@@ -21,7 +21,7 @@ pub(super) fn explain(error: &rusqlite::Error, what: &str) -> Error {
             .with_code(Code::Io)
             .hint("the database, or its folder, cannot be written: run lsrun as its user; --read-only writes no row"),
         Some(ErrorCode::OutOfMemory) => {
-            own.with_code(Code::Limit).hint("it needs more memory than lsrun lets SQLite have")
+            own.with_code(Code::Limit).hint("it needs more memory than lsrun allows SQLite")
         }
         Some(ErrorCode::TooBig) => own.with_code(Code::Limit),
         Some(ErrorCode::DiskFull) => own.with_code(Code::Io).hint("the disk is full"),

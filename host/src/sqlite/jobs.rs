@@ -25,7 +25,7 @@ impl<T> Running<T> {
     /// Its result, once.
     pub(crate) async fn wait(&mut self) -> Result<T> {
         let Some((answer, _turn)) = &mut self.answer else {
-            return Err(Error::usage("the job was waited for already"));
+            return Err(Error::usage("the job was already waited for"));
         };
         let result = answer.await;
         self.answer = None;

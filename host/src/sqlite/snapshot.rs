@@ -85,7 +85,7 @@ fn compare(
 ) -> Result<Comparison> {
     let state = inside.connection.transaction_state(Some("main"));
     let (Some(held), Ok(TransactionState::Read)) = (*inside.held, state) else {
-        return Err(Error::inconclusive("no state of the database is held"));
+        return Err(Error::inconclusive("no snapshot of the database is held"));
     };
     // Closed after the connection, which would lose its locks.
     let file = File::open(inside.path).map(|file| descriptors::keep(inside.path, file));
@@ -93,7 +93,7 @@ fn compare(
         .map_err(|error| Error::new(Code::Io, "the database's file cannot be read").cause(error))?;
     let same = |file: &&File| file.metadata().ok().map(|it| identity::of(&it)) == inside.identity;
     let Some(file) = file.file().filter(same) else {
-        return Err(Error::inconclusive("another file has the name of the database now"));
+        return Err(Error::inconclusive("the database's path now names another file"));
     };
     let log = Sidecar::Wal.of(inside.path);
     let mut image = Image::open(file, &log, held)?;
@@ -230,7 +230,7 @@ mod tests {
             let error = reader.pages(copy.clone(), vec![header.clone()]).unwrap().wait().await;
             error.unwrap_err().one_line()
         };
-        assert!(fails(&reader).await.contains("no state"));
+        assert!(fails(&reader).await.contains("no snapshot"));
         reader.hold().await.unwrap();
         assert_same(reader.pages(copy.clone(), vec![header.clone()]).unwrap().wait().await);
         // The one that is held is not the one that was.
@@ -239,7 +239,7 @@ mod tests {
             let mut rows = reader.query(statement).unwrap();
             while !rows.next(9).await.unwrap().is_empty() {}
         }
-        assert!(fails(&reader).await.contains("no state"));
+        assert!(fails(&reader).await.contains("no snapshot"));
     }
 
     #[tokio::test]
@@ -254,7 +254,7 @@ mod tests {
         reader.hold().await.unwrap();
         case.fold();
         let error = reader.pages(copy, vec![header]).unwrap().wait().await.unwrap_err();
-        assert!(error.one_line().contains("older than the state"), "{error:?}");
+        assert!(error.one_line().contains("older than the snapshot"), "{error:?}");
     }
 
     /// How many locks this process has on the database and its index.

@@ -18,11 +18,8 @@ impl JobTurns {
     /// Fails with the code `busy` while there is another one.
     pub(super) fn take(&self) -> Result<JobTurn> {
         if self.0.swap(true, Ordering::AcqRel) {
-            return Err(Error::new(
-                Code::Busy,
-                "the last query of this connection is not at its end",
-            )
-            .hint("read it to its end, drop it, or open a second connection"));
+            return Err(Error::new(Code::Busy, "the last query of this connection has not ended")
+                .hint("read it to its end, drop it, or open a second connection"));
         }
         Ok(JobTurn(Arc::clone(&self.0)))
     }

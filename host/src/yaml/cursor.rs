@@ -99,7 +99,7 @@ impl<'a> Cursor<'a> {
             Some(close) => error.hint(format!("did you mean `{close}`?")),
             None => {
                 let all = known.into_iter().collect::<Vec<_>>().join("`, `");
-                error.hint(format!("known are `{all}`"))
+                error.hint(format!("the keys are `{all}`"))
             }
         }
     }

@@ -44,7 +44,7 @@ impl Document {
             scalars: OnceLock::new(),
         };
         if let Some((key, line, column)) = document.duplicate() {
-            return Err(document.invalid(line, column, &format!("`{key}` is there twice")));
+            return Err(document.invalid(line, column, &format!("`{key}` appears twice")));
         }
         let parsed = serde_yaml::from_str::<Value>(&document.text).and_then(|mut value| {
             value.apply_merge()?;
@@ -131,7 +131,7 @@ mod tests {
     fn a_duplicate_key_is_refused_where_it_stands() {
         let error =
             Document::parse(Path::new("lsrun.yml"), "a: {x: 1}\nb:\n  x: 1\n  x: 2\n").unwrap_err();
-        assert_eq!(error.message(), "lsrun.yml:4:3: not valid YAML: `x` is there twice");
+        assert_eq!(error.message(), "lsrun.yml:4:3: not valid YAML: `x` appears twice");
         assert_eq!(error.causes(), ["  x: 2\n  ^"]);
     }
 

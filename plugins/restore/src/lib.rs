@@ -31,7 +31,7 @@ fn run(invocation: &Invocation) -> Result<(), Error> {
         report::skipped("the database exists");
         return Ok(());
     }
-    report::progress("asking what the backup holds");
+    report::progress("listing the backup");
     let plan = match request.plan() {
         Ok(plan) => plan,
         Err(error) if error.code == "not-found" && invocation.flag("if-replica-exists") => {
@@ -67,7 +67,7 @@ fn run(invocation: &Invocation) -> Result<(), Error> {
     let elsewhere = database.is_none_or(|own| own.path() != target(&plan));
     let apart = elsewhere && !request.target_exists();
     if !skip.checks(database, &copy)? && !apart {
-        let mut error = failed("a check did not agree: nothing was replaced");
+        let mut error = failed("a check failed: nothing was replaced");
         error.hint =
             Some("restore to another file with -o, or leave the check out with --skip ID".into());
         return Err(error);
@@ -182,7 +182,7 @@ fn replaced<'a>(database: Option<&'a Database>, plan: &RestorePlan) -> Option<&'
 fn tell(lines: &Result<Vec<String>, Error>) -> String {
     match lines {
         Ok(lines) if lines.is_empty() => {
-            "the current database holds the same as the backup\n".to_owned()
+            "the current database has the same content as the backup\n".to_owned()
         }
         Ok(lines) => format!(
             "the current database differs from the backup (now → after the restore):\n  {}\n",
@@ -230,7 +230,7 @@ fn show(
 ) -> Result<(), Error> {
     let differs = match replaced(database, plan).filter(|_own| invocation.flag("compare")) {
         Some(own) => {
-            report::progress("restoring into a private place");
+            report::progress("restoring into a private folder");
             let copy = request.start()?.wait()?;
             Some(Comparison::start(own, &copy)?.finish()?)
         }
@@ -250,7 +250,7 @@ fn show(
 /// Follow mode has no end and no copy to check: it is litestream's own.
 fn follow(invocation: &Invocation, database: Option<&Database>) -> Result<(), Error> {
     let Some(output) = one(invocation, "output") else {
-        return Err(error("invalid", "-f needs -o: it goes on writing to that file"));
+        return Err(error("invalid", "-f needs -o: the file that it keeps up to date"));
     };
     let source = match (database, one(invocation, "url")) {
         (Some(database), _) => format!("$database:{}", database.name()),

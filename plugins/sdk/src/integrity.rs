@@ -53,7 +53,7 @@ impl Integrity {
         if self.limited.is_empty() {
             return String::new();
         }
-        format!("checked as far as it goes without the application:\n{}", lines(&self.limited))
+        format!("checked as far as possible without the application:\n{}", lines(&self.limited))
     }
 }
 

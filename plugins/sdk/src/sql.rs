@@ -28,7 +28,7 @@ impl Query for Connection {
     fn integer(&self, sql: &str) -> Result<i64, Error> {
         match self.value(sql, &[])? {
             Some(value) => integer(&value),
-            None => Err(error("invalid", format!("no row came from {sql}"))),
+            None => Err(error("invalid", format!("{sql} returned no row"))),
         }
     }
 
@@ -65,7 +65,7 @@ pub fn integer(value: &Value) -> Result<i64, Error> {
 pub fn text(value: &Value) -> Result<&str, Error> {
     match value {
         Value::Text(text) => Ok(text),
-        other => Err(error("invalid", format!("{} is not a text", kind(other)))),
+        other => Err(error("invalid", format!("{} is not text", kind(other)))),
     }
 }
 

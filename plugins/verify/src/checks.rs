@@ -97,9 +97,9 @@ pub(crate) fn broken_references(connection: &sqlite::Connection) -> Result<Vec<S
     let rows = connection.rows(FOREIGN_KEYS, &[])?;
     let line = |row: &Vec<Value>| match row.as_slice() {
         [Value::Text(table), Value::Integer(count), Value::Text(parent)] => {
-            format!("{table}: {count} rows refer to rows of {parent} that are not there")
+            format!("{table}: {count} rows refer to missing rows of {parent}")
         }
-        _ => "a row refers to one that is not there".to_owned(),
+        _ => "a row refers to a missing row".to_owned(),
     };
     Ok(rows.iter().map(line).collect())
 }

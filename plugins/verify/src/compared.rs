@@ -196,7 +196,7 @@ impl Comparison {
         }
         check.set_hint("run it again when the database is less busy");
         check.inconclusive(&format!(
-            "{}\nthe database was written to meanwhile, so that this may be right",
+            "{}\nthe database was written to meanwhile, so this may be correct",
             differences[0]
         ));
     }
@@ -239,13 +239,13 @@ fn different(
             None => differences.push(format!("{name} is missing")),
         }
     }
-    differences.extend(rest.iter().map(|table| format!("{} is too many", table.table())));
+    differences.extend(rest.iter().map(|table| format!("{} is not in the live database", table.table())));
     differences
 }
 
 fn different_rows(live: &TableContent, copied: &TableContent) -> Option<String> {
     let (live_rows, rows) = (live.rows(), copied.rows());
-    (live_rows != rows).then(|| format!("{}: {rows} rows, {live_rows} were written", live.table()))
+    (live_rows != rows).then(|| format!("{}: {rows} rows, {live_rows} in the live database", live.table()))
 }
 
 fn different_content(live: &TableContent, copied: &TableContent) -> Option<String> {

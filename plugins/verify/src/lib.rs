@@ -109,7 +109,7 @@ pub(crate) fn checked(
 
 /// Everything that can be known to be in the way before anything is written.
 fn preflight(database: &Database, options: &Options) -> Result<(), Ended> {
-    report::progress("looking at the database and its replica");
+    report::progress("examining the database and its replica");
     let check = Check::new("preflight");
     let looked = || -> Result<String, Error> {
         // An older point is proved without the live database.
@@ -175,7 +175,7 @@ fn restored(database: &Database, sentinel: &Sentinel) -> Result<(RestoredCopy, u
                 return Err(Ended::Told);
             }
             Ok(false) => {
-                check.skipped("not yet there, the daemon had not seen it");
+                check.skipped("not there yet: the daemon had not seen it");
                 after = synced.txid();
             }
             Err(error) if is_damage(&error) => {

@@ -26,7 +26,7 @@ pub(crate) fn check(copy: &RestoredCopy, lag: Option<u64>, options: &Options) {
             Some(took) => {
                 check.failed(&format!("the {what} took {took} ms, verify.max_{key} is {limit} ms"))
             }
-            None => check.skipped("nothing was waited for"),
+            None => check.skipped("there was nothing to wait for"),
         }
     }
 }

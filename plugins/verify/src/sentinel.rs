@@ -85,7 +85,7 @@ impl Sentinel {
         // A guest has no source of chance; SQLite has.
         let code = writer.value("SELECT lower(hex(randomblob(16)))", &[])?;
         let Some(Value::Text(code)) = code else {
-            return Err(error("sqlite", "SQLite gave no random number"));
+            return Err(error("sqlite", "SQLite returned no random number"));
         };
         let statement = |sql: &str, parameters| Statement { sql: sql.into(), parameters };
         let statements = [
@@ -130,7 +130,7 @@ fn to_wal(database: &Database, writer: &Connection) -> Result<bool, Error> {
         report::log(
             "info",
             &format!(
-                "{name} was in journal mode {before}; it is in WAL mode from now on, which Litestream needs"
+                "{name} was in journal mode {before}; it is now in WAL mode, which Litestream needs"
             ),
         );
         report::fact("journal_mode_before", &json::string(&before));

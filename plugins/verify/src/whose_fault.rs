@@ -108,10 +108,10 @@ impl Asked<'_> {
         }
         match (&question, self.same(&question)) {
             (Question::Damaged, Ok(true)) => check.failed_as_live(&with(
-                "the live database has the same: it is damaged, and its backup is a faithful copy",
+                "the live database has the same problem: it is damaged, and its backup is a faithful copy",
             )),
             (Question::Damaged, Ok(false)) if self.live().is_ok_and(Integrity::is_sound) => {
-                check.failed(&with("the live database has nothing of this"));
+                check.failed(&with("the live database does not have this problem"));
             }
             (Question::Damaged, Ok(false)) => {
                 check.failed(&with("the live database is damaged as well, in another way"));
@@ -137,7 +137,7 @@ impl Asked<'_> {
             (Question::Difference, Ok(false)) => check.failed(&text),
             (_, Err(error)) => {
                 let more =
-                    format!("the live database could not be asked: {}", words::reasons(&error));
+                    format!("the live database could not be queried: {}", words::reasons(&error));
                 check.failed(&with(&more));
             }
         }

@@ -15,7 +15,7 @@ lsrun_plugin::restored!(run);
 
 fn run(plan: &RestorePlan, replaced: &Replaced) -> Result<(), Error> {
     let Some(text) = text() else {
-        return Err(error("invalid", "announce needs words: config: {text: …}"));
+        return Err(error("invalid", "announce needs a text: config: {text: …}"));
     };
     let point = match replaced.txid() {
         Some(txid) => format!("TXID {txid}"),

@@ -16,12 +16,12 @@ lsrun_plugin::post_restore!(run);
 
 fn run(_plan: &RestorePlan, copy: &RestoredCopy) -> Result<(), Error> {
     let Some(sql) = question() else {
-        return Err(error("invalid", "fresh needs a question: config: {sql: SELECT …}"));
+        return Err(error("invalid", "fresh needs a query: config: {sql: SELECT …}"));
     };
     if let Some(point) = copy.requested_point() {
         report::log(
             "info",
-            &format!("the copy is of {point}, as asked for: not asked how old it is"),
+            &format!("the copy is of {point}, as requested: its age is not checked"),
         );
         return Ok(());
     }

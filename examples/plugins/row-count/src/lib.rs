@@ -15,9 +15,9 @@ lsrun_plugin::check!(run);
 
 fn run(_database: Option<&Database>, copy: &RestoredCopy) -> Result<(), Error> {
     let settings: JsonValue =
-        settings::get().parse().map_err(|_| error("invalid", "the settings are no JSON"))?;
+        settings::get().parse().map_err(|_| error("invalid", "the settings are not JSON"))?;
     let (table, min) = wanted(&settings).ok_or_else(|| {
-        let mut error = error("invalid", "the settings name no table");
+        let mut error = error("invalid", "the settings do not name a table");
         error.hint = Some("write config: {table: orders, min: 1} under row-count".into());
         error
     })?;

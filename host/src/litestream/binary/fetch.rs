@@ -104,7 +104,7 @@ impl Download<'_> {
             if self.goal.digest.is_none() && mirror.scheme() != "https" {
                 let host = host(&mirror);
                 return Err(self.unchecked(format!(
-                    "{host} is asked by http, which anybody on the way can answer"
+                    "{host} is reached over plain http, and anyone on the network path can answer for it"
                 )));
             }
             return match self.release_file(&mirror, true).await {
@@ -155,7 +155,7 @@ impl Download<'_> {
         let host = host(base);
         self.progress.note(&format!("litestream {version}: downloading from {host}"));
         let client = self.client(base).map_err(|error| {
-            FetchFailure::Source(format!("{host} cannot be asked: {}", deepest(&error)))
+            FetchFailure::Source(format!("{host} cannot be reached: {}", deepest(&error)))
         })?;
         let asset = platform.asset(version);
         let url = below(base, &asset);
@@ -341,7 +341,7 @@ impl Download<'_> {
         got.await.unwrap_or_else(|_late| {
             let host = host(url);
             Err(FetchFailure::Source(format!(
-                "{host} was not done within {} s",
+                "{host} did not finish within {} s",
                 limit.as_secs_f32()
             )))
         })
@@ -390,7 +390,7 @@ impl Download<'_> {
                 FetchFailure::Source(if error.is_timeout() {
                     format!("{host} sent nothing for {idle} s, after {so_far}")
                 } else {
-                    format!("the download from {host} broke off after {so_far}")
+                    format!("the download from {host} was interrupted after {so_far}")
                 })
             })?;
             let Some(chunk) = chunk else { break };

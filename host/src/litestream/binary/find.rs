@@ -146,8 +146,9 @@ async fn search_path(
             }
             _ => {
                 if version.is_development() {
-                    progress
-                        .note(&format!("{found} tells no release; it is taken for a recent one"));
+                    progress.note(&format!(
+                        "{found} does not report a release; lsrun assumes a recent one"
+                    ));
                 }
                 return Some(Binary { path, version, origin: BinaryOrigin::Path });
             }

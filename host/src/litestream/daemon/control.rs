@@ -155,7 +155,7 @@ impl Control {
     /// What was committed is what the daemon's first answer names: later answers run
     /// ahead of the replica for as long as somebody writes. Fails with the code
     /// `timeout` at the deadline. A daemon that does not say what its replica has
-    /// (before 0.5.10) gives an answer without it, and nothing was waited for.
+    /// (before 0.5.10) gives an answer without it, and there was nothing to wait for.
     pub(crate) async fn sync(
         &self,
         database: &Path,
@@ -249,7 +249,7 @@ impl Control {
         Error::new(Code::Daemon, "another user's process listens at the litestream control socket")
             .cause(format!("control socket {}", self.socket.display()))
             .hint(
-                "it is not asked; if it is your daemon, have its socket in a folder that only \
+                "lsrun does not ask it; if it is your daemon, put its socket in a folder that only \
                  its user and root can write, such as /run/litestream",
             )
     }
@@ -275,7 +275,7 @@ impl Control {
             return Err(self.stranger().into());
         }
         let (status, text) = exchange(stream, path, body).await.map_err(|error| {
-            Error::new(Code::Daemon, "the litestream daemon broke off")
+            Error::new(Code::Daemon, "the litestream daemon ended the connection")
                 .cause(format!("control socket {}", self.socket.display()))
                 .cause(format!("{error:#}"))
         })?;
@@ -306,7 +306,7 @@ impl Control {
                 .into());
         }
         serde_json::from_slice(&text).map_err(|error| {
-            Error::new(Code::Litestream, "the litestream daemon gave an answer nobody expects")
+            Error::new(Code::Litestream, "the litestream daemon gave an unexpected answer")
                 .cause(error)
                 .into()
         })

@@ -43,7 +43,7 @@ pub(crate) fn refuse_running(database: &Database) -> Result<()> {
     match running(&database.path).first() {
         None => Ok(()),
         Some(pid) => Err(Error::project(format!(
-            "a litestream daemon (process {pid}) replicates {} already",
+            "a litestream daemon (process {pid}) already replicates {}",
             database.name()
         ))),
     }

@@ -71,7 +71,7 @@ pub(crate) fn live(session: &Session) -> Result<PathBuf> {
     let mut error = Error::new(Code::Litestream, "no litestream daemon of this project is running");
     let places = configured.into_iter().chain(places(session));
     for place in places.chain([PathBuf::from(config::DEFAULT_SOCKET)]) {
-        error = error.cause(format!("looked at {}", place.display()));
+        error = error.cause(format!("tried {}", place.display()));
     }
     Err(error.hint("start it with `lsrun replicate`, or name its control socket: -socket PATH"))
 }

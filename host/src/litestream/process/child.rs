@@ -123,7 +123,7 @@ pub(crate) async fn capture_with(
         let said = stderr.await.unwrap_or_default();
         let verb = arguments.first().map(|verb| verb.to_string_lossy()).unwrap_or_default();
         let mut error = Error::new(Code::Timeout, format!("litestream {verb} did not end in time"))
-            .hint("see whether the replica answers; --timeout allows more time");
+            .hint("check that the replica answers; --timeout allows more time");
         if let Some(line) = last_problem(&said) {
             error = error.cause(line);
         }

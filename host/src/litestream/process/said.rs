@@ -56,7 +56,9 @@ pub(crate) fn explain(output: &ProcessOutput, what: &str) -> Error {
         return failed.with_code(Code::Io);
     }
     if any(&["SQLITE_BUSY", "database is locked"]) {
-        return failed.with_code(Code::Busy).hint("another process holds the database locked");
+        return failed
+            .with_code(Code::Busy)
+            .hint("another process has locked the database: run this again when it is done");
     }
     failed
 }

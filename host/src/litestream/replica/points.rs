@@ -148,7 +148,7 @@ impl Listing {
         let behind = self.files.iter().filter(early).filter(|file| file.max > reached);
         let Some(next) = behind.min_by_key(|file| file.min) else { return Ok(()) };
         let hint = format!(
-            "lsrun points shows what can be restored; -txid {reached} restores what is before"
+            "lsrun points shows what can be restored; -txid {reached} restores what came before it"
         );
         if Self::connects(&self.sorted(), reached, next.min) {
             return Err(Error::new(

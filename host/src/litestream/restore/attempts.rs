@@ -56,13 +56,13 @@ pub(crate) async fn settled<T, F: Future<Output = Result<T>>>(
             signal = session.stop.stopped() => return Err(Stop::error(signal)),
         }
     }
-    Err(Error::inconclusive("it was tried too often"))
+    Err(Error::inconclusive("too many attempts"))
 }
 
 fn vanishing(error: &Error, count: u32) -> Error {
     Error::inconclusive("files of the backup were removed while they were read, every time")
         .cause(format!("{count} attempts; the last one: {}", error.one_line()))
-        .hint("see what removes files from the replica (retention, a lifecycle rule), or allow more time with --timeout")
+        .hint("find out what removes files from the replica (retention, a lifecycle rule), or allow more time with --timeout")
 }
 
 /// Whether what the request asks for is among the files.

@@ -46,12 +46,12 @@ pub(crate) fn newest_kept(request: &Request) -> Result<KeptDatabase> {
             return Err(Error::new(
                 Code::Sqlite,
                 format!(
-                    "{} was kept with a log that SQLite could not fold into it",
+                    "{} was kept with a log that SQLite could not checkpoint into it",
                     path.display()
                 ),
             )
             .cause(sidecar.of(&path).display())
-            .hint("copy both to another place and try sqlite3's .recover there"));
+            .hint("copy both elsewhere and try sqlite3's .recover there"));
         }
     }
     Ok(KeptDatabase { path, target })
@@ -109,7 +109,7 @@ impl KeptDatabase {
         match alike || folder.is_own() {
             true => Ok(file),
             false => Err(Error::new(Code::Io, format!(
-                "{} was not kept by a restore as it is now",
+                "{} is not as a restore kept it",
                 self.path.display()
             ))
             .cause("its owner or its mode is not that of the database, and others can rename files in its folder")

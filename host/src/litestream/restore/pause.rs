@@ -38,17 +38,19 @@ impl StoppedDaemon {
     /// Tells the daemon to replicate again; a failure is a warning.
     pub(crate) async fn start(self, session: &Session) {
         if !self.left.running {
-            session.notes.note("the daemon had been stopped for this database and stays so");
+            session
+                .notes
+                .note("the daemon was already stopped for this database and stays stopped");
             return;
         }
         let path = self.path.display();
         match start(&self.socket, &self.path).await {
             Ok(DaemonStart::Seen) => {}
             Ok(DaemonStart::Late) => session.notes.note(&format!(
-                "the litestream daemon replicates {path} again, and is not done with it yet"
+                "the litestream daemon replicates {path} again, and has not caught up yet"
             )),
             Ok(DaemonStart::InTrouble(why)) => session.notes.warning(&format!(
-                "the litestream daemon was started for {path} again, and cannot replicate it: {why}"
+                "the litestream daemon was started for {path} again, but cannot replicate it: {why}"
             )),
             Err(why) => session.notes.warning(&format!(
                 "the litestream daemon does not replicate {path} again: {why}; run: lsrun start {path}"
@@ -147,10 +149,10 @@ pub(crate) async fn settle(session: &Session, scratch: &Scratch) {
         let path = debt.path.display();
         match start(&debt.socket, &debt.path).await {
             Ok(_whatever_it_says) => session.notes.note(&format!(
-                "an earlier restore broke off while the daemon was stopped for {path}; it replicates it again, and lacks what was written meanwhile until it is started again"
+                "an earlier restore was cut off while the daemon was stopped for {path}; the daemon replicates it again, but the backup lacks what was written meanwhile until the daemon is restarted"
             )),
             Err(why) => session.notes.warning(&format!(
-                "an earlier restore broke off while the daemon was stopped for {path}, and it cannot be started: {why}; run: lsrun start {path}"
+                "an earlier restore was cut off while the daemon was stopped for {path}, and the daemon cannot be started for it: {why}; run: lsrun start {path}"
             )),
         }
     }

@@ -34,7 +34,7 @@ pub(crate) fn home(session: &Session, request: &Request) -> Result<(Home, PathBu
         let scratch = beside(target)?;
         if scratch.swept() > 0 {
             session.notes.note(&format!(
-                "an earlier restore of {} broke off before it was done; its copy was removed",
+                "an earlier restore of {} was cut off before it was done; its copy was removed",
                 target.display()
             ));
         }

@@ -95,7 +95,7 @@ pub(crate) async fn points(session: &Session, request: &Request) -> Result<(Stri
         return Err(no_backup(&name).cause(place));
     }
     Err(Error::new(Code::NotFound, format!("no point of the backup of {name} can be restored"))
-        .cause("it has files, and no snapshot from which they go on")
+        .cause("it has files, but no snapshot that they continue from")
         .hint(format!("`lsrun ltx {}` lists the files", shell_words::quote(&name))))
 }
 

@@ -17,7 +17,7 @@ pub(crate) fn busy(target: &Path, holder: String) -> Error {
 
 /// The refusal where a daemon has replicated a database that is missing now.
 pub(crate) fn remembered(target: &Path) -> Error {
-    busy(target, "a litestream daemon remembers the database that was there".to_owned())
+    busy(target, "a litestream daemon still tracks the database that was there before".to_owned())
         .hint("stop the daemon, restore, and start it again")
 }
 

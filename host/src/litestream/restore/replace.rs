@@ -104,7 +104,7 @@ pub(crate) async fn replace(
     let (swapped, _folder) = swapped.map_err(broke_off)?;
     if was_stopped && swapped.is_err() {
         session.notes.note(
-            "the daemon was stopped for a moment and goes on; lsrun verify shows whether its backup is right",
+            "the daemon was stopped briefly and replicates again; lsrun verify shows whether its backup is right",
         );
     }
     let Swapped { kept, notes, warnings, guard } = swapped?;
@@ -144,5 +144,5 @@ pub(crate) async fn check_target(session: &Session, request: &Request, force: bo
 }
 
 fn broke_off(error: tokio::task::JoinError) -> Error {
-    Error::new(Code::Unexpected, "the swap broke off").cause(error)
+    Error::new(Code::Unexpected, "the swap ended unexpectedly").cause(error)
 }

@@ -72,7 +72,7 @@ pub(crate) fn tidy(target: &Path, shown: &Path) -> Vec<String> {
         let _stay = move_sidecars(&path, target);
         if std::fs::remove_file(&path).is_ok() {
             notes.push(format!(
-                "an earlier restore broke off before it replaced the database; removed {}",
+                "an earlier restore was cut off before it replaced the database; removed {}",
                 as_shown(&path, shown).display()
             ));
         }
@@ -80,7 +80,7 @@ pub(crate) fn tidy(target: &Path, shown: &Path) -> Vec<String> {
     for path in beside(target, |rest| rest.ends_with(PART)) {
         if std::fs::remove_file(&path).is_ok() {
             notes.push(format!(
-                "an earlier restore broke off while it kept the database; removed {}",
+                "an earlier restore was cut off while it kept the database; removed {}",
                 as_shown(&path, shown).display()
             ));
         }

@@ -149,7 +149,7 @@ impl SwapWork<'_> {
 
     /// Somebody puts other files under the names of the folder.
     fn exchanged(&self) -> Error {
-        busy(&self.swap.target, "another user exchanges the files of its folder".to_owned())
+        busy(&self.swap.target, "another user is replacing files in its folder".to_owned())
     }
 
     /// Nothing was replaced.
@@ -160,7 +160,7 @@ impl SwapWork<'_> {
                 busy(target, error.to_string())
             }
             Some(ErrorCode::ReadOnly) if self.swap.replicated => io("replace", target, error)
-                .hint("pages of another size: stop the daemon, restore, and start it again"),
+                .hint("the page size differs: stop the daemon, restore, and start it again"),
             _ => io("replace", target, error),
         }
     }
@@ -197,7 +197,7 @@ impl SwapWork<'_> {
         point(5);
         if let Err(error) = self.folder.file().sync_all() {
             let error = io("sync the folder of", shown, &error);
-            swapped.warnings.push(format!("it is replaced, and {}", error.one_line()));
+            swapped.warnings.push(format!("the database is replaced, but {}", error.one_line()));
         }
         point(6);
         Ok(())
@@ -261,7 +261,7 @@ impl SwapWork<'_> {
                 like(&file, shown, &from.metadata()?)?;
                 file.sync_all()
             })
-            .map_err(|error| io("keep the old one of", shown, &error));
+            .map_err(|error| io("keep the old version of", shown, &error));
         let done = kept.and_then(|()| match old.is_at(target) {
             true => self.by_rename(source, Some(old), aside, swapped),
             false => Err(self.exchanged()),
@@ -296,7 +296,7 @@ impl SwapWork<'_> {
                 self.folder.file().sync_all()?;
                 Ok(warning)
             };
-            keep().map_err(|error| io("keep the old one of", shown, &error))
+            keep().map_err(|error| io("keep the old version of", shown, &error))
         });
         point(4);
         let written = named.and_then(|warning| {
@@ -319,7 +319,9 @@ impl SwapWork<'_> {
             });
             match shared {
                 Ok(()) => swapped.guard = Some(Guard(Some(live), self.rights)),
-                Err(error) => swapped.warnings.push(format!("it is replaced, and {error}")),
+                Err(error) => {
+                    swapped.warnings.push(format!("the database is replaced, but {error}"))
+                }
             }
         } else {
             // A database of one file, where the disk has room for that; else it stays in
@@ -376,7 +378,7 @@ impl SwapWork<'_> {
     /// syncing is the caller's.
     fn copy_aside(&self, live: &Connection, part: &Path) -> Result<File> {
         let shown = &self.swap.target;
-        let keep = |error: &std::io::Error| io("keep the old one of", shown, error);
+        let keep = |error: &std::io::Error| io("keep the old version of", shown, error);
         let file = folder::create(part).map_err(|error| keep(&error))?;
         let copy = || -> rusqlite::Result<()> {
             let mut aside = open(&self.folder.shown(part))?;
@@ -417,7 +419,7 @@ fn take_turns(folder: &File, target: &Path) -> Result<()> {
     while let Err(std::fs::TryLockError::WouldBlock) = folder.try_lock() {
         if Instant::now() > until {
             let holder = "another restore holds the lock of its folder".to_owned();
-            return Err(busy(target, holder).hint("run it again when the other one has ended"));
+            return Err(busy(target, holder).hint("run it again when the other restore has ended"));
         }
         std::thread::sleep(Duration::from_millis(20));
     }
@@ -488,7 +490,7 @@ fn all_pages(from: &Connection, to: &mut Connection) -> rusqlite::Result<()> {
         StepResult::Done => Ok(()),
         other => Err(rusqlite::Error::SqliteFailure(
             rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_BUSY),
-            Some(format!("the copy came to no end ({other:?})")),
+            Some(format!("the copy did not finish ({other:?})")),
         )),
     }
 }

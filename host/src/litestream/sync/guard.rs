@@ -22,7 +22,7 @@ async fn held(prepared: PreparedDatabase, session: &Session) -> Result<Option<He
     let taken = taken.map_err(anyhow::Error::from).and_then(|it| it.map_err(Into::into));
     let hold = taken.map_err(|error| {
         Error::inconclusive(format!(
-            "{}: what is written just now may be left out of its backup; lsrun verify shows whether it was",
+            "{}: what is written at this moment may be missing from its backup; lsrun verify shows whether it is",
             prepared.database.name()
         ))
         .cause(error)

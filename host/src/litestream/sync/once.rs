@@ -126,11 +126,11 @@ pub(crate) async fn reveal(session: &Session, database: &Database, state: &Path)
     if done.is_ok_and(|done| done) {
         session
             .notes
-            .note(&format!("{what}: litestream sends it whole, as it would leave something out"));
+            .note(&format!("{what}: litestream sends the whole database, since it would otherwise leave something out"));
         return Ok(());
     }
     Err(Error::new(Code::Busy, format!("{what}: litestream would leave something out"))
-        .cause("the database is too busy to be made ready")
+        .cause("the database is too busy to be prepared")
         .hint("run it again when the database is less busy"))
 }
 

@@ -37,7 +37,7 @@ fn render(state: &State, format: &str, reveal: bool) -> Result<String, Failure> 
         "yaml" => Ok(config.to_yaml(reveal)),
         "json" => Ok(config.to_json(reveal)),
         other => Err(Error::usage(format!("no such format: {other}"))
-            .hint("yaml and json are there")
+            .hint("the formats are yaml and json")
             .into()),
     }
 }

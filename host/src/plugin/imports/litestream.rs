@@ -88,7 +88,8 @@ impl Host for State {
             let _hold = hold;
             replace::replace(session, copy, force).await
         });
-        let broke_off = |error| Error::new(Code::Unexpected, "the swap broke off").cause(error);
+        let broke_off =
+            |error| Error::new(Code::Unexpected, "the swap ended unexpectedly").cause(error);
         let replaced = swap.await.map_err(broke_off)??;
         self.call.sink.written(replaced.path.display().to_string());
         Ok(self.table.push(ReplacedHandle(replaced))?)

@@ -69,7 +69,7 @@ impl State {
         };
         let held = self.table.iter_mut().filter(is_held).count();
         if held >= sqlite::MOST_CONNECTIONS {
-            let message = format!("it has {held} connections, which is as many as it may have");
+            let message = format!("it has {held} connections, the most that it may have");
             return Err(Error::new(Code::Busy, message).hint("drop one first").into());
         }
         // Its statements end with the call.
@@ -151,7 +151,7 @@ impl HostConnection for State {
         let copy = self.table.get(&copy)?.0.clone();
         let connection = self.table.get(&handle)?;
         let Some(places) = &connection.places else {
-            return Err(Error::inconclusive("no state of the database is held").into());
+            return Err(Error::inconclusive("no snapshot of the database is held").into());
         };
         let Some(txid) = copy.txid else {
             return Err(Error::inconclusive("litestream 0.3 does not number transactions").into());

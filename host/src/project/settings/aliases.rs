@@ -24,7 +24,7 @@ pub(in crate::project) fn did_you_mean(error: Error, name: &str, candidates: &[&
                 0 => String::new(),
                 more => format!(" and {more} more"),
             };
-            error.hint(format!("known are `{}`{more}", few.join("`, `")))
+            error.hint(format!("the aliases are `{}`{more}", few.join("`, `")))
         }
     }
 }

@@ -30,8 +30,7 @@ pub(super) fn whole(connection: &Connection) -> rusqlite::Result<Ran> {
         _ => return Ok(Ran { lacks: None, ..ran }),
     };
     let freelist = run(connection, "PRAGMA integrity_check(sqlite_schema)")?;
-    let lacks =
-        format!("unused pages and pages that are used twice were not looked for ({reason})");
+    let lacks = format!("unused pages and pages used twice were not searched for ({reason})");
     Ok(Ran { lacks: Some(lacks), ..freelist })
 }
 

@@ -470,7 +470,7 @@ async fn what_is_not_the_archive_is_said() {
     flipped[last] ^= 1;
     let huge = tar_gz(&[("litestream", &vec![0; 2_000_000])]);
     let cases: [(Answer, &str); 11] = [
-        (Answer::Half(archive.clone()), "broke off after "),
+        (Answer::Half(archive.clone()), "was interrupted after "),
         (Answer::Ok(archive[..archive.len() / 2].to_vec()), "cut short or damaged"),
         (Answer::Ok(flipped), "cut short or damaged"),
         (Answer::Ok(b"\n<!DOCTYPE html><p>Sign in".to_vec()), "a web page, not an archive"),
@@ -582,7 +582,7 @@ async fn a_download_that_is_never_idle_and_never_done_is_given_up() {
     let mut bench = Bench::new(NOBODY).set("LSRUN_DOWNLOAD_URL", &*server.base);
     bench.source.whole_timeout = Duration::from_millis(500);
     let error = bench.refused().await;
-    assert!(error.one_line().contains("was not done within 0.5 s"), "{error:?}");
+    assert!(error.one_line().contains("did not finish within 0.5 s"), "{error:?}");
     assert!(bench.left().is_empty(), "{:?}", bench.left());
 }
 
