@@ -30,7 +30,7 @@ pub(crate) enum Outcome {
     Skipped,
     /// As it should be.
     Passed,
-    /// It could not be told.
+    /// It could not be determined.
     Inconclusive,
     /// Wrong.
     Failed,

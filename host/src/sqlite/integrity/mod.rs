@@ -49,7 +49,7 @@ impl Level {
 /// What was found.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Integrity {
-    /// What is wrong, a line each, sorted, none twice; empty when nothing is.
+    /// What is wrong, one line each, sorted, without duplicates; empty when nothing is.
     pub problems: Vec<String>,
     /// What could not be checked in full and why, a line for each table.
     pub limited: Vec<String>,
