@@ -48,7 +48,7 @@ litestream:
         sandbox.lsrun(words).expect(20).says(&["the same location: file"]);
     }
     assert_eq!(sandbox.names(""), ["db.sqlite3", "lsrun.yml", "tmp", "two.sqlite3"]);
-    // The others go on.
+    // The others continue.
     write("$NOT_SET_ANYWHERE", "replica");
     let run = sandbox.lsrun(&["verify", "--format", "json"]).expect(20);
     let json = run.json();

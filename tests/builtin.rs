@@ -1,4 +1,4 @@
-//! The committed components are those of the committed sources, and small.
+//! The committed components match the committed sources, and are small.
 
 use std::process::Command;
 

@@ -75,7 +75,7 @@ fn where_nothing_can_be_seen_to_replicate_verify_says_so_and_replicates_nothing(
     let run = elsewhere(&sandbox, &["verify"]).expect(11);
     run.says(&["in another container", "control socket"]);
     assert_eq!(sandbox.names("replica/ltx/0"), files);
-    // An application that does not read all the time is no daemon.
+    // An application that does not read all the time is not a daemon.
     elsewhere(&sandbox, &["replicate", "-once"]).expect(0);
     drop(user);
     elsewhere(&sandbox, &["verify"]).expect(0);

@@ -1,5 +1,5 @@
 //! What ends a run: deadlines of a call, of a query and of the whole, SIGINT and
-//! SIGTERM. In every state it ends within seconds, and what finished is reported.
+//! SIGTERM. In every state it ends within seconds, and finished work is reported.
 
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
@@ -59,7 +59,7 @@ fn until_stuck(sandbox: &Sandbox) {
     });
 }
 
-/// Ends it and looks at what is left.
+/// Ends it and checks what is left.
 fn ended(sandbox: &Sandbox, child: Child, signal: Signal, code: i32) -> Value {
     let started = Instant::now();
     kill_process(Pid::from_child(&child), signal).unwrap();
@@ -76,7 +76,7 @@ fn left(sandbox: &Sandbox, run: &Run) -> Value {
     let of = |name: &str| databases.iter().find(|it| it["alias"] == name).unwrap();
     assert_eq!(of("good")["outcome"], "verified", "{report}");
     assert_eq!(of("stuck")["outcome"], "inconclusive", "{report}");
-    // What it came to is there.
+    // Its result is there.
     let checks = of("stuck")["checks"].as_array().unwrap();
     assert!(
         checks.iter().any(|it| it["id"] == "sentinel" && it["outcome"] == "passed"),
@@ -209,7 +209,7 @@ fn a_deadline_ends_the_run_and_what_finished_is_reported() {
 #[test]
 fn a_litestream_that_ignores_the_signal_does_not_hold_up_the_end() {
     let sandbox = two(&[]);
-    // It hangs on the one, whatever it is told, and is litestream for the other.
+    // It hangs on the one, whatever the signal, and is litestream for the other.
     let real = crate::support::litestream().display().to_string();
     sandbox.write(
         "litestream",
@@ -289,7 +289,7 @@ fn waiting_for_room_ends_with_the_run() {
     let mut command = wrap::behind(program, &lsrun);
     let child = command.stdout(Stdio::piped()).stderr(stderr).spawn().unwrap();
     wait_until("one is stuck", || said(&sandbox).contains("holdup: here"));
-    // With room for its copy the other would be there by then.
+    // With room for its copy the other would be done at that moment.
     std::thread::sleep(Duration::from_secs(2));
     assert_eq!(said(&sandbox).matches("holdup: here").count(), 1, "{}", said(&sandbox));
     let started = Instant::now();

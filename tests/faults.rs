@@ -1,5 +1,5 @@
-//! Every fault that is known to happen to a backup, made with the real litestream:
-//! what is wrong fails, what cannot be told is inconclusive, nothing is left behind
+//! Every known fault of a backup, made with the real litestream:
+//! what is wrong fails, what cannot be determined is inconclusive, nothing is left behind
 //! and the live database keeps what it had.
 
 use std::path::{Path, PathBuf};
@@ -117,7 +117,7 @@ fn fails(damage: impl Fn(&Sandbox, &[PathBuf])) -> serde_json::Value {
     damage(&sandbox, &files);
     let json = verify(&sandbox, 10, &[]);
     assert_eq!(check(&json, "restore")["outcome"], "failed", "{json}");
-    // It does not heal by itself, and is not mistaken the second time.
+    // It does not heal, and is not mistaken the second time.
     verify(&sandbox, 10, &["--fast"]);
     json
 }
@@ -334,7 +334,7 @@ kill -9 $$",
 }
 
 /// lsrun in a mount namespace of its own, in which `mount` is the file system of
-/// its temporary folder. Where this system gives nobody such a namespace, the
+/// its temporary folder. If the system does not allow this namespace, the
 /// folder is one that nobody can write to: then the words differ, and not what is
 /// at stake, and the second value is false.
 #[cfg(target_os = "linux")]
@@ -744,7 +744,7 @@ fn an_assertion_and_a_plugin_are_chosen_by_name() {
     assert!(rest.contains(&"assertion:two words".to_owned()), "{rest:?}");
     assert!(!rest.iter().any(|id| ["assertion:one", "row-count", "lag"].contains(&id.as_str())));
     assert!(!ids(&["--skip", "plugins"]).contains(&"row-count".to_owned()));
-    // One that is not there proves nothing.
+    // One that does not exist proves nothing.
     for option in ["--check", "--skip"] {
         let json = verify(&sandbox, 11, &[option, "assertion:typo"]);
         assert_eq!(check(&json, "assertion:typo")["outcome"], "inconclusive");
@@ -765,7 +765,7 @@ fn read_only_writes_nothing() {
     let backup = files(&sandbox);
     let json = verify(&sandbox, 0, &["--read-only"]);
     assert_eq!(check(&json, "sync")["outcome"], "skipped");
-    // The last connection has folded the log and removed it.
+    // The last connection has checkpointed the log and removed it.
     assert_eq!(check(&json, "pages")["outcome"], "skipped");
     assert_eq!(check(&json, "content")["outcome"], "passed");
     assert_eq!(sandbox.integer("db.sqlite3", table), 0);

@@ -1,5 +1,5 @@
 //! A database that is written while nothing replicates it, and whose log is started
-//! anew before litestream comes back.
+//! again before litestream comes back.
 
 use std::process::Command;
 

@@ -1,5 +1,5 @@
-//! Guests that mean harm, or are broken: each is survived, named and bounded, and none
-//! changes what the others say.
+//! Malicious and broken guests: lsrun survives, names and bounds each, and none
+//! changes what the others report.
 
 use std::time::{Duration, Instant};
 
@@ -20,7 +20,7 @@ fn own(report: &Value) -> Vec<(String, String)> {
     let checks = report["databases"][0]["checks"].as_array().unwrap();
     let text = |check: &Value, key: &str| check[key].as_str().unwrap().to_owned();
     let own = checks.iter().filter(|check| check["plugin"] == "verify");
-    // Repeated where a daemon's replica is watched.
+    // Repeated if a daemon's replica is watched.
     own.map(|check| (text(check, "id"), text(check, "outcome"))).collect()
 }
 
@@ -391,7 +391,7 @@ const IDS: &[&str] = &[
     "\u{202e}x",
 ];
 
-/// Deeds that are no reason to call a backup bad.
+/// Actions that are not a reason to call a backup bad.
 fn harmless(dice: &mut Dice) -> String {
     let id = dice.pick(IDS).replace(' ', "_");
     match dice.roll(8) {

@@ -1,5 +1,5 @@
-//! The house: which module may use which. The picture is in `host/README.md`; it is
-//! written down once more here, and whatever goes against it fails.
+//! The layers: which module may use which. The picture is in `host/README.md`; it is
+//! repeated here, and a violation fails.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;

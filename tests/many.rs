@@ -26,7 +26,7 @@ fn thousands_of_entries_are_loaded_and_checked() {
     let run = sandbox.lsrun(&["config"]).expect(0);
     assert_eq!(run.stdout.matches("data/t").count(), 5000);
     let run = sandbox.lsrun(&["config", "--check"]).expect(0);
-    // Everything of one kind is said once.
+    // Everything of one kind is reported once.
     let words = ["the files do not exist", "and 4995 more", "5000 replicas answer"];
     assert!(run.stdout.lines().count() < 10, "{}", run.stdout);
     run.says(&words);

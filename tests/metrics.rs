@@ -1,5 +1,5 @@
 //! The metrics that `verify --prometheus` writes, and the alerts of
-//! `examples/prometheus` on them, judged by Prometheus' own tool.
+//! `examples/prometheus` on them, checked by Prometheus' own tool.
 
 use std::fmt::Write;
 

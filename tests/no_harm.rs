@@ -1,5 +1,5 @@
-//! lsrun never damages what it checks: beside busy writers, whatever it does, nothing is
-//! missing from the backup afterwards, as litestream itself restores it.
+//! lsrun never damages what it checks: whatever it does while others write, nothing is
+//! missing from the backup that litestream itself restores afterwards.
 
 use std::io::{Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};

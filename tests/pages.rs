@@ -23,7 +23,7 @@ fn verify(sandbox: &Sandbox, code: i32, more: &[&str]) -> Value {
     json
 }
 
-/// Like [`verify`], with a litestream that does more behind each restore.
+/// Like [`verify`], with a litestream that does more after each restore.
 fn verify_behind(sandbox: &Sandbox, script: &str, code: i32, more: &[&str]) -> Value {
     let script = stand_in(sandbox, &format!("\"$real\" \"$@\" || exit\n{script}"));
     let mut command = sandbox.command(&[&["verify", "--format", "json"][..], more].concat());
@@ -36,7 +36,7 @@ fn verify_behind(sandbox: &Sandbox, script: &str, code: i32, more: &[&str]) -> V
 
 /// Removes what litestream keeps of single transactions, here and in the replica.
 const FORGET: &str = "rm -f .db.sqlite3-litestream/ltx/0/*.ltx replica/ltx/0/*.ltx";
-/// Changes one byte of the copy's last page, behind what SQLite looks at.
+/// Changes one byte of the copy's last page, beyond what SQLite reads.
 const CHANGE: &str = "size=$(stat -c %s \"$output\")
 printf x | dd of=\"$output\" bs=1 seek=$((size - 2)) conv=notrunc 2>/dev/null";
 

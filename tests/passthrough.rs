@@ -1,5 +1,5 @@
 //! Litestream's own commands, with the real litestream; a recorder stands in for
-//! the binary only where the exact argv is looked at.
+//! the binary only if the exact argv is checked.
 
 use std::os::unix::fs::PermissionsExt;
 

@@ -9,7 +9,7 @@ fn example(name: &str) -> Value {
     serde_yaml::from_str(&text).unwrap()
 }
 
-/// Seven databases that have a backup, and are not there.
+/// Seven databases that have a backup but do not exist.
 fn fleet() -> Sandbox {
     let sandbox = Sandbox::empty();
     let entries = (1..=7).map(|number| {

@@ -1,4 +1,4 @@
-//! A user's own command: called like one of lsrun's, and never speaking for `verify`.
+//! A user's own command: called like one of lsrun's, but never mistaken for `verify`.
 
 use crate::support::puppet::Puppet;
 use crate::support::{PROJECT, Run, Sandbox, repository};
@@ -120,7 +120,7 @@ fn the_example_has_what_lsruns_own_commands_have() {
     sandbox.lsrun(&["drill", "--help"]).expect(0).says(&["--within", "--sql", "--prometheus"]);
     let run = sandbox.lsrun(&["drill", "--sql", "SELECT count(*) = 3 FROM users", "default"]);
     run.expect(0).says(&["default restorable", "restored", "sql-1", "TXID"]);
-    // The global options and the results, behind it.
+    // The global options and the results, after it.
     let words = ["drill", "--format", "json", "--junit", "d.xml", "--prometheus", "d.prom"];
     let json = sandbox.lsrun(&words).expect(0).json();
     assert_eq!((&json["command"], &json["outcome"]), (&"drill".into(), &"restorable".into()));
@@ -151,7 +151,7 @@ fn the_example_has_what_lsruns_own_commands_have() {
     sandbox.lsrun(&["drill", &url]).expect(0).says(&["restorable"]);
     let events = sandbox.lsrun(&["drill", "--format", "ndjson"]).expect(0).stdout;
     assert!(events.contains("\"event\":\"check-finished\""), "{events}");
-    // A backup that is not there is what it is for.
+    // A missing backup is what it is for.
     std::fs::remove_dir_all(sandbox.path("replica")).unwrap();
     sandbox.lsrun(&["drill"]).expect(10).says(&["no backup of default"]);
 }

@@ -58,7 +58,7 @@ fn one_that_does_not_run_is_listed_with_the_reason() {
     };
     assert!(line("gone").contains("does not run: lsrun.yml has settings"), "{}", run.stdout);
     assert!(line("Odd").contains("does not run: "), "{}", run.stdout);
-    // An optional one keeps nobody from anything.
+    // An optional one stops nothing.
     sandbox.lsrun(&["plugin", "inspect", "broken"]).expect(0).says(&["is not WebAssembly"]);
     // What the list says is what a run says.
     sandbox.lsrun(&["verify"]).expect(30);

@@ -1,4 +1,4 @@
-//! What would keep a plugin from running that is meant to run is said.
+//! What would keep a plugin from running is reported.
 
 use crate::support::puppet::Puppet;
 use crate::support::{PROJECT, Sandbox, repository};

@@ -1,4 +1,4 @@
-//! A user's own components: dropped into `plugins/`, run, held to their limits.
+//! A user's own components: put into `plugins/`, run, and limited.
 
 use crate::support::puppet::Puppet;
 use crate::support::{PROJECT, Sandbox, repository};
@@ -58,7 +58,7 @@ fn what_is_no_component_is_named_and_nothing_is_written() {
         std::fs::write(sandbox.path("plugins/bad.wasm"), bytes).unwrap();
         sandbox.lsrun(&["verify"]).expect(30).says(&["bad.wasm", word]);
         assert_eq!(sandbox.names(""), ["db.sqlite3", "lsrun.yml", "plugins", "tmp"]);
-        // A command that fires no hooks does not look at them.
+        // A command that fires no hooks does not check them.
         sandbox.lsrun(&["config"]).expect(0);
     }
 }

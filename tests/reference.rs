@@ -1,4 +1,4 @@
-//! The pages of `host/reference/`, held against the program, and the links of every
+//! The pages of `host/reference/`, checked against the program, and the links of every
 //! page of the repository.
 //!
 //! `LSRUN_BLESS=1 cargo test --test whole reference` writes `commands.md` again.
@@ -96,7 +96,7 @@ fn the_page_of_commands_has_every_variable_of_lsrun() {
     for (path, text) in sources() {
         let names =
             text.split('"').filter(|word| word.starts_with("LSRUN_") && !word.contains(' '));
-        // Those of the tests, and what stands for a secret in a child's environment.
+        // Those of the tests, and what replaces a secret in a child's environment.
         let ours = names.filter(|name| {
             !["LSRUN_TEST_", "LSRUN_BUILTIN_DIR", "LSRUN_V_"].iter().any(|it| name.starts_with(it))
         });
@@ -205,7 +205,7 @@ fn places(value: &Value, place: &str, found: &mut BTreeSet<String>) {
     }
 }
 
-/// Fails where a document has what its section does not, or the other way round.
+/// Fails if a document has what its section does not, or the other way round.
 #[track_caller]
 fn as_documented(heading: &str, documents: &[Value]) {
     let page = page("host/reference/json.md");

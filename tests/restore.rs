@@ -1,4 +1,4 @@
-//! `lsrun restore`: onto nothing, to another file, over a database, and every way
+//! `lsrun restore`: to a new path, to another file, over a database, and every way
 //! in which it must leave the live database as it was.
 
 use crate::support::backups::{
@@ -257,7 +257,7 @@ fn a_daemon_that_cannot_be_stopped_goes_on() {
     let _daemon = Daemon::start(&sandbox, &format!("{lines}\nshutdown-sync-timeout: 300ms"));
     sandbox.write("lsrun.yml", &format!("{PROJECT}  {lines}\n"));
     wait_until("the daemon knows it", || sandbox.lsrun(&["sync", "-wait", "default"]).code == 0);
-    // Its last sync fails, and with it the stop, behind which it has stopped.
+    // Its last sync fails, and with it the stop, after which it has stopped.
     sandbox.sql("db.sqlite3", "INSERT INTO users (name) VALUES ('late')");
     std::fs::rename(sandbox.path("replica"), sandbox.path("away")).unwrap();
     sandbox.write("replica", "no folder");
@@ -274,7 +274,7 @@ fn what_is_written_behind_start_is_replicated() {
     let _daemon = with_socket(&sandbox);
     sandbox.lsrun(&["stop", "default"]).expect(0);
     sandbox.lsrun(&["start", "default"]).expect(0);
-    // The last connection of an application folds the log when it closes.
+    // The last connection of an application checkpoints the log when it closes.
     sandbox.sql("db.sqlite3", "INSERT INTO users (name) VALUES ('at once')");
     sandbox.lsrun(&["sync", "-wait", "default"]).expect(0);
     sandbox.lsrun(&["restore", "-o", "copy.sqlite3", "default"]).expect(0);
@@ -370,7 +370,7 @@ fn the_owner_is_kept() {
     use std::os::unix::fs::{MetadataExt, chown};
     let sandbox = backed_up();
     let path = sandbox.path("db.sqlite3");
-    // Only root can give a file away; for everybody else it has to stay their own.
+    // Only root can give a file away; for other users it has to stay their own.
     let root = rustix::process::geteuid().is_root();
     if root {
         chown(&path, Some(12_345), Some(23_456)).unwrap();
@@ -384,7 +384,7 @@ fn the_owner_is_kept() {
     assert_eq!(sandbox.integer("db.sqlite3", USERS), 3);
     assert_eq!(owner("db.sqlite3"), before);
     assert_eq!(owner(&kept(&sandbox)[0]), before);
-    // Where no database stood it is that of the folder.
+    // If no database existed, it is that of the folder.
     std::fs::create_dir(sandbox.path("folder")).unwrap();
     if root {
         chown(sandbox.path("folder"), Some(12_345), Some(23_456)).unwrap();
@@ -399,7 +399,7 @@ fn a_link_to_another_file_system_is_followed() {
     for left in ["db.sqlite3-wal", "db.sqlite3-shm"] {
         let _missing = std::fs::remove_file(sandbox.path(left));
     }
-    // Where this system has no second file system for everybody, it is the same one.
+    // If this system has no second file system for all users, it is the same one.
     let elsewhere = tempfile::tempdir_in(if std::path::Path::new("/dev/shm").is_dir() {
         std::path::Path::new("/dev/shm").to_owned()
     } else {
@@ -444,7 +444,7 @@ fn litestreams_own_configuration_serves_as_well() {
     sandbox.lsrun(&["restore", "-config", "nowhere.yml", "db.sqlite3"]).expect(20);
     sandbox.write("etc/litestream.yml", "dbs: [");
     sandbox.lsrun(&restore).expect(20).says(&["litestream.yml"]);
-    // A `$` is one only where it is expanded.
+    // A `$` is one only if it is expanded.
     std::fs::rename(sandbox.path("replica"), sandbox.path("r$PLACE")).unwrap();
     sandbox.write("lsrun.yml", &project.replace("path: replica", "path: r$PLACE"));
     sandbox.lsrun(&["restore", "-o", "other.sqlite3", "default"]).expect(20).says(&["PLACE"]);

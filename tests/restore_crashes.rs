@@ -69,7 +69,7 @@ fn a_crash_beside_a_daemon_leaves_the_old_database_or_the_new_one() {
         let run: Run =
             command.env("LSRUN_TEST_ABORT_AT", point.to_string()).output().unwrap().into();
         assert_eq!(run.code, -1, "it did not crash at {point}: {}", run.stderr);
-        // Nobody says that this backup is good before the daemon goes on, or writes what
+        // Nothing calls this backup good before the daemon continues, or writes what
         // the daemon might never see.
         let files =
             || ["db.sqlite3", "db.sqlite3-wal"].map(|name| std::fs::read(sandbox.path(name)).ok());
@@ -135,7 +135,7 @@ kill -9 $$",
     assert_eq!(sandbox.integer("db.sqlite3", NEW), 0);
 }
 
-/// Starts a restore that stands still before it writes the new content.
+/// Starts a restore that waits before it writes the new content.
 fn paused(sandbox: &Sandbox, more: &[&str]) -> (std::process::Child, std::path::PathBuf) {
     let pause = sandbox.path("pause");
     let mut command = sandbox.command(&[&["restore", "-force"], more, &["default"]].concat());
@@ -235,7 +235,7 @@ fn interrupted_before_the_swap_it_swaps_nothing() {
     wait_until("it is about to begin", || pause.exists());
     let pid = rustix::process::Pid::from_child(&child);
     rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
-    // The signal is there before the swap goes on.
+    // The signal is there before the swap continues.
     let status = format!("/proc/{}/status", child.id());
     wait_until("the signal has come", || {
         let status = std::fs::read_to_string(&status).unwrap_or_default();
@@ -251,7 +251,7 @@ fn interrupted_before_the_swap_it_swaps_nothing() {
 }
 
 /// What lsrun asks of the file system, in order: its calls are seen by a library
-/// that stands between it and libc.
+/// that is between it and libc.
 #[cfg(target_os = "linux")]
 fn calls(sandbox: &Sandbox, arguments: &[&str]) -> Vec<String> {
     let library = sandbox.path("calls.so");
@@ -271,12 +271,12 @@ fn calls(sandbox: &Sandbox, arguments: &[&str]) -> Vec<String> {
     log.lines().map(|line| line.replace(&format!("{root}/"), "").replace(root, ".")).collect()
 }
 
-/// The first call at or behind `from` that `fits`; everything is shown without one.
+/// The first call at or after `from` that `fits`; everything is shown if there is none.
 #[cfg(target_os = "linux")]
 #[track_caller]
 fn position(calls: &[String], from: usize, what: &str, fits: impl Fn(&str) -> bool) -> usize {
     let found = calls.iter().skip(from).position(|call| fits(call));
-    from + found.unwrap_or_else(|| panic!("{what}, behind {from}: {calls:#?}"))
+    from + found.unwrap_or_else(|| panic!("{what}, after {from}: {calls:#?}"))
 }
 
 #[cfg(target_os = "linux")]
@@ -320,7 +320,7 @@ fn the_old_database_is_on_the_disk_before_the_new_one_is_written() {
     let sandbox = many_pages();
     change_pages_in_the_log(&sandbox);
     let rest = kept_first(&sandbox, &["restore", "-force", "default"]);
-    // Then the log is folded into it.
+    // Then the log is checkpointed into it.
     position(&rest, 0, "the database is synced", |it| it == "sync db.sqlite3");
     assert!(!sandbox.path("db.sqlite3-wal").exists());
 }

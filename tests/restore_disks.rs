@@ -1,5 +1,5 @@
 //! `lsrun restore` on a disk that is full, or that nobody can write to: the live
-//! database stays as it was, and nothing is left beside it.
+//! database does not change, and nothing is left next to it.
 
 use std::process::Command;
 
@@ -29,7 +29,7 @@ fn restore_to(txid: &str) -> [&str; 5] {
     ["restore", "-force", "-txid", txid, "default"]
 }
 
-/// What stands in a folder, with the content of each file.
+/// What is in a folder, with the content of each file.
 fn content(sandbox: &Sandbox) -> Vec<(String, Vec<u8>)> {
     let names = sandbox.names("data").into_iter().filter(|name| !name.ends_with("-litestream"));
     names
@@ -52,7 +52,7 @@ fn a_quota_that_is_used_up_leaves_the_database() {
 
 /// lsrun in a mount namespace of its own, in which `data` is a file system of this
 /// `size`, with the same database in it, to which `then` is done. What differs there
-/// afterwards comes back. None where this system gives nobody such a namespace.
+/// afterwards comes back. None if the system does not allow this namespace.
 #[cfg(target_os = "linux")]
 fn on_another_disk(
     sandbox: &Sandbox,

@@ -64,7 +64,7 @@ fn files_that_vanish_every_time_are_inconclusive_and_nothing_is_blamed() {
     run.says(&["removed while they were read"]);
 }
 
-/// A file of the replica comes and goes by itself, as beside a daemon that compacts.
+/// A file of the replica comes and goes, as next to a daemon that compacts.
 #[test]
 fn beside_a_thread_that_takes_files_away_restores_succeed() {
     let sandbox = six_transactions();

@@ -1,4 +1,4 @@
-//! Hooks around a restore: who is asked, who is told, and what a refusal or a failure
+//! Hooks around a restore: which are asked, which are informed, and what a refusal or a failure
 //! means.
 
 use crate::support::backups::{USERS, backed_up, kept};

@@ -94,7 +94,7 @@ fn what_the_replaced_database_holds_and_the_backup_lacks_is_told() {
     let run = sandbox.lsrun(&[&compare[..], &["-json"]].concat()).expect(0);
     assert_eq!(run.json()["replaced_differs"], expected);
     assert_eq!(sandbox.names(""), before);
-    // It is told before it is too late, and it is in the report.
+    // It is shown before it is too late, and it is in the report.
     let run = sandbox.lsrun(&["restore", "-force", "--format", "json", "default"]).expect(0);
     assert_eq!(run.json()["databases"][0]["facts"]["replaced_differs"], expected);
     run.says(&["users: 5 rows now, 4 rows in the backup"]);

@@ -1,5 +1,5 @@
-//! What `lsrun restore` says when it does not restore, when a check does not agree, and
-//! of points in time.
+//! What `lsrun restore` reports when it does not restore, when a check fails, and
+//! about points in time.
 
 use crate::support::backups::{USERS, backed_up, kept, six_transactions};
 use crate::support::stand_in::stand_in;

@@ -1,5 +1,5 @@
 //! `lsrun restore` where it could do harm: targets that are not files, folders whose
-//! owner exchanges names, and what a new file gives to whom.
+//! owner exchanges names, and who can read a new file.
 
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, chown, symlink};
 use std::os::unix::process::CommandExt;
@@ -16,7 +16,7 @@ fn make_nodes(sandbox: &Sandbox) -> Vec<&'static str> {
     let _gone = std::os::unix::net::UnixListener::bind(sandbox.path("socket")).unwrap();
     std::fs::create_dir(sandbox.path("folder")).unwrap();
     symlink("fifo", sandbox.path("link")).unwrap();
-    // Not everybody may make a device, and not everywhere.
+    // Not every user can make a device, and not everywhere.
     let device = Command::new("mknod").arg(sandbox.path("device")).args(["c", "1", "3"]).output();
     if device.is_ok_and(|made| made.status.success()) {
         names.push("device");
@@ -77,10 +77,10 @@ fn a_new_file_is_for_its_owner_alone_and_a_replaced_one_keeps_its_mode() {
 const USER: u32 = 47_113;
 const SECRET: &str = "nobody but root may read this";
 
-/// A sandbox in whose folder `app` a database of another user lies, and a secret of this
+/// A sandbox whose folder `app` holds a database of another user and a secret of this
 /// user's, which is a database as well.
 ///
-/// Where the tests do not run as root, the other user is the same one: then what can be
+/// If the tests do not run as root, the other user is the same one: then what can be
 /// seen is that no link is followed.
 fn of_another_user() -> (Sandbox, PathBuf) {
     let sandbox = Sandbox::empty();
@@ -158,7 +158,7 @@ impl Racer {
         assert!(built.unwrap().success());
         let stop = sandbox.path("stop");
         let mut command = Command::new(program);
-        // A link of its own everybody follows, also to a file of its own.
+        // Every user follows their own link, also to their own file.
         let name = if is_root() { "db.sqlite3" } else { "other" };
         command.arg(sandbox.path("app")).arg(name).args([victim, &stop]);
         if is_root() {

@@ -145,7 +145,7 @@ fn what_was_verified_lately_is_skipped() {
     assert_eq!(json["databases"][0]["outcome"], "skipped");
     assert!(json["databases"][0]["skipped"].as_str().unwrap().contains("less than"), "{json}");
     assert_eq!(json["databases"][1]["outcome"], "verified");
-    // What is older than the limit is looked at.
+    // What is older than the limit is checked.
     let json = sandbox.lsrun(&["--format", "json", "verify", "--if-older-than", "1ms"]).json();
     assert_eq!(json["outcome"], "verified");
     // Without a success in the history there is nothing to go by.
@@ -205,7 +205,7 @@ fn junit_has_a_suite_for_each_database_and_tells_failures_from_errors() {
     assert_eq!((of(0, "name"), of(0, "failures"), of(0, "errors")), ("t0", "0", "0"));
     assert_eq!((of(1, "name"), of(1, "failures"), of(1, "errors")), ("t1", "1", "0"));
     assert_eq!((of(2, "name"), of(2, "failures"), of(2, "errors")), ("t2", "0", "1"));
-    // Its folder is made; one that cannot be is said before anything is done.
+    // Its folder is made; if that fails, it is reported before anything is done.
     sandbox.lsrun(&["verify", "t0", "--junit", "results/deep/out.xml"]).expect(0);
     assert!(sandbox.path("results/deep/out.xml").exists());
     let run = sandbox.lsrun(&["verify", "t0", "--junit", "lsrun.yml/out.xml"]).expect(2);

@@ -91,7 +91,7 @@ fn keys_of_the_credential_chain() {
     // A variable that is named is needed.
     sandbox.write("lsrun.yml", &text.replace("{path", "{access-key-id: $MINE, path"));
     run(&["verify"]).expect(20).says(&["MINE is not set"]);
-    // And where the chain finds none, that is said.
+    // And if the chain finds none, that is reported.
     sandbox.write("lsrun.yml", &text);
     std::fs::remove_file(sandbox.path("home/.aws/credentials")).unwrap();
     run(&["verify"]).expect(11).says(&[note, "credentials"]);
@@ -396,7 +396,7 @@ fn a_url_is_restored_without_a_project() {
     assert_eq!(sandbox.integer("copy.sqlite3", USERS), 3);
 }
 
-/// `asked_first`: by lsrun, before it has looked at the database by itself.
+/// `asked_first`: by lsrun, before it has checked the database itself.
 fn is_given_up(asked_first: bool, words: &[&str]) {
     let (sandbox, silent) = (Sandbox::new(), Silent::start());
     let (socket, lines) = Daemon::socket(&sandbox);

@@ -1,6 +1,6 @@
-//! Canaries: a secret of its own in every place where one can stand, and none of them
-//! in anything that is printed, written or sent. And names that try to be more than
-//! names.
+//! Canaries: a different secret in every place where one can be, and none of them
+//! in anything that is printed, written or sent. And names with control characters and
+//! commands in them.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
@@ -231,7 +231,7 @@ fn a_message_is_not_sent_to_another_host() {
     let run = lsrun(&sandbox, &["verify", "--ping", &url, "--webhook", &url]).expect(0);
     run.says(&["warning: ping:", "307", "warning: webhook:"]);
     assert_eq!(other.all(), Vec::<String>::new());
-    // On the same host it is followed, and tells nobody where it comes from.
+    // On the same host it is followed, and reveals to nobody where it comes from.
     let same = Server::start(|request| {
         if request.starts_with("POST /moved") {
             "200 OK".to_owned()

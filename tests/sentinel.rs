@@ -1,5 +1,5 @@
-//! The row that `verify` writes: nothing of the schema runs, and no other writer is kept
-//! out.
+//! The row that `verify` writes: no code of the schema runs, and no other writer is
+//! blocked.
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,4 @@
-//! SIGINT and SIGTERM in the middle: the code says it, no process and no file stays.
+//! SIGINT and SIGTERM during a run: the exit code shows it, no process and no file stays.
 
 use std::process::Stdio;
 

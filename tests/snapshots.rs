@@ -1,4 +1,4 @@
-//! What lsrun prints, whole: exit code, stdout and stderr of each case in one snapshot, so
+//! The complete output of lsrun: exit code, stdout and stderr of each case in one snapshot, so
 //! that a changed word shows in review. `INSTA_UPDATE=always cargo test snapshots`
 //! rewrites them.
 
@@ -6,7 +6,7 @@ use crate::support::fleet::{damage, fleet};
 use crate::support::puppet::Puppet;
 use crate::support::{PROJECT, Run, Sandbox};
 
-/// What differs from run to run, and what stands for it.
+/// What differs from run to run, and what replaces it.
 const FILTERS: &[(&str, &str)] = &[
     (r"before-restore-[0-9T.-]+Z?", "before-restore-[TIME]"),
     (r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d)?(\.\d+)?( ?(Z|UTC)|[+-]\d\d:\d\d)?", "[TIME]"),

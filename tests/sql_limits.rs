@@ -1,4 +1,4 @@
-//! What a guest may take of SQLite, seen from a guest.
+//! What a guest may use of SQLite, seen from a guest.
 
 use crate::support::{PROJECT, Sandbox, check};
 

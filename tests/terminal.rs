@@ -1,4 +1,4 @@
-//! What a person at a terminal sees while the work goes on.
+//! What a person at a terminal sees while the work is under way.
 
 use std::io::Read;
 use std::process::Stdio;
@@ -9,7 +9,7 @@ use crate::support::backups::many_pages;
 use crate::support::stand_in::stand_in;
 use crate::support::{Run, Sandbox, wait_until};
 
-/// Runs lsrun with a terminal as its standard error while `done` looks at what it has
+/// Runs lsrun with a terminal as its standard error while `done` checks what it has
 /// shown there so far.
 fn at_a_terminal(
     sandbox: &Sandbox,
@@ -46,7 +46,7 @@ fn at_a_terminal(
     (run, shown)
 }
 
-/// A litestream whose restore stands still at 3 MB until the file `seen` is there.
+/// A litestream whose restore stops at 3 MB until the file `seen` is there.
 fn slow(sandbox: &Sandbox) -> std::path::PathBuf {
     stand_in(
         sandbox,

@@ -1,5 +1,5 @@
-//! Whose files are used: what another user could have put in the way is not, and what
-//! the user names is.
+//! Which files are used: not those that another user could have planted, but those that
+//! the user names.
 
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
 use std::os::unix::process::CommandExt;
@@ -67,7 +67,7 @@ fn a_project_file_that_others_may_write_is_not_found() {
     let mut command = sandbox.command(&["config"]);
     let run: Run = command.env("LSRUN_PROJECT", &file).output().unwrap().into();
     run.expect(0);
-    // A command that needs no project goes on without.
+    // A command that needs no project runs without one.
     below(&sandbox, &["restore", "-o", "x", "file:///none"]).says_not("found by searching");
 }
 
@@ -215,7 +215,7 @@ fn the_cache_and_the_history_are_the_users_own() {
         .unwrap()
         .into();
     run.expect(0).says(&["warning:", "can be written by others"]);
-    // A file planted in the place of the history is not opened.
+    // A file planted in place of the history is not opened.
     sandbox.lsrun(&["verify"]).expect(0);
     let history = std::fs::read_dir(sandbox.state()).unwrap().next().unwrap().unwrap().path();
     let file = history.join("history.sqlite3");
@@ -285,7 +285,7 @@ fn the_compiled_code_of_a_racer_is_not_run() {
         let mut command = sandbox.command(&["config"]);
         let run: Run = command.env("LSRUN_CACHE_DIR", shared.join("x")).output().unwrap().into();
         run.expect(0);
-        // Where there was nothing, lsrun makes a folder of its own, which stops the racer.
+        // If there was nothing, lsrun makes a folder of its own, which stops the racer.
         let own = shared.join("x");
         if own.symlink_metadata().is_ok_and(|it| it.is_dir() && it.uid() == 0) {
             std::fs::remove_dir_all(&own).unwrap();

@@ -1,5 +1,5 @@
 //! `lsrun verify` with the real litestream: every way to the replica, and the
-//! faults that must not pass for good backups.
+//! faults that must not pass as good backups.
 
 use crate::support::daemon::Daemon;
 use crate::support::{PROJECT, Sandbox, check};

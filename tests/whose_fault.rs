@@ -1,5 +1,5 @@
-//! Before a backup is blamed the live database is asked: what is wrong there as well
-//! is no fault of the backup. And what only the application has is no damage.
+//! Before a backup is blamed, the live database is checked: what is wrong there as well
+//! is not a fault of the backup. And what only the application has is not damage.
 
 use std::path::Path;
 
@@ -169,7 +169,7 @@ fn an_assertion_is_the_backups_fault_only_where_the_live_database_keeps_it() {
     sandbox.sql("db.sqlite3", "DELETE FROM users WHERE name = 'bob'");
     let report = json(&sandbox, 12, &[]);
     assert_eq!(check(&report, "assertion:bob")["fault"], "live", "{report}");
-    // The live database is not looked at: the failure stays one.
+    // The live database is not examined: the failure stays one.
     let report = json(&sandbox, 10, &["--at", "latest"]);
     assert!(message(&report, "assertion:bob").contains("not examined (--at)"), "{report}");
 }

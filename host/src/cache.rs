@@ -1,5 +1,5 @@
-//! The folder where lsrun keeps what it can make again: the litestream binary
-//! and compiled components. It belongs to the user alone: what lies in it is run.
+//! The folder for what lsrun can recreate: the litestream binary
+//! and compiled components. It belongs to the user alone, since what is in it is run.
 
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;

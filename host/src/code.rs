@@ -3,8 +3,8 @@
 
 use crate::exit::Exit;
 
-/// The kind of an error. Several may share a word, where plugins need not tell them apart
-/// and scripts do.
+/// The kind of an error. Several may share a word, if plugins need not distinguish them
+/// but scripts do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Code {
     /// Something that lsrun did not foresee.
@@ -25,7 +25,7 @@ pub(crate) enum Code {
     NoLitestream,
     /// litestream failed.
     Litestream,
-    /// The daemon does not do what it was asked for.
+    /// The daemon does not do what it was asked to do.
     Daemon,
     /// A plugin cannot be used.
     UnusablePlugin,
@@ -37,13 +37,13 @@ pub(crate) enum Code {
     Refused,
     /// What was asked for does not exist.
     NotFound,
-    /// A check has nothing to look at.
+    /// A check has nothing to check.
     NotApplicable,
     /// What would be written exists.
     Exists,
-    /// Somebody else uses it.
+    /// It is in use.
     Busy,
-    /// It took longer than it may.
+    /// It took longer than allowed.
     Timeout,
     /// The storage does not answer, or refuses.
     Unreachable,
@@ -51,7 +51,7 @@ pub(crate) enum Code {
     Sqlite,
     /// The file is not a database, or damaged.
     Damaged,
-    /// It would need more than it may have.
+    /// It would need more than it is allowed.
     Limit,
     /// The disk or the file system failed.
     Io,
@@ -66,7 +66,7 @@ pub(crate) enum Code {
 }
 
 impl Code {
-    /// Those that a guest can give, by their words.
+    /// Those that a guest can return, by their words.
     const OF_GUESTS: [Self; 20] = [
         Self::Failed,
         Self::Refused,
@@ -127,7 +127,7 @@ impl Code {
         known.unwrap_or(Self::Inconclusive)
     }
 
-    /// What the process ends with when nothing outranks it.
+    /// The exit code when nothing outranks it.
     #[must_use]
     pub(crate) const fn exit(self) -> Exit {
         match self {

@@ -1,5 +1,5 @@
-//! What every command shares: a [session](Session) with litestream, and whoever shows what
-//! happens.
+//! What every command shares: a [session](Session) with litestream, and the reporter
+//! that shows what happens.
 
 use std::ops::Deref;
 use std::path::PathBuf;
@@ -11,7 +11,7 @@ use crate::project::Project;
 use crate::report::reporter::Reporter;
 use crate::stop::Stop;
 
-/// One run of lsrun: its session, which it stands for, and its reporter.
+/// One run of lsrun: its session, to which it dereferences, and its reporter.
 pub(crate) struct Context {
     /// What is done with litestream.
     pub session: Arc<Session>,
@@ -33,7 +33,7 @@ impl Context {
         Self { session: Arc::new(Session::new(project, environment, cwd, stop, notes)), reporter }
     }
 
-    /// The same run with every `$` of the configuration taken literally
+    /// The same run with every `$` of the configuration read literally
     /// (`-no-expand-env`).
     #[must_use]
     pub(crate) fn without_expansion(self) -> Self {

@@ -54,7 +54,7 @@ fn parse() -> Result<(Cli, String), Exit> {
     }
 }
 
-/// The code after a text on stdout: a reader that has gone is no failure.
+/// The code after a text on stdout: a reader that has gone is not a failure.
 fn after_print(printed: std::io::Result<()>) -> Exit {
     match Output::unwritable(printed) {
         None => Exit::Success,
@@ -65,7 +65,7 @@ fn after_print(printed: std::io::Result<()>) -> Exit {
     }
 }
 
-/// The code of the process: one of [`Exit`], or that of the program it stood for.
+/// The code of the process: one of [`Exit`], or that of the program it ran.
 fn command(cli: Cli, name: &str) -> u8 {
     let failed = |error: &Error| {
         Reporter::plain().report(Event::Error(error));
@@ -107,7 +107,7 @@ fn command(cli: Cli, name: &str) -> u8 {
     // A look-up of a name in the network must not hold up the end.
     runtime.shutdown_background();
     match output.failure() {
-        // What was found out outweighs that it could not be said.
+        // The result outweighs that it could not be printed.
         Some(error) => {
             let code = failed(&error);
             if exit == Exit::Success.code() { code } else { exit }

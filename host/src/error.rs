@@ -1,7 +1,7 @@
 //! The error that a user reads: what is wrong, its causes, and what to do.
 //!
-//! Built where the knowledge is, with the hint; printed in one place
-//! ([`crate::terminal`]); its exit code travels with it.
+//! Built where the cause is known, with the hint; printed in one place
+//! ([`crate::terminal`]); it carries its exit code.
 
 use std::error::Error as StdError;
 use std::fmt::Display;
@@ -100,7 +100,7 @@ impl Error {
         self
     }
 
-    /// The same error with every text of it exchanged.
+    /// The same error with all of its texts replaced.
     #[must_use]
     pub fn map_texts(mut self, exchange: impl Fn(&str) -> String) -> Self {
         self.message = exchange(&self.message);
@@ -146,7 +146,7 @@ impl Error {
     }
 }
 
-/// What nobody foresaw: exit 1, with its whole chain.
+/// An unforeseen error: exit 1, with its whole chain.
 impl From<anyhow::Error> for Error {
     fn from(error: anyhow::Error) -> Self {
         match error.downcast::<Self>() {

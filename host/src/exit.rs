@@ -1,6 +1,6 @@
 //! The exit codes: an interface that scripts and CI pipelines rely on.
 //!
-//! Every code is defined here and nowhere else. A plugin never chooses one; the
+//! Every code is defined only here. A plugin never chooses one; the
 //! host derives it from what happened: of an error, from its [code](crate::code::Code).
 
 /// Why the process ends. The numbers never change once released.
@@ -17,7 +17,7 @@ pub enum Exit {
     NothingSelected = 4,
     /// A check failed: the backup is wrong.
     CheckFailed = 10,
-    /// Could not tell: replication lags or a step could not be carried out.
+    /// Inconclusive: replication lags or a step could not be carried out.
     Inconclusive = 11,
     /// The live database itself is damaged or breaks its own rules; its backup is a
     /// faithful copy.

@@ -1,9 +1,8 @@
-//! The known word that is most like a mistyped one. What is done with it is the
-//! caller's business.
+//! The known word that is most like a mistyped one. The caller decides what to do
+//! with it.
 
-/// The candidate that `word` was most likely meant to be, or `None` when nothing
-/// is close: at most one edit in three letters. Case and `-` against `_` count
-/// for nothing.
+/// The candidate that `word` was most likely meant to be, or `None` when nothing is
+/// close: at most one edit in three letters. Case, and `-` or `_`, do not matter.
 pub(crate) fn nearest<'a>(
     word: &str,
     candidates: impl IntoIterator<Item = &'a str>,

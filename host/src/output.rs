@@ -1,5 +1,5 @@
-//! Standard output: what is written there, and whether it came through. A reader that
-//! has gone away is silence; anything else is an error that the run ends with.
+//! Standard output: what is written there, and whether that worked. A reader that
+//! has gone away is ignored; any other error ends the run.
 
 use std::io::{ErrorKind, Write};
 use std::sync::OnceLock;

@@ -13,7 +13,7 @@ pub(crate) fn expand_home(text: &str, environment: &Environment) -> PathBuf {
     }
 }
 
-/// `path`, taken from `base` when it is relative, without `.` and `..`.
+/// `path`, resolved against `base` when it is relative, without `.` and `..`.
 ///
 /// Litestream cleans paths by their text alone, and knows a database by the
 /// cleaned path only; so does this, except that the folder before a `..` is

@@ -1,5 +1,5 @@
 //! References to environment variables inside a text: finding and resolving
-//! them. Which texts may hold any, and what becomes of the result, is decided
+//! them. Which texts may contain references, and how the result is used, is decided
 //! elsewhere.
 
 use std::iter::Peekable;
@@ -11,9 +11,9 @@ const DEEPEST: u32 = 64;
 /// A part of a text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Piece {
-    /// Stands for itself.
+    /// Literal text.
     Literal(String),
-    /// Stands for the value of a variable.
+    /// The value of a variable.
     Reference(Reference),
 }
 
@@ -36,7 +36,7 @@ pub struct ResolvedText {
 }
 
 /// Parses `text`: `$NAME`, `${NAME}` and `${NAME:-default}` are references, wherever
-/// they stand in lsrun.yml. What is not a complete one is literal.
+/// they are written in lsrun.yml. What is not a complete one is literal.
 pub fn parse(text: &str) -> Vec<Piece> {
     within(text, DEEPEST)
 }
@@ -72,7 +72,7 @@ fn skip_to(rest: &mut Peekable<CharIndices<'_>>, end: usize) {
     }
 }
 
-/// The reference whose `$` stands at byte `at` of `text`.
+/// The reference whose `$` is at byte `at` of `text`.
 fn reference(text: &str, at: usize, depth: u32) -> Option<Reference> {
     let after = text.get(at + 1..)?;
     if let Some(inner) = after.strip_prefix('{') {
@@ -136,7 +136,7 @@ pub fn resolve<'a>(
     Ok(resolved)
 }
 
-/// The text that was taken apart.
+/// The text that was parsed.
 pub fn as_written(pieces: &[Piece]) -> String {
     pieces
         .iter()

@@ -2,8 +2,8 @@
 //! configurations and restored copies.
 //!
 //! Each folder has mode 0700 and holds a locked file. The kernel drops the lock
-//! with the process, however it ended, so that the next run can tell the folders
-//! of the living from those of the dead and remove the latter.
+//! with the process, however it ended, so that the next run can distinguish the folders
+//! of running processes from those of dead ones and remove the latter.
 
 use std::ffi::OsStr;
 use std::fs::File;
@@ -87,15 +87,15 @@ impl Scratch {
         self.swept.folders
     }
 
-    /// What their processes had [left](Self::leave) for the one that finds it.
+    /// What their processes had [left](Self::leave) for the process that finds it.
     #[must_use]
     pub(crate) fn found(&self) -> &[String] {
         &self.swept.notes
     }
 
-    /// Leaves a note in a scratch folder for whoever sweeps it when this process is
-    /// killed, or drops it meanwhile; an empty one takes it back. A line for each
-    /// matter. It survives the process, not the machine.
+    /// Leaves a note in a scratch folder for the process that sweeps it when this one
+    /// is killed, or drops it meanwhile; an empty one takes it back. One line per note.
+    /// It survives the process, not the machine.
     pub(crate) fn leave(folder: &Path, note: &str) {
         let file = folder.join(NOTE);
         // Without it the next run only knows less.

@@ -15,7 +15,7 @@ impl Secret {
         Self(text)
     }
 
-    /// The secret itself, for the environment of a child and nothing else.
+    /// The secret itself, only for the environment of a child.
     #[must_use]
     pub(crate) fn expose(&self) -> &str {
         &self.0

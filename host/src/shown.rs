@@ -1,12 +1,12 @@
 //! The one filter for text that came from outside and is shown to people: names,
-//! paths, tenants' files, what guests and servers say. Nothing in it moves the
-//! cursor, colours the terminal, turns the direction of writing or is invisible, and
-//! no name makes a line of its own. Secrets are [`crate::redact`]'s.
+//! paths, tenants' files, messages of guests and servers. Filtered text cannot move the
+//! cursor, colour the terminal, change the direction of writing or be invisible, and
+//! no name adds a line. Secrets belong to [`crate::redact`].
 
 use std::borrow::Cow;
 use std::fmt::Write;
 
-/// What has to be seen and not obeyed: controls, line ends of any kind, marks of the
+/// What has to be shown and not obeyed: controls, line ends of any kind, marks of the
 /// direction of writing, letters without a width.
 fn is_hidden(letter: char) -> bool {
     letter.is_control()
@@ -82,7 +82,7 @@ fn colour(text: &str) -> Option<usize> {
     (end <= 2 && digits[end..].starts_with('m')).then_some(end + 3)
 }
 
-/// What a guest says, kept to a length that a person reads.
+/// A guest's text, cut to a readable length.
 #[must_use]
 pub(crate) fn bounded(text: impl AsRef<str>) -> String {
     const LIMIT: usize = 4000;

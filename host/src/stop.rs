@@ -1,5 +1,5 @@
-//! Stopping: SIGINT, SIGTERM, SIGHUP and the deadline of the run, seen once and known
-//! everywhere. A hang-up that somebody [takes](Stop::take_hang_ups) stops nothing.
+//! Stopping: SIGINT, SIGTERM, SIGHUP and the deadline of the run, noticed once and known
+//! everywhere. A hang-up that is [taken](Stop::take_hang_ups) stops nothing.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -53,13 +53,13 @@ const GRACE: Duration = Duration::from_secs(40);
 #[derive(Debug, Clone)]
 pub(crate) struct Stop {
     sender: Arc<watch::Sender<Option<Signal>>>,
-    /// How many hang-ups came since somebody takes them.
+    /// How many hang-ups came since they are taken.
     hang_ups: Arc<watch::Sender<u64>>,
     grace: Arc<Mutex<Duration>>,
     holds: Arc<watch::Sender<usize>>,
 }
 
-/// Work that has to come to its end, such as a database that is being put in place
+/// Work that has to finish, such as a database that is being put in place
 /// while its daemon is stopped.
 #[derive(Debug)]
 pub(crate) struct Hold(Arc<watch::Sender<usize>>);
@@ -150,7 +150,7 @@ impl Stop {
         signal
     }
 
-    /// Until it is dropped, who gives up waiting for work waits for this as well.
+    /// Until it is dropped, a caller that gives up waiting for work waits for this as well.
     #[must_use]
     pub(crate) fn hold(&self) -> Hold {
         self.holds.send_modify(|count| *count += 1);
@@ -188,7 +188,7 @@ impl Stop {
         }
     }
 
-    /// The error of whoever was stopped.
+    /// The error of work that was stopped.
     #[must_use]
     pub(crate) fn error(signal: Signal) -> Error {
         let (code, word) = match signal {

@@ -6,7 +6,7 @@ use crate::support::wrap::{behind, in_place_of};
 use crate::support::{Run, Sandbox};
 
 /// Runs lsrun twice on a disk of its own, mounted at `folder` with these options, which
-/// `before` fills and `between` makes ready; none where this system mounts nothing.
+/// `before` fills and `between` makes ready; none if this system mounts nothing.
 #[cfg(target_os = "linux")]
 fn twice(
     sandbox: &Sandbox,
@@ -71,7 +71,7 @@ import os; os._exit(0)' && { head -c 9999999 /dev/zero >data/fill || true; }";
     second.expect(0);
 }
 
-/// The report is whole where there is room for it.
+/// The report is whole if there is room for it.
 #[test]
 fn a_report_that_did_not_fit_is_whole_the_next_time() {
     let sandbox = Sandbox::new();

@@ -1,4 +1,4 @@
-//! What a plugin is refused, asked for and granted word by word, and components of
+//! Permissions that are refused, asked for and granted one by one, and components of
 //! another lsrun.
 
 use crate::support::{PROJECT, Run, Sandbox, repository};
@@ -11,7 +11,7 @@ fn without_manifest(mut component: Vec<u8>) -> Vec<u8> {
     component
 }
 
-/// What stands between the words `before` and `"` in what a run says.
+/// What is between the words `before` and `"` in the output of a run.
 fn between(run: &Run, before: &str) -> Option<String> {
     let all = format!("{}{}", run.stdout, run.stderr);
     let (_, after) = all.split_once(before)?;

@@ -1,4 +1,4 @@
-//! `hints.txt`: every hint of the sources, and who carries it out.
+//! `hints.txt`: every hint of the sources, and the test that carries it out.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -90,7 +90,7 @@ fn tests() -> BTreeSet<String> {
     found
 }
 
-/// Whether a text is what the sources print: `{…}` there stands for anything.
+/// Whether a text is what the sources print: `{…}` there matches anything.
 fn is_like(pattern: &str, text: &str) -> bool {
     let even = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
     let mut parts = Vec::new();

@@ -1,4 +1,4 @@
-//! Restores that are refused, and the ways that lead to a database nevertheless. What
+//! Restores that are refused, and the ways to get a database anyway. What
 //! was there is still there, whatever is done.
 
 use crate::support::backups::{USERS, backed_up, kept, six_transactions};

@@ -1,4 +1,4 @@
-//! The hints that stand in the sources.
+//! The hints in the sources.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};

@@ -1,5 +1,5 @@
 //! Tables of advice: `*.yml` beside this file. A case is what a user has, what lsrun
-//! says of it, and one or more ways to do as it says, each of which has to work.
+//! says about it, and one or more ways to follow the hint, each of which has to work.
 //!
 //! ```yaml
 //! name-of-the-case:
@@ -8,7 +8,7 @@
 //!   shell: …           # done in the folder before
 //!   env: {NAME: …}     # null takes a variable away
 //!   first: [verify]    # what lsrun has done before, with success
-//!   then_shell: …      # and what was done in the folder behind that
+//!   then_shell: …      # and what was done in the folder after that
 //!   run: verify        # lsrun's arguments
 //!   code: 11           # its exit code
 //!   says: [words of the error]

@@ -19,8 +19,8 @@ fn mode(sandbox: &Sandbox, name: &str, mode: u32) {
     std::fs::set_permissions(sandbox.path(name), std::fs::Permissions::from_mode(mode)).unwrap();
 }
 
-/// A sandbox that the other user can read, with programs that it can run; none where
-/// there is no other user to be.
+/// A sandbox that the other user can read, with programs that it can run; none if
+/// there is no other user.
 fn shared() -> Option<Sandbox> {
     let sandbox = Sandbox::new();
     if !am_root() {
@@ -76,7 +76,7 @@ fn who_may_not_read_or_write_it_lets_its_user_do_it() {
     sandbox.lsrun(&["verify"]).expect(0);
     other(&sandbox, &["verify", "--read-only"]).expect(0);
     drop(open);
-    // Without its log it cannot be opened where nothing can be written.
+    // Without its log it cannot be opened if nothing can be written.
     other(&sandbox, &["verify", "--read-only"]).expect(11).says(&[hint]);
     sandbox.lsrun(&["verify", "--read-only"]).expect(0);
     mode(&sandbox, "db.sqlite3", 0o600);

@@ -1,5 +1,5 @@
-//! What is missing from a backup after a time beside busy writers: with lsrun, and with
-//! the steps that people write by themselves. Not a time, but a count that has to be 0.
+//! What is missing from a backup after a period of busy writes: with lsrun, and with
+//! the steps that people script themselves. Not a time, but a count that has to be 0.
 //!
 //! `cargo bench -- loss` takes `LSRUN_LOSS_SECONDS` (60) for each of `LSRUN_LOSS_RUNS`
 //! (5) runs, with a call every `LSRUN_LOSS_EVERY_MS` (500), and starts and ends
@@ -194,7 +194,7 @@ fn beside(bench: &Bench, what: Beside, rate: u32, time: Duration) -> (load::Diff
         std::thread::sleep(every().saturating_sub(round.elapsed()));
     }
     writers.end();
-    // At rest: after the last transaction and two rounds of everybody.
+    // At rest: after the last transaction and two rounds of every writer.
     std::thread::sleep(Duration::from_secs(4));
     end(daemon, Signal::TERM);
     (place.difference(bench), load::snapshots(&place.replica()))

@@ -1,5 +1,5 @@
 //! `cargo bench`: whole processes against each other, in turns, as ratios of their
-//! medians, so that the figures mean something on a machine that does other things.
+//! medians, so that the figures are meaningful on a machine with other load.
 //!
 //! `cargo bench -- start small hook large many` runs these parts only; `sizes`, which
 //! takes minutes and some gigabytes, and `loss`, which takes an hour, run only when they
@@ -154,7 +154,7 @@ impl Bench {
         );
     }
 
-    /// A command that lsrun hands over, against the same one without lsrun.
+    /// A command that lsrun passes on, compared with the same one without lsrun.
     fn passed_through(&self) {
         self.lsrun(&["verify"], &self.cache);
         let database = self.path("db.sqlite3");

@@ -1,4 +1,4 @@
-//! A hundred databases of 1 MB: what a second job brings, and lsrun's own memory.
+//! A hundred databases of 1 MB: the gain of a second job, and lsrun's own memory.
 
 use std::fmt::Write;
 use std::path::Path;

@@ -36,7 +36,7 @@ pub(crate) fn run(bench: &Bench) {
         large::fill(&folder.join("db.sqlite3"), rows);
         std::fs::write(folder.join("lsrun.yml"), crate::PROJECT).unwrap();
         let project = folder.to_str().unwrap();
-        // The first replication copies everything, and the second one folds the log of
+        // The first replication copies everything, and the second one checkpoints the log of
         // that into the database; those that follow are the rule.
         for _ in 0..2 {
             bench.lsrun(&["-C", project, "verify", "--timeout", "10m"], &bench.cache);

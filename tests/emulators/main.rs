@@ -16,7 +16,7 @@ use support::daemon::Daemon;
 use support::{Run, Sandbox, litestream, repository, wait_until};
 
 const USERS: &str = "SELECT count(*) FROM users";
-/// What a YAML reader would take apart.
+/// What a YAML reader would parse.
 const PASSWORD: &str = "p: #*'\"w";
 
 /// Runs `setup` for a server and gives its folder.
@@ -152,7 +152,7 @@ fn webdav() {
     let mut command = Command::new(home.join("usr/bin/rclone"));
     command.args(["serve", "webdav"]).arg(&folder).args(["--user", "ann", "--pass", PASSWORD]);
     command.args(["--addr", &format!("127.0.0.1:{port}")]).env("HOME", sandbox.path("tmp"));
-    // It must leave nothing in the folder that the test looks at.
+    // It must leave nothing in the folder that the test checks.
     command.env("TMPDIR", &folder).env("XDG_CONFIG_HOME", &folder).env("XDG_CACHE_HOME", &folder);
     let _server = Server::start(&sandbox, &mut command, port);
     let password = PASSWORD.replace('\'', "''");

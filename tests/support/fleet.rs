@@ -2,7 +2,7 @@
 
 use crate::support::Sandbox;
 
-/// A project with so many databases, `t0` and up, each with its own file replica.
+/// A project with this many databases, `t0` and up, each with its own file replica.
 pub(crate) fn fleet(count: usize) -> Sandbox {
     let sandbox = Sandbox::empty();
     let mut databases = String::from("databases:\n");

@@ -3,7 +3,7 @@
 use crate::support::Sandbox;
 
 /// An application that stays, beside a backup with a gap to come: it has written
-/// what nobody has replicated, and the log is started anew.
+/// what nobody has replicated, and the log is restarted.
 pub(crate) fn behind_a_gap() -> (Sandbox, rusqlite::Connection) {
     let sandbox = Sandbox::new();
     sandbox.sql(

@@ -1,4 +1,4 @@
-//! Applications that write all the time, and what their backup holds at rest.
+//! Applications that write continuously, and what their backup holds at rest.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -85,7 +85,7 @@ fn write(database: &Path, writer: u32, commits_a_second: u32, stop: &AtomicBool)
 pub(crate) struct Difference {
     /// Rows of the live database.
     pub(crate) rows: i64,
-    /// Those that the copy lacks or has with other values; all where it cannot be read.
+    /// Those that the copy lacks or has with other values; all if it cannot be read.
     pub(crate) lost: i64,
     /// What `integrity_check` says of the copy.
     pub(crate) integrity: String,

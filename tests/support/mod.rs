@@ -82,7 +82,7 @@ pub(crate) struct Run {
 }
 
 impl Run {
-    /// Fails with everything that was said when the code is another one.
+    /// Fails with the whole output when the code is another one.
     #[track_caller]
     pub(crate) fn expect(self, code: i32) -> Self {
         assert_eq!(self.code, code, "stdout:\n{}\nstderr:\n{}", self.stdout, self.stderr);
@@ -132,7 +132,7 @@ impl From<Output> for Run {
 /// A folder with a project.
 pub(crate) struct Sandbox {
     folder: tempfile::TempDir,
-    /// The history lies outside of the project, as it does for users.
+    /// The history is outside of the project, as it does for users.
     state: tempfile::TempDir,
 }
 

@@ -1,4 +1,4 @@
-//! Scripts in the place of litestream.
+//! Scripts in place of litestream.
 
 use std::path::PathBuf;
 use std::process::Stdio;
@@ -33,7 +33,7 @@ pub(crate) fn altered(
     meanwhile: Option<&str>,
     code: i32,
 ) -> serde_json::Value {
-    // The first time Litestream makes its own tables, which nobody tells from a write
+    // The first time Litestream makes its own tables, which cannot be distinguished from a write
     // of the application.
     sandbox.lsrun(&["verify"]).expect(0);
     let script = stand_in(

@@ -1,10 +1,10 @@
-//! lsrun behind another program: a shell, or one that gives it a disk of its own.
+//! lsrun started by another program: a shell, or one that gives it a disk of its own.
 
 use std::process::{Command, Stdio};
 
 use super::{Run, Sandbox};
 
-/// Puts a command that was not started behind `program`, in its folder and with its
+/// Lets `program` run a command that was not started, in its folder and with its
 /// environment.
 pub(crate) fn behind(mut program: Command, command: &Command) -> Command {
     program.arg(command.get_program()).args(command.get_args());
@@ -31,7 +31,7 @@ pub(crate) fn run(program: Command, command: &Command) -> Run {
     behind(program, command).output().unwrap().into()
 }
 
-/// Whether this system gives everybody a mount namespace with `unshare`.
+/// Whether this system gives every user a mount namespace with `unshare`.
 #[cfg(target_os = "linux")]
 pub(crate) fn can_mount(sandbox: &Sandbox) -> bool {
     let tried = Command::new("unshare")

@@ -1,4 +1,4 @@
-//! The options that every command knows, wherever on the line they are.
+//! The options that every command accepts, anywhere on the line.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
@@ -30,7 +30,7 @@ pub(crate) struct Global {
 }
 
 impl Global {
-    /// These, where they are given, else those of `before`.
+    /// These, if they are given, else those of `before`.
     #[must_use]
     pub(crate) fn or(self, before: &Self) -> Self {
         Self {

@@ -1,10 +1,10 @@
-//! Command lines in Litestream's style: one dash before a long option, and Go's truth
+//! Command lines in Litestream's style: a single dash before a long option, and Go's truth
 //! values.
 
 use std::ffi::OsString;
 
 /// What a word of a command line is read as: Litestream's single-dash options
-/// (`-if-replica-exists`) are taken like those with two.
+/// (`-if-replica-exists`) are accepted like those with two.
 pub(crate) fn two_dashes(arguments: Vec<OsString>, long: &[impl AsRef<str>]) -> Vec<OsString> {
     let mut verbatim = false;
     arguments

@@ -1,4 +1,4 @@
-//! Whether another daemon replicates the databases, and waiting for its end.
+//! Whether another daemon replicates the databases, and waiting until it ends.
 
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
@@ -14,7 +14,7 @@ use crate::project::Database;
 use crate::stop::Stop;
 use crate::{cli, figures};
 
-/// What would only show in a log line, or not at all, once litestream runs.
+/// What would show only in a log line, or not at all, once litestream runs.
 pub(super) fn free(config: &Config) -> Result<()> {
     for (key, address) in config.addresses() {
         let listen =
@@ -47,7 +47,7 @@ pub(super) fn patience(line: &CommandLine) -> Result<DaemonPatience> {
     })
 }
 
-/// Waits until no other litestream replicates the databases, and refuses where one does
+/// Waits until no other litestream replicates the databases, and refuses if one does
 /// not go: two of them on one database damage its replica.
 pub(super) async fn alone(
     context: &Context,

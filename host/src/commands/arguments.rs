@@ -1,4 +1,4 @@
-//! The arguments of a command that is a component, read by its manifest without
+//! The arguments of a command that is a component, defined by its manifest, without
 //! running it.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -22,7 +22,7 @@ use crate::secret::Secret;
 pub(super) struct Parsed {
     /// The command.
     pub name: String,
-    /// Global options behind the command.
+    /// Global options after the command.
     pub global: Global,
     /// The help or the version, when it was asked for.
     pub help: Option<String>,
@@ -64,7 +64,7 @@ pub(super) fn is_url(word: &str) -> bool {
     word.contains("://")
 }
 
-/// Reads the words behind a command.
+/// Reads the words after a command.
 pub(super) fn parse(name: &str, manifest: &Manifest, words: &[OsString]) -> Result<Parsed> {
     let described = manifest.command.clone().unwrap_or_default();
     let wrong = |cause| {
@@ -172,7 +172,7 @@ fn typed(kind: Type, value: String) -> Result<String> {
     })
 }
 
-/// The options of every command, as a command with this manifest reads them; none where
+/// The options of every command, as a command with this manifest reads them; none if
 /// its words are wrong, or ask for help.
 pub(crate) fn options(manifest: &Manifest, words: &[OsString]) -> Option<Global> {
     parse("", manifest, words).ok().filter(|it| it.help.is_none()).map(|it| it.global)
@@ -190,7 +190,7 @@ pub(super) fn usage(error: &clap::Error, name: &str) -> Error {
         text.lines().take_while(|line| !line.is_empty()).map(str::trim).collect();
     let first = first.join(" ");
     let tip = text.lines().find_map(|line| line.trim().strip_prefix("tip: "));
-    // An option that does not exist would be taken for a database.
+    // An option that does not exist would be read as a database.
     let tip = tip.filter(|tip| !tip.starts_with("to pass "));
     let own = Error::usage(first.trim_start_matches("error: ").to_owned());
     own.hint(tip.map_or_else(|| format!("see lsrun {name} --help"), str::to_owned))
@@ -313,7 +313,7 @@ fn impossible(argument: &Argument) -> Option<String> {
     Some(format!("the default {default:?} of --{name} is not one of its values"))
 }
 
-/// Why the arguments of a plugin and lsrun's own could be taken for each other; clap would
+/// Why the arguments of a plugin and lsrun's own could be confused; clap would
 /// panic.
 fn ambiguous(clap: &clap::Command) -> Option<String> {
     // clap adds these when it reads a command line.

@@ -1,4 +1,4 @@
-//! The calls of a command: one for each database, side by side, and what came of each.
+//! The calls of a command: one for each database, in parallel, and the result of each.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -33,7 +33,7 @@ pub(super) struct PreparedCall {
     pub(super) success: Arc<str>,
     /// The word for work that could not be done.
     pub(super) failure: Option<Arc<str>>,
-    /// How many databases are done, of so many.
+    /// How many databases are done, and of how many.
     pub(super) done: Arc<AtomicUsize>,
     pub(super) of: usize,
 }
@@ -89,10 +89,10 @@ pub(super) async fn all(
 }
 
 /// How long everything may take to end after the run was stopped; what has not ended
-/// then is reported as far as it got.
+/// by then is reported as far as it got.
 const GIVE_UP: Duration = Duration::from_secs(10);
 
-/// A target of the run, for the report of one that does not come to its end.
+/// A target of the run, for the report of one that does not finish.
 struct TargetPlace {
     name: String,
     path: String,
@@ -201,7 +201,7 @@ async fn work(
                 .hint("a command that records has to report what it checked"),
         );
     }
-    // What a signal cut off may have been told as something that did not work.
+    // What a signal cut off may have been reported as something that did not work.
     if let Some(signal) = stop.signal()
         && report.outcome() == Outcome::Inconclusive
     {

@@ -1,5 +1,5 @@
 //! Runs a command that is a component: selects databases, runs it for each of
-//! them side by side, merges and prints the reports.
+//! them in parallel, merges and prints the reports.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -30,7 +30,7 @@ pub(super) async fn run(
     let clock = Instant::now();
     let plugin = load(context, &engine::start()?)?;
     let described = plugin.manifest.command.clone().unwrap_or_default();
-    // What the project file says of lsrun's own command is not for a plugin of its name.
+    // The settings of lsrun's own command are not for a plugin of that name.
     let settings = match plugin.origin {
         Origin::Builtin => context.project.proof(&parsed.name),
         Origin::File(_) => None,
@@ -91,7 +91,7 @@ impl Drop for Alarm {
 
 /// For `replicate -restore-if-db-not-exists`: restores every database that is not
 /// there and has a backup, with the hooks and checks of `lsrun restore`. What was
-/// restored is told on stderr; stdout is the application's.
+/// restored is reported on stderr; stdout is the application's.
 pub(super) async fn restore_missing(context: &Arc<Context>) -> Result<Exit> {
     let Some(builtin) = Builtin::named("restore") else { return Ok(Exit::Success) };
     let words = ["--if-db-not-exists", "--if-replica-exists", "--all"].map(Into::into);
@@ -120,7 +120,7 @@ struct Work {
     clock: Instant,
 }
 
-/// What came of it.
+/// The result.
 enum Done {
     Exit(Exit),
     Report { report: Report, data: Vec<u8>, verbose: bool },
@@ -194,7 +194,7 @@ impl Work {
 }
 
 /// What the names of the run's metrics begin with. Those of lsrun's own commands are
-/// theirs alone.
+/// reserved for them.
 fn metrics(base: &PreparedCall) -> String {
     let name = base.parsed.name.replace('-', "_");
     match base.plugin.origin {

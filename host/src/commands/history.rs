@@ -1,4 +1,4 @@
-//! `lsrun history`: what earlier verifications found out.
+//! `lsrun history`: the results of earlier verifications.
 
 use std::collections::{BTreeMap, HashSet};
 use std::fmt::Write;
@@ -91,7 +91,7 @@ fn show(context: &Context, arguments: &HistoryArguments) -> Result<Exit> {
 fn never(context: &Context, past: &[Past]) -> Vec<(String, String)> {
     let known: HashSet<&str> = past.iter().map(|one| one.path.as_str()).collect();
     let project = &context.project;
-    // A configuration that is wrong is the business of other commands.
+    // Other commands report a wrong configuration.
     let databases = project.every_database().unwrap_or_default();
     let all = databases.iter().chain(project.unlisted());
     all.map(|database| (database.name(), database.path.display().to_string()))

@@ -1,4 +1,4 @@
-//! What is run for a command line, one file for each kind of command.
+//! What a command line runs, one file for each kind of command.
 
 mod alone;
 mod arguments;
@@ -56,7 +56,7 @@ pub(crate) struct Start {
 /// One run of a command.
 struct Run {
     start: Start,
-    /// The options before the command, and those after it where they are lsrun's.
+    /// The options before the command, and those after it if they are lsrun's.
     global: Global,
     reporter: Arc<Reporter>,
 }

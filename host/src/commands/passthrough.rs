@@ -52,9 +52,9 @@ pub(super) async fn verb(context: &Arc<Context>, verb: &Verb, words: &[OsString]
     Ok(code)
 }
 
-/// Behind `start`: litestream 0.5.17 opens the database only when it next looks at it,
+/// After `start`: litestream 0.5.17 opens the database only when it next checks it,
 /// and what is written and checkpointed until then never reaches the replica. So it
-/// is asked to look now; what comes of that is the business of later commands.
+/// is asked to check now; the result is left to later commands.
 async fn look(line: &CommandLine) {
     const PATIENCE: Duration = Duration::from_secs(30);
     let socket = line.value("socket").and_then(|socket| Control::at(socket.as_ref()));
@@ -153,7 +153,7 @@ fn supply(context: &Context, verb: &Verb, line: &mut CommandLine) -> Result<Opti
                 return Ok(None);
             }
             // lsrun's own references have to be expanded; the project was read
-            // with the user's taken literally.
+            // with the user's read literally.
             line.remove("no-expand-env", false);
             let database = match line.positionals.as_slice() {
                 [one] => Some(one.into()),
@@ -177,7 +177,7 @@ async fn run(context: &Context, arguments: &[OsString], config: Option<ConfigFil
     let mut command = child::command(binary, context, arguments, config.as_ref());
     command.stdin(Stdio::inherit()).stdout(Stdio::inherit()).stderr(Stdio::inherit());
     let mut child = child::spawn(command, binary)?;
-    // It ends in its own time: it may be bringing something to an end.
+    // It ends in its own time: it may be finishing something.
     context.stop.allow(Duration::from_secs(300));
     let status = tokio::select! {
         status = child.wait() => status?,

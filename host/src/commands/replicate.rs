@@ -1,5 +1,5 @@
 //! `lsrun replicate`: litestream's daemon, alone or beside an application, run so
-//! that it can be trusted: what would go wrong is told before anything starts, the
+//! that it can be trusted: what would go wrong is reported before anything starts, the
 //! application starts when the daemon is ready and its code is the process's, and
 //! an end whose last changes did not reach the replica is an error.
 
@@ -98,7 +98,7 @@ pub(super) async fn run(context: &Arc<Context>, verb: &Verb, words: &[OsString])
     } else {
         resolve(context, &mut line);
     }
-    // litestream would restore without asking a hook, and check less.
+    // litestream would restore without calling a hook, and check less.
     if config.is_some() && line.has("restore-if-db-not-exists") {
         line.remove("restore-if-db-not-exists", false);
         let exit = component::restore_missing(context).await?;
@@ -144,8 +144,8 @@ pub(super) async fn run(context: &Arc<Context>, verb: &Verb, words: &[OsString])
     code
 }
 
-/// Refuses an application that is announced and not named: litestream's daemon alone is
-/// not what was meant.
+/// Refuses an application that is announced but not named: litestream's daemon alone is
+/// not what was intended.
 fn named(line: &CommandLine, words: &[OsString]) -> Result<()> {
     if line.rest.is_empty() && words.iter().any(|word| word == "--") {
         return Err(Error::usage("no command follows --"));
@@ -156,7 +156,7 @@ fn named(line: &CommandLine, words: &[OsString]) -> Result<()> {
     Ok(())
 }
 
-/// The application: behind `--`, in `-exec`, or `exec:` of the configuration.
+/// The application: after `--`, in `-exec`, or `exec:` of the configuration.
 fn application(line: &mut CommandLine, config: Option<&Config>) -> Result<Option<Vec<OsString>>> {
     let flag = line.value("exec");
     line.remove("exec", true);
@@ -178,7 +178,7 @@ fn application(line: &mut CommandLine, config: Option<&Config>) -> Result<Option
 }
 
 /// The databases of a configuration of the user's own, or of a path and a replica URL.
-/// What is wrong with them is litestream's to say.
+/// What is wrong with them is left to litestream to report.
 fn of_line(context: &Context, line: &CommandLine) -> Vec<Database> {
     if let Some(file) = line.value("config") {
         let project = Project::of_litestream(file.as_ref(), &context.cwd, &context.environment);

@@ -24,7 +24,7 @@ pub(super) enum Target {
     Whole,
 }
 
-/// The error where a project has no database to choose: exit 4, with where one is missing.
+/// The error if a project has no database to choose: exit 4, with where one is missing.
 pub(super) fn nothing(context: &Context) -> Error {
     let none = |what: String| Error::new(Code::NothingSelected, what);
     if let Some(folder) = context.project.directories().first() {
@@ -61,7 +61,7 @@ pub(super) fn select(
         }
         let mut databases = every(context)?;
         if described.records {
-            // Named, so that nobody takes them for proved.
+            // Named, so that nobody believes that they were proved.
             databases.extend(context.project.unlisted().cloned());
         }
         if databases.is_empty() {
@@ -154,7 +154,7 @@ fn matching(context: &Context, word: &str) -> Result<Vec<Database>> {
     Ok(found)
 }
 
-/// The same on every machine that has the project, wherever it lies there.
+/// The same on every machine that has the project, wherever it is there.
 fn key(project: &Project, target: &Target) -> String {
     match target {
         Target::Database(database) => match &database.alias {

@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 
 /// One part of a selection, for one of several runners.
 ///
-/// A database's part depends on its name and on nothing else: runners that see
+/// A database's part depends only on its name: runners that see
 /// different lists, because a tenant came or went meanwhile, still leave out none
 /// of the others and do none of them twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

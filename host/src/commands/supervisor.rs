@@ -1,4 +1,4 @@
-//! A daemon and the application beside it: started, watched, and ended together.
+//! A daemon and the application next to it: started, watched, and ended together.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::net::UnixStream;
@@ -24,7 +24,7 @@ use crate::stop::Signal;
 /// How many databases are synced at once at the end; each takes a connection.
 const AT_ONCE: usize = 64;
 
-/// Between two looks at whether litestream is ready.
+/// Between two checks of whether litestream is ready.
 const LOOK: Duration = Duration::from_millis(20);
 
 /// How long litestream may take to open its databases.
@@ -46,7 +46,7 @@ pub(super) struct Supervisor<'a> {
     pub(super) can_sync: bool,
 }
 
-/// Why the time before the end is over.
+/// Why the supervisor stops waiting.
 pub(super) enum Ended {
     Application(ExitStatus),
     Litestream(ExitStatus),
@@ -181,7 +181,7 @@ impl Supervisor<'_> {
         let databases: Vec<_> = self.databases.iter().filter(|it| it.path.exists()).collect();
         let mut lost = Vec::new();
         let mut first = None;
-        // At once, as each waits for the next round of its replica.
+        // In parallel, as each waits for the next round of its replica.
         for some in databases.chunks(AT_ONCE) {
             let asked = some.iter().map(|database| control.sync(&database.path, deadline));
             for (database, answer) in some.iter().zip(join_all(asked).await) {

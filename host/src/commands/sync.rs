@@ -21,7 +21,7 @@ use crate::litestream::daemon::{Control, sockets};
 use crate::report::event::Event;
 use crate::stop::Stop;
 
-/// The options that are taken with one dash as well.
+/// The options that are accepted with one dash as well.
 const LONG: [&str; 5] = ["wait", "timeout", "socket", "json", "help"];
 
 #[derive(Debug, Args)]

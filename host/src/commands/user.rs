@@ -1,4 +1,4 @@
-//! A command of the project: a component of its plugins folders, called by its name.
+//! A command of the project: a component in one of its plugins folders, run by its name.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use crate::plugin::registry::{self, PluginFile};
 use crate::project::Project;
 use crate::report::event::Event;
 
-/// What a search for a command came to.
+/// The result of a search for a command.
 pub(super) enum Search {
     /// It has this name.
     Found(Box<ProjectCommand>),
@@ -38,7 +38,7 @@ pub(super) fn search(name: &str, run: &Run) -> Result<Search> {
             }
             Ok(other) => names.push(other.name),
             Err(unusable) if unusable.name.as_deref() == Some(name) => return Err(unusable.error),
-            // Another plugin's trouble; this command may be there all the same.
+            // Another plugin's problem; this command may still exist.
             Err(unusable) => context.notes.warning(&unusable.error.one_line()),
         }
     }
@@ -48,10 +48,10 @@ pub(super) fn search(name: &str, run: &Run) -> Result<Search> {
 /// The command of the project that takes the place of one of lsrun's
 /// (`override: true`), if there is one.
 ///
-/// What is wrong with the project is said by the command that needs it.
+/// What is wrong with the project is reported by the command that needs it.
 pub(super) fn in_place_of(name: &str, run: &Run) -> Option<Box<ProjectCommand>> {
     let at = run.global.project.as_deref();
-    // Read twice only where it may say so.
+    // Read twice only if it may say so.
     if !Project::mentions("override", at, &run.start.cwd, &run.start.environment) {
         return None;
     }

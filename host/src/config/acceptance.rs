@@ -9,7 +9,7 @@ use super::Config;
 use crate::environment::Environment;
 use crate::project::Project;
 
-/// Stands for the project's folder in the cases.
+/// Replaces the project's folder in the cases.
 const BASE: &str = "/home/tobi/myproject";
 
 #[test]

@@ -1,5 +1,5 @@
 //! Where the keys of an object store come from: the configuration, the variables of
-//! lsrun, or what the store's own library finds by itself.
+//! lsrun, or what the store's own library finds.
 
 use super::Config;
 use super::listed::replicas_of;

@@ -1,4 +1,4 @@
-//! The configuration of a child process: every value as it is meant, and no secret in the
+//! The configuration of a child process: every value as intended, and no secret in the
 //! file.
 
 use std::path::PathBuf;
@@ -51,7 +51,7 @@ pub(crate) struct ChildConfig {
 }
 
 impl Config {
-    /// The configuration for a child process: every value as it is meant, whatever
+    /// The configuration for a child process: every value as intended, whatever
     /// characters it has, and no secret in the file.
     ///
     /// Fails (exit 20) when the database is not replicated by this project, or with
@@ -181,7 +181,7 @@ impl Config {
         let of_pid = text.pieces.iter().any(scalar::is_pid);
         if text.role == TextRole::Path && !of_pid {
             let resolved = resolve(&text.pieces, &lookup)?;
-            // An empty path is Litestream's to refuse, not the project's folder.
+            // An empty path is not the project's folder; Litestream refuses it.
             let path = if resolved.text.is_empty() {
                 resolved.text
             } else {

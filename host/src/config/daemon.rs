@@ -8,7 +8,7 @@ use super::read::go_duration;
 use super::tree::{Map, Node};
 use crate::project::Database;
 
-/// Where a daemon listens whose configuration names no other place.
+/// Where a daemon listens if its configuration does not say.
 pub(crate) const DEFAULT_SOCKET: &str = "/var/run/litestream.sock";
 
 /// Litestream's default for both intervals.
@@ -47,7 +47,7 @@ impl Config {
             .collect()
     }
 
-    /// How long a daemon tries to bring the last changes to the replica at its end
+    /// How long a daemon tries to send the last changes to the replica when it ends
     /// (`shutdown-sync-timeout`; Litestream's default is 30 s).
     #[must_use]
     pub(crate) fn shutdown_timeout(&self) -> Duration {

@@ -1,10 +1,10 @@
-//! Where the backup of an entry lands, so that two that land in the same place
-//! are found, whichever way they are written. Nothing is contacted.
+//! Where the backup of an entry is stored, so that two with the same location
+//! are found, however they are written. Nothing is contacted.
 
 use super::url::ReplicaUrl;
 use super::view::View;
 
-/// The place of a replica. Two are equal when their backups would overwrite each
+/// The location of a replica. Two are equal when their backups would overwrite each
 /// other.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Destination {
@@ -17,7 +17,7 @@ pub(super) struct Destination {
 }
 
 impl View<'_> {
-    /// Where the backup lands; a folder with its links as they are.
+    /// Where the backup is stored; a folder with its links unresolved.
     pub(super) fn destination(&self) -> Destination {
         let kind = self.kind();
         let url = self.url().unwrap_or_default();

@@ -1,5 +1,5 @@
 //! The keys that Litestream 0.5.17 knows, and what each holds. Litestream itself
-//! ignores every other one in silence. Source: its `cmd/litestream/main.go`.
+//! silently ignores every other key. Source: its `cmd/litestream/main.go`.
 
 use super::tree::Map;
 
@@ -9,7 +9,7 @@ pub(super) enum Kind {
     Text,
     /// Never written into a file, never shown.
     Secret,
-    /// Relative ones are taken from the project's folder.
+    /// Relative ones are relative to the project's folder.
     Path,
     Bool,
     Int,

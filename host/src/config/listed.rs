@@ -34,7 +34,7 @@ impl Listed {
         replicas_of(&self.keys)
     }
 
-    /// Gives an entry without a replica the automatic one; tells whether it did.
+    /// Gives an entry without a replica the automatic one; returns whether it did.
     pub(super) fn add_replica(&mut self, prefix: &Option<Text>) -> bool {
         let given = self.keys.get("replica").is_some();
         let listed = match self.keys.get("replicas") {

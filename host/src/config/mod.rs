@@ -56,7 +56,7 @@ pub(crate) struct Config {
     pub warnings: Vec<String>,
     /// The keys at the top, without `dbs`.
     top: Map,
-    /// How many of them stand before `dbs`.
+    /// How many of them come before `dbs`.
     before: usize,
     entries: Vec<Listed>,
     index: EntryIndex,
@@ -158,7 +158,7 @@ impl Config {
         (config, problems)
     }
 
-    /// `path_prefix` with a slash at its end, or nothing.
+    /// `path_prefix` with a trailing slash, or nothing.
     fn prefix(&self, project: &Project, reader: &mut Reader) -> Option<Text> {
         let section = project.litestream()?;
         let value = section.get("path_prefix").or_else(|| section.get("path-prefix"))?;
@@ -182,7 +182,7 @@ impl Config {
     }
 
     /// What `lsrun config` prints, in Litestream's own language: variables stay where
-    /// they mean the same there. Without `reveal`, secrets that stand in the project
+    /// they mean the same there. Without `reveal`, secrets written in the project
     /// file are shown as `***`.
     #[must_use]
     pub(crate) fn to_yaml(&self, reveal: bool) -> String {

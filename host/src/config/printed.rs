@@ -1,5 +1,5 @@
 //! What `lsrun config` prints: every text in Litestream's own language. Litestream
-//! knows `$NAME` and `${NAME}` and nothing else: no default, no escape; it replaces
+//! knows only `$NAME` and `${NAME}`: no default, no escape; it replaces
 //! them in the text of the file before it parses that.
 
 use std::path::Path;
@@ -50,7 +50,7 @@ impl Printer<'_> {
         if self.reveal { words } else { hide_in_url(&words) }
     }
 
-    /// With `inline`, a value that would end a quoted text stands there itself.
+    /// With `inline`, a value that would end a quoted text is written out.
     fn pieces(&self, pieces: &[Piece], inline: bool) -> String {
         let part = |piece: &Piece| match piece {
             Piece::Literal(text) => marked(text),
@@ -111,13 +111,13 @@ impl Printer<'_> {
         }
     }
 
-    /// What Litestream will see in the place of a text.
+    /// What Litestream will see in place of a text.
     fn value(&self, text: &Text) -> Option<String> {
         let known = |name: &str| lookup(self.environment, name);
         resolve(&text.pieces, &known).ok().map(|resolved| resolved.text)
     }
 
-    /// Whether no reader takes the words for anything else, also with the values of
+    /// Whether no reader parses the words as anything else, also with the values of
     /// their variables in them.
     fn is_plain(&self, text: &Text, words: &str) -> bool {
         let value = if text.has_reference() { self.value(text) } else { None };

@@ -10,9 +10,9 @@ use crate::project::Project;
 /// How bad a [`Problem`] is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Severity {
-    /// lsrun refuses to go on.
+    /// lsrun refuses to continue.
     Error,
-    /// It works, perhaps not as meant.
+    /// It works, perhaps not as intended.
     Warning,
     /// What was tried, and what was not.
     Note,

@@ -1,6 +1,6 @@
 //! Reading the user's `litestream` part into the tree, with everything that is
-//! wrong or odd about its keys and values. What entries mean to each other is
-//! not judged here.
+//! wrong or odd about its keys and values. How entries relate to each other is
+//! not checked here.
 
 use serde_yaml::Value;
 

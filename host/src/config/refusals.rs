@@ -15,7 +15,7 @@ use crate::path::Identities;
 use crate::project::Entry;
 
 impl Config {
-    /// What entries must not be to each other or to themselves.
+    /// Conflicts of entries with each other or within themselves.
     pub(super) fn check(&mut self, problems: &mut Vec<Error>, identities: &mut Identities) {
         problems.extend(self.socket().and_then(|socket| too_long(&socket)));
         let all: Vec<Site> =
@@ -98,7 +98,7 @@ impl Config {
 }
 
 /// The error for a control socket whose path the system does not take: what is asked at
-/// it would wait for an answer that cannot come.
+/// it would wait for an answer that never comes.
 fn too_long(socket: &Path) -> Option<Error> {
     /// `sockaddr_un.sun_path` without the zero at its end.
     const MOST: usize = if cfg!(target_os = "linux") { 107 } else { 103 };
@@ -126,7 +126,7 @@ fn check_replica(listed: &Listed, replica: &Map, problems: &mut Vec<Error>) {
     }
 }
 
-/// The error for a file replica that would lie in something of a database's own.
+/// The error for a file replica that would be inside a database's own folders.
 fn overwrites(site: &Site, place: &Destination, sites: &Sites<'_>) -> Option<Error> {
     let (what, of) = sites.overwritten(Path::new(&place.path))?;
     let name = &site.name;

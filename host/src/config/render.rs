@@ -1,9 +1,9 @@
-//! Writing the tree as YAML that a YAML 1.1 reader (Litestream's) reads as it is
-//! meant, and as JSON.
+//! Writing the tree as YAML that a YAML 1.1 parser (Litestream's) reads as
+//! intended, and as JSON.
 //!
 //! Litestream replaces `$NAME` in the text of the file before it parses it, with
 //! no way to escape a `$`. In a child's file every text that holds a `$`, a
-//! secret or something from the environment therefore stands as
+//! secret or something from the environment is therefore written as
 //! `"${LSRUN_V_1}"`, and the variable holds its content already escaped for the
 //! inside of double quotes.
 
@@ -84,7 +84,7 @@ pub(super) struct Variables {
 }
 
 impl Variables {
-    /// `${LSRUN_V_1}`, which stands for `content` in the file.
+    /// `${LSRUN_V_1}`, which replaces `content` in the file.
     fn stand_in(&mut self, content: String) -> String {
         let name = format!("LSRUN_V_{}", self.all.len() + 1);
         let reference = format!("${{{name}}}");
@@ -93,7 +93,7 @@ impl Variables {
     }
 
     /// A text with its references resolved, as it goes into a child's file.
-    /// `parts` are its pieces: a text and whether it must not stand in the file;
+    /// `parts` are its pieces: a text and whether it must not be in the file;
     /// `None` is a reference that Litestream alone can resolve (`$PID`).
     pub(super) fn scalar(&mut self, parts: &[Option<(String, bool)>], role: TextRole) -> String {
         let hidden = |text: &str, from_environment: bool| {

@@ -19,7 +19,7 @@ pub(crate) struct Replica {
     pub description: String,
     /// The folder of a file replica, absolute.
     pub folder: Option<PathBuf>,
-    /// The server that holds it, where it is known.
+    /// The server that holds it, if it is known.
     pub endpoint: Option<(String, u16)>,
 }
 

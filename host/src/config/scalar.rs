@@ -1,8 +1,8 @@
-//! How a text is written in YAML, so that every reader reads it as it was.
+//! How a text is written in YAML, so that every parser reads it unchanged.
 
 use crate::reference::Piece;
 
-/// `words` plain where no reader can take it for anything else, else in double
+/// `words` plain if no reader can parse it as anything else, else in double
 /// quotes.
 pub(super) fn quoted(words: &str) -> String {
     if is_plain(words) { words.to_owned() } else { format!("\"{}\"", escaped(words)) }
@@ -19,7 +19,7 @@ pub(super) fn is_plain(words: &str) -> bool {
     (starts_well && !reserved && words.chars().all(safe)) || is_simple_duration(words)
 }
 
-/// `30s`: no reader takes it for a number.
+/// `30s`: no reader parses it as a number.
 fn is_simple_duration(words: &str) -> bool {
     let unit = words.trim_start_matches(|letter: char| letter.is_ascii_digit());
     unit.len() < words.len() && ["ms", "s", "m", "h"].contains(&unit)

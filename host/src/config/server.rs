@@ -1,9 +1,9 @@
-//! The server that holds a replica, where it is known. Nothing is contacted.
+//! The server that holds a replica, if it is known. Nothing is contacted.
 
 use super::view::View;
 
 impl View<'_> {
-    /// The server to probe before a call that could hang, where it is known
+    /// The server to probe before a call that could hang, if it is known
     /// without asking the provider's library, and where Litestream itself would
     /// connect to it and not to a proxy.
     pub(super) fn endpoint(&self) -> Option<(String, u16)> {

@@ -1,6 +1,6 @@
-//! What the entries of `dbs` must not be to each other: the same database, backups
-//! that land in one place or in a database's own folder. Every question is answered
-//! by an index, so that many entries cost in proportion to their number.
+//! What the entries of `dbs` must not have in common: the same database, backups
+//! in one location or in a database's own folder. Every question is answered
+//! by an index, so that the cost is linear in the number of entries.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
@@ -25,7 +25,7 @@ pub(super) struct Sites<'s> {
     files: HashMap<&'s Path, usize>,
     states: HashMap<&'s Path, usize>,
     parents: HashMap<&'s Path, usize>,
-    /// The entries whose backup lands in a place.
+    /// The entries whose backup is stored in a location.
     places: BTreeMap<(&'s str, &'s str, &'s str, &'s str), Vec<usize>>,
 }
 
@@ -49,7 +49,7 @@ impl<'s> Sites<'s> {
         Self { all, files, states, parents, places }
     }
 
-    /// What a replica in `folder` would overwrite, and the name of whose it is.
+    /// What a replica in `folder` would overwrite, and the name of its database.
     pub(super) fn overwritten(&self, folder: &Path) -> Option<(&'static str, &str)> {
         let found = [
             (self.files.get(folder), "the file of the database"),
@@ -103,7 +103,7 @@ impl<'s> Sites<'s> {
         problems
     }
 
-    /// The names of the entries whose backup lies below that of `site`.
+    /// The names of the entries whose backup is below that of `site`.
     pub(super) fn below(&self, site: &Site) -> Vec<&str> {
         let mut found: Vec<usize> = Vec::new();
         for place in &site.places {

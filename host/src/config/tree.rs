@@ -37,7 +37,7 @@ pub(super) enum TextRole {
     Typed,
 }
 
-/// A text, taken apart at its references.
+/// A text, parsed at its references.
 #[derive(Debug, Clone)]
 pub(super) struct Text {
     pub(super) pieces: Vec<Piece>,
@@ -125,7 +125,7 @@ impl Map {
         }
     }
 
-    /// Replaces the value of `key` where it stands, or appends it.
+    /// Replaces the value of `key` in its position, or appends it.
     pub(super) fn set(&mut self, key: &str, node: Node) {
         match self.get_mut(key) {
             Some(present) => *present = node,

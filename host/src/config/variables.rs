@@ -1,4 +1,4 @@
-//! The variables of automatic replicas, and what serves when they are not set.
+//! The variables of automatic replicas, and the fallbacks when they are not set.
 
 use crate::environment::Environment;
 
@@ -11,14 +11,14 @@ pub(super) const CREDENTIALS: [(&str, &str); 2] = [
     ("secret-access-key", "LITESTREAM_SECRET_ACCESS_KEY"),
 ];
 
-/// What serves when a variable of Litestream's is not set.
+/// The fallback when a variable of Litestream's is not set.
 pub(super) const FALLBACKS: [(&str, &str); 3] = [
     (BUCKET, "AWS_BUCKET"),
     ("LITESTREAM_ACCESS_KEY_ID", "AWS_ACCESS_KEY_ID"),
     ("LITESTREAM_SECRET_ACCESS_KEY", "AWS_SECRET_ACCESS_KEY"),
 ];
 
-/// A variable, or the one that serves in its place.
+/// A variable, or the one that is used in its place.
 pub(super) fn lookup<'e>(environment: &'e Environment, name: &str) -> Option<&'e str> {
     environment.get(name).or_else(|| environment.get(fallback(name)?))
 }

@@ -1,4 +1,4 @@
-//! A replica as it is written: what its texts stand for, as far as it is known.
+//! A replica as it is written: what its texts resolve to, as far as that is known.
 
 use std::path::{Path, PathBuf};
 
@@ -7,7 +7,7 @@ use super::url::ReplicaUrl;
 use crate::environment::Environment;
 use crate::path::{absolute, expand_home};
 
-/// What the texts of a replica stand for, as far as it is known.
+/// What the texts of a replica resolve to, as far as that is known.
 pub(super) struct View<'a> {
     pub(super) replica: &'a Map,
     /// The top of the configuration, which holds defaults.
@@ -19,7 +19,7 @@ pub(super) struct View<'a> {
 }
 
 impl View<'_> {
-    /// The text of a key of its own; none where it is empty.
+    /// The text of a key of its own; none if it is empty.
     pub(super) fn own(&self, key: &str) -> Option<String> {
         self.replica.text(key).map(self.text).filter(|text| !text.is_empty())
     }

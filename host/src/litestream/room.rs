@@ -1,4 +1,4 @@
-//! Room on the disk for restored copies. Copies are made side by side, and each of
+//! Room on the disk for restored copies. Copies are made in parallel, and each of
 //! them sees the same free space: so what the others have yet to write is counted,
 //! and a copy waits until one of them is gone.
 
@@ -118,9 +118,9 @@ impl Drop for Room {
 
 enum Answer {
     Taken(Room),
-    /// Somebody else's copy is in the way.
+    /// Another run's copy is in the way.
     Later,
-    /// There are only so many bytes.
+    /// Only this many bytes are free.
     Never(u64),
 }
 

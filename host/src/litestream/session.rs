@@ -1,5 +1,5 @@
-//! What everything that concerns litestream is done with: the project, and the things
-//! that are made once and only when needed. It knows no terminal.
+//! What everything that concerns litestream needs: the project, and the things
+//! that are created once and only when needed. It does not know the terminal.
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, AtomicUsize};
@@ -19,7 +19,7 @@ use crate::scratch::Scratch;
 use crate::sqlite::Threads;
 use crate::stop::Stop;
 
-/// One run's dealings with litestream.
+/// What one run needs to work with litestream.
 pub(crate) struct Session {
     /// The project file.
     pub project: Project,
@@ -70,7 +70,7 @@ impl Session {
         }
     }
 
-    /// The Litestream configuration, checked. Its warnings are said once.
+    /// The Litestream configuration, checked. Its warnings are printed once.
     pub(crate) fn config(&self) -> Result<&Config> {
         self.config
             .get_or_init(|| {
@@ -94,7 +94,7 @@ impl Session {
         self.scratch.get_or_init(Scratch::temporary).as_ref().map_err(Clone::clone)
     }
 
-    /// The litestream binary, downloaded where there is none.
+    /// The litestream binary, downloaded if there is none.
     pub(crate) async fn binary(&self) -> Result<&Binary> {
         self.binary
             .get_or_init(|| async {

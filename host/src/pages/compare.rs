@@ -36,8 +36,8 @@ pub(crate) struct Comparison {
 /// until it finds the one that the copy is of. Else what differs from the one that it
 /// is nearest to.
 ///
-/// Beside a writer litestream restores more than it says: it plans once to say it, and
-/// once more to do it (0.5.17). So the copy is of the transaction that it says, or of a
+/// While others write, litestream restores more than it reports: it plans once to report
+/// it, and once more to do it (0.5.17). So the copy is of the reported transaction, or of a
 /// later one; `headers` are all of these.
 pub(crate) fn find(
     image: &mut Image<'_>,
@@ -86,7 +86,7 @@ fn differ(image: &Image<'_>, copy: &File, pages: &[u64]) -> Result<bool> {
 }
 
 /// Compares every page but the one that SQLite's locks are in. Fails with
-/// `inconclusive` where the live side changed or cannot be read.
+/// `inconclusive` if the live side changed or cannot be read.
 fn compare(
     image: &Image<'_>,
     copy: &File,

@@ -1,4 +1,4 @@
-//! The pages of a live database at a place of its write-ahead log.
+//! The pages of a live database at a position in its write-ahead log.
 
 use std::fs::File;
 use std::io;
@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 /// Where the log was when a read transaction had just begun.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Held {
-    /// Of which log; none where it was empty.
+    /// Of which log; none if it was empty.
     pub(crate) salts: Option<Salts>,
     /// The transaction sees no frame after this one.
     pub(crate) frames: u32,
@@ -35,14 +35,14 @@ impl Held {
 }
 
 impl<'a> Image<'a> {
-    /// At no transaction yet. Fails where there is no log.
+    /// At no transaction yet. Fails if there is no log.
     pub(crate) fn open(database: &'a File, log: &Path, held: Held) -> Result<Self> {
         let log =
             Log::open(log).ok_or_else(|| cannot("the database has no write-ahead log now"))?;
         Ok(Self { database, index: log.index(), log, held })
     }
 
-    /// Goes on to the place that the header names. None where that cannot be had, and
+    /// Advances to the place that the header names. None if that is not possible, and
     /// why; an error ends the work.
     pub(crate) fn advance(
         &mut self,
@@ -108,7 +108,7 @@ impl<'a> Image<'a> {
         Ok(())
     }
 
-    /// Fails where the log was started again since.
+    /// Fails if the log was started again since.
     pub(super) fn verify_log(&self) -> Result<()> {
         if self.log.is_the_same() { Ok(()) } else { Err(restarted()) }
     }

@@ -3,7 +3,7 @@
 //!
 //! 100 bytes, integers big endian: 0 `LTX1`, 8 page size, 12 pages after it, 16 first
 //! and 24 last TXID, 48 offset and 56 size in the log (8 bytes each), 64 two salts of the
-//! log (4 bytes each). The place is zero in files that were made of others.
+//! log (4 bytes each). The position is zero in files that were merged from others.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -20,7 +20,7 @@ pub(crate) struct Header {
     pub(crate) page_size: u32,
     /// The last transaction in it.
     pub(crate) max_txid: u64,
-    /// Where in the log that ends; none in a file that was made of others.
+    /// Where in the log that ends; none in a file that was merged from others.
     pub(crate) place: Option<Place>,
 }
 
@@ -34,14 +34,14 @@ pub(crate) struct Place {
 }
 
 impl Header {
-    /// None where there is no LTX file.
+    /// None if there is no LTX file.
     pub(crate) fn read(file: &Path) -> Option<Self> {
         let mut bytes = [0; LENGTH];
         File::open(file).ok()?.read_exact_at(&mut bytes, 0).ok()?;
         Self::parse(&bytes)
     }
 
-    /// That of a file which begins with these bytes; none where they are not of LTX.
+    /// That of a file which begins with these bytes; none if they are not of LTX.
     pub(crate) fn parse(bytes: &[u8]) -> Option<Self> {
         let bytes = bytes.get(..LENGTH)?;
         let short = |at: usize| Some(u32::from_be_bytes(bytes.get(at..at + 4)?.try_into().ok()?));

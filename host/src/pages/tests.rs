@@ -1,4 +1,4 @@
-//! Logs made by SQLite, and logs made by hand.
+//! Logs made by SQLite, and logs built in the test.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -53,7 +53,7 @@ impl Case {
         let copy = self.folder.path().join(name);
         std::fs::copy(self.database(), &copy).unwrap();
         std::fs::copy(self.log_path(), self.folder.path().join(format!("{name}-wal"))).unwrap();
-        // The last connection folds its log.
+        // The last connection checkpoints its log.
         Connection::open(&copy).unwrap().query_row("PRAGMA page_count", [], |_row| Ok(())).unwrap();
         assert!(!self.folder.path().join(format!("{name}-wal")).exists());
         (copy, header(&self.log(), frames(user)))
@@ -146,7 +146,7 @@ fn a_copy_of_a_later_transaction_than_was_said_is_found() {
     for (number, (copy, header)) in states.iter().enumerate() {
         let all = found(0, 6, copy, 0).unwrap();
         assert!(same(&all) && all.txid == header.max_txid, "{number}: {all:?}");
-        // One from before those is none of them.
+        // One from before those is not one of them.
         assert!(!found(number + 1, 6, copy, 0).is_ok_and(|it| same(&it)));
         // The others are older than what is held.
         let held = u32::try_from((header.place.as_ref().unwrap().end - 32) / 4120).unwrap();
@@ -155,7 +155,7 @@ fn a_copy_of_a_later_transaction_than_was_said_is_found() {
             found(0, 6, copy, held + 1).unwrap_err();
         }
     }
-    // What is none of them is named after the nearest.
+    // What is not one of them is named after the nearest.
     let (copy, _) = &states[3];
     let file = File::options().write(true).open(copy).unwrap();
     file.write_all_at(b"xyz", 4096 + 2000).unwrap();
@@ -171,7 +171,7 @@ fn what_is_folded_meanwhile_comes_from_the_log() {
     let user = case.open(4096);
     user.execute_batch("CREATE TABLE t (x); INSERT INTO t VALUES (randomblob(50000))").unwrap();
     let (copy, header) = case.state(&user, "copy");
-    // Nobody has read it; all of it is folded and later frames are there.
+    // Nobody has read it; all of it is checkpointed and later frames are there.
     checkpoint(&user, "passive");
     assert!(same(&case.compare(&header, &copy).unwrap()));
     let page = std::fs::read(&copy).unwrap();
@@ -219,7 +219,7 @@ fn a_log_that_was_started_again_says_nothing_about_the_one_before() {
     checkpoint(&user, "passive");
     user.execute_batch("INSERT INTO t VALUES (1)").unwrap();
     case.refuses(&header, &copy, "has restarted");
-    // Behind its end the new one has frames of the old one.
+    // After its end the new one has frames of the old one.
     let (now, header) = case.state(&user, "now");
     let log = case.log();
     let mut beyond = header.clone();

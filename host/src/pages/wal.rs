@@ -68,7 +68,7 @@ pub(crate) enum Unreadable {
 }
 
 impl Log {
-    /// None where there is no log, or an empty one.
+    /// None if there is no log, or an empty one.
     pub(crate) fn open(path: &Path) -> Option<Self> {
         let file = File::open(path).ok()?;
         let header = LogHeader::read(&file)?;
@@ -89,7 +89,7 @@ impl Log {
         FRAME_HEADER + u64::from(self.header.page_size)
     }
 
-    /// Of the frame at this offset; none where no frame is.
+    /// Of the frame at this offset; none if no frame is.
     pub(crate) fn salts_of_frame(&self, at: u64) -> Option<Salts> {
         let mut header = [0; FRAME_HEADER as usize];
         self.file.read_exact_at(&mut header, at).ok()?;
@@ -107,14 +107,14 @@ impl Log {
         self.file.read_exact_at(page, at)
     }
 
-    /// One of nothing, yet.
+    /// An empty one.
     pub(crate) fn index(&self) -> FrameIndex {
         FrameIndex { frames: HashMap::new(), done: 0, checksum: self.header.checksum, pages: 0 }
     }
 
     /// Reads on up to the frame `last`, which has to end a transaction, and verifies
     /// that each is of this log and that the checksums, which go on from frame to
-    /// frame, are right. What failed is of no use any more.
+    /// frame, are right. After a failure it cannot be used any more.
     pub(crate) fn advance(
         &self,
         index: &mut FrameIndex,

@@ -1,5 +1,5 @@
-//! The commands that are components and part of the binary, so that no
-//! WebAssembly target is needed to build lsrun. `plugins/build` makes them.
+//! The commands that are components embedded in the binary, so that no
+//! WebAssembly target is needed to build lsrun. `plugins/build` builds them.
 
 use std::sync::Arc;
 
@@ -61,7 +61,7 @@ impl Builtin {
                 .map(Arc::new);
         };
         let path = std::path::Path::new(folder).join(format!("{name}.wasm"));
-        // It may do what a built-in may.
+        // It has the permissions of a built-in.
         let bytes = Trust::mine().read(&path, 256 << 20).map_err(|distrust| {
             distrust
                 .error(Code::UnusablePlugin, format!("cannot use {} as a built-in", path.display()))

@@ -2,10 +2,10 @@
 //!
 //! A file is named by the digest of the component and of the engine's settings, so
 //! that it never changes under its name and a file of another lsrun is never found.
-//! Compiled code is run as it is: it is read from a folder that only this user can
-//! write, once, by the descriptor that was checked, and only when it is what was
-//! written there, by a digest over its name and its content. Whatever is not, is
-//! compiled again. What is old or too much is removed.
+//! Compiled code is run unchecked: it is read once, from a folder that only this user
+//! can write, through the descriptor that was checked, and only if a digest over its
+//! name and its content shows that it is what was written. Otherwise the component is
+//! compiled again. Old files are removed, and so are those over the limit.
 
 use std::hash::{Hash, Hasher};
 use std::path::{Path, PathBuf};
@@ -40,7 +40,7 @@ const LARGE: usize = 1 << 20;
 /// The component `bytes`, from the cache or compiled now. `name` is for messages; `say` is
 /// told what takes long.
 ///
-/// A cache that cannot be used costs time and nothing else.
+/// A cache that cannot be used costs only time.
 pub(super) fn load(
     engine: &Engine,
     bytes: &[u8],
@@ -86,7 +86,7 @@ fn file_for(engine: &Engine, bytes: &[u8], environment: &Environment) -> Option<
     Some(folder.join(format!("{}.cwasm", hex(&digest.finalize()))))
 }
 
-/// Of the name as well: no file can stand in for another.
+/// Of the name as well: no file can be used for another.
 fn digest(file: &Path, code: &[u8]) -> blake3::Hash {
     let mut hasher = blake3::Hasher::new();
     hasher.update(file.file_name().unwrap_or_default().as_encoded_bytes());

@@ -8,12 +8,12 @@ pub(crate) use wasmtime::Engine;
 use crate::code::Code;
 use crate::error::{Error, Result};
 
-/// Time between two epochs: how often a running guest is looked at.
+/// Time between two epochs: how often a running guest is checked.
 pub(super) const TICK: Duration = Duration::from_millis(10);
 /// The deepest stack of a guest, in bytes.
 const STACK: usize = 1 << 20;
 
-/// An engine whose clock goes for as long as anybody has it. Its settings are part of
+/// An engine whose clock runs for as long as it is in use. Its settings are part of
 /// what compiled code is bound to, so they are the same in every command.
 ///
 /// Fails (exit 1) where the machine cannot run WebAssembly, or start a thread.
@@ -56,7 +56,7 @@ mod tests {
         let weak = engine.weak();
         drop(engine);
         let deadline = Instant::now() + Duration::from_secs(10);
-        // The clock has it for as long as a tick takes.
+        // The clock holds it for as long as a tick takes.
         while weak.upgrade().is_some() {
             assert!(Instant::now() < deadline, "somebody has it still");
             std::thread::sleep(TICK);

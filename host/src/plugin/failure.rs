@@ -71,7 +71,7 @@ impl From<wasmtime::Error> for Failure {
     }
 }
 
-/// The error that a guest returned. Its code is that of the host's own error where it is
+/// The error that a guest returned. Its code is that of the host's own error if it is
 /// one, else the guest's word; a guest cannot choose an exit code that no word has.
 #[must_use]
 pub(crate) fn from_guest(error: types::Error, given: &Given) -> Error {

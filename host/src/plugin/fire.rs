@@ -1,4 +1,4 @@
-//! Fires the hooks of a project, and says how their outcomes count.
+//! Fires the hooks of a project, and decides how their outcomes count.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use crate::litestream::replica::source::Source;
 use crate::report::{CheckKind, Outcome};
 
 impl Hooks {
-    /// Runs every `check` that applies and is `wanted` by its name, side by side, and
+    /// Runs every `check` that applies and is `wanted` by its name, in parallel, and
     /// gives the worst outcome of those that count.
     pub(super) async fn check(
         &self,
@@ -27,8 +27,8 @@ impl Hooks {
         outcomes.into_iter().max().unwrap_or(Outcome::Passed)
     }
 
-    /// Runs every `pre-restore` that applies, in the order of names; the first
-    /// that does not agree ends it.
+    /// Runs every `pre-restore` that applies, in the order of names; the first that
+    /// refuses ends it.
     pub(super) async fn pre_restore(
         &self,
         call: &Call,
@@ -56,7 +56,7 @@ impl Hooks {
         Ok(())
     }
 
-    /// Runs every `restored` that applies, whatever comes of the others, and gives
+    /// Runs every `restored` that applies, whatever the others return, and gives
     /// the first failure.
     pub(super) async fn restored(
         &self,
@@ -98,7 +98,7 @@ impl Hooks {
 }
 
 /// Runs a hook and puts its answer into the report. One that is optional and fails
-/// is told, and does not count.
+/// is reported, and does not count.
 async fn recorded(
     plugin: &Plugin,
     call: &Call,
@@ -121,7 +121,7 @@ async fn recorded(
     Err(error)
 }
 
-/// The error of a restore that a hook did not agree to.
+/// The error of a restore that a hook refused.
 fn refusal(plugin: &Plugin, refused: &str, error: Error) -> Error {
     match error.code() {
         Code::Crashed | Code::Denied => error,
@@ -131,7 +131,7 @@ fn refusal(plugin: &Plugin, refused: &str, error: Error) -> Error {
     }
 }
 
-/// The error of a restore that was done, and of which a hook could not be told.
+/// The error of a restore that was done, but whose hook failed.
 fn not_told(plugin: &Plugin, error: Error) -> Error {
     let code = match error.code() {
         code @ (Code::Crashed | Code::Denied) => code,

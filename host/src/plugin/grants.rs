@@ -1,7 +1,7 @@
 //! What a plugin may do: what its manifest asks for and the project file grants.
 //!
-//! The words are a closed list. What follows `=` says for what: a database by its
-//! alias, a command of litestream, `*` for all. A word of litestream's without one
+//! The words are a closed list. What follows `=` is the scope: a database by its
+//! alias, a command of litestream, `*` for all. A `litestream:` word without a scope
 //! (`litestream:sync`) is for all as well.
 
 use crate::code::Code;
@@ -25,8 +25,8 @@ const SPAWN: &str = "litestream:spawn";
 pub(super) const READING: [&str; 7] =
     ["databases", "info", "list", "ltx", "status", "version", "wal"];
 
-/// Whether there is such a permission; any other word grants nothing, and who wrote it
-/// believes something else.
+/// Whether this permission exists; any other word grants nothing, although its
+/// author believes otherwise.
 #[must_use]
 pub(super) fn is_known(permission: &str) -> bool {
     match permission.split_once('=') {
@@ -132,7 +132,7 @@ impl Grants {
         self.require(&format!("litestream:{verb}={scope}"))
     }
 
-    /// Fails unless something of this kind is granted, for whatever it is: for what a
+    /// Fails unless something of this kind is granted, whatever its scope: for what a
     /// plugin can only have by that grant.
     pub(super) fn require_some(&self, kind: &str) -> Result<(), Error> {
         let of_kind =

@@ -1,4 +1,4 @@
-//! What stands behind the handles that guests hold.
+//! What the handles that guests hold refer to.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -160,7 +160,7 @@ impl Token {
     }
 }
 
-/// Work that goes on in the host. Dropped, it is stopped.
+/// Work that runs in the host. Dropped, it is stopped.
 pub struct HostJob<T>(Option<JoinHandle<Result<T>>>);
 
 impl<T: Send + 'static> HostJob<T> {

@@ -26,10 +26,10 @@ pub(crate) struct Hooks {
 impl Hooks {
     /// Loads the plugins of the project that `command` can fire. One that cannot be
     /// used is an error, unless the project file calls it optional; so is whatever
-    /// else would keep a plugin from running that is meant to.
+    /// else would keep a plugin from running that should.
     pub(crate) fn load(context: &Context, command: &Plugin) -> Result<Self> {
         let all = registry::scan(context);
-        // Of a folder that cannot be read nothing is known, least of all what is missing.
+        // Nothing is known of a folder that cannot be read, least of all what is missing.
         let folder = all.iter().filter_map(|one| one.as_ref().err());
         if let Some(unusable) = folder.into_iter().find(|unusable| unusable.name.is_none()) {
             return Err(unusable.error.clone());
@@ -49,7 +49,7 @@ impl Hooks {
         };
         let mut plugins = Vec::new();
         let of_use = |one: &Result<PluginFile, Unusable>| match one {
-            // What is no component is an error below.
+            // What is not a component is an error below.
             Ok(found) => found.exports.is_none() || wanted(found),
             Err(_unusable) => true,
         };

@@ -1,5 +1,5 @@
-//! What one call of a guest may take: the least of what its manifest asks for, what
-//! the project file allows and what lsrun allows anybody. Every maximum is here.
+//! What one call of a guest may use: the least of what its manifest asks for, what
+//! the project file allows and the maximum of lsrun. Every maximum is here.
 
 use std::time::Duration;
 
@@ -31,7 +31,7 @@ pub(super) const MAXIMUM: Limits = Limits {
 /// restore does.
 const COMMAND_WALL: Duration = Duration::from_secs(24 * 3600);
 
-/// Handles that a guest may hold at once: what is behind them is the host's memory.
+/// Handles that a guest may hold at once: what they refer to is the host's memory.
 /// `databases.all` gives one for each database of the project.
 pub(super) const HANDLES: usize = 50_000;
 /// Litestream processes and jobs of one call that run at once.
@@ -135,7 +135,7 @@ pub(super) enum Exceeded {
 }
 
 impl Exceeded {
-    /// The key of `limits` that decides it, where one does.
+    /// The key of `limits` that decides it, if one does.
     pub(super) fn key(&self) -> Option<LimitNames> {
         Some(match self {
             Self::Memory(_) => LimitNames { manifest: "memory", project: "memory" },
@@ -146,7 +146,7 @@ impl Exceeded {
         })
     }
 
-    /// Whether it is what lsrun allows anybody.
+    /// Whether it is the maximum of lsrun.
     pub(super) fn is_the_maximum(&self) -> bool {
         match self {
             Self::Memory(limit) => *limit >= MAXIMUM.memory,

@@ -37,7 +37,7 @@ pub(crate) struct Manifest {
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(crate) struct CommandManifest {
-    /// Run once for each selected database, side by side.
+    /// Run once for each selected database, in parallel.
     #[serde(default)]
     pub per_database: bool,
     /// Without a database named: all of them, or an error.
@@ -46,7 +46,7 @@ pub(crate) struct CommandManifest {
     /// The databases have to be there: one with `create_from` is created.
     #[serde(default)]
     pub needs_databases: bool,
-    /// Replica URLs are taken where a database is.
+    /// Replica URLs are accepted in place of a database.
     #[serde(default)]
     pub takes_urls: bool,
     /// The word for a good outcome, such as `verified`.
@@ -88,7 +88,7 @@ pub(crate) struct Argument {
     /// With it exactly one database may be selected.
     #[serde(default)]
     pub single: bool,
-    /// For several databases its value has to be a folder, with a slash at its end.
+    /// For several databases its value has to be a folder, with a trailing slash.
     #[serde(default)]
     pub folder: bool,
     /// It may be given several times.
@@ -102,7 +102,7 @@ pub(crate) struct Argument {
     /// The allowed values; any without.
     #[serde(default)]
     pub values: Vec<String>,
-    /// What stands for the value in `--help`.
+    /// The name of the value in `--help`.
     pub placeholder: Option<String>,
 }
 
@@ -142,7 +142,7 @@ fn done() -> String {
 
 /// The manifest in a component; none when it has no such section.
 ///
-/// The section of a core module inside is taken as well: that is where a Rust
+/// The section of a core module inside counts as well: that is where a Rust
 /// guest's `#[link_section]` ends up.
 pub(crate) fn read(component: &[u8], name: &str) -> Result<Option<Manifest>> {
     for payload in Parser::new(0).parse_all(component) {

@@ -1,5 +1,5 @@
-//! Plugins: WebAssembly components that do lsrun's policy work. What a component
-//! exports is what it is; what it imports is the most it can do.
+//! Plugins: WebAssembly components that hold lsrun's policy. A component's exports
+//! decide what it is; its imports are the most it can do.
 
 #[allow(unreachable_pub, reason = "what bindgen generates, and what it re-exports, is public")]
 mod bindings;
@@ -84,7 +84,7 @@ pub(crate) struct Plugin {
 impl Plugin {
     /// Compiles, or finds compiled, and links. Nothing of the guest runs.
     ///
-    /// Fails with exit 30 for what is no component, and for one whose imports
+    /// Fails with exit 30 for what is not a component, and for one whose imports
     /// nobody offers.
     pub(crate) fn load(
         context: &Context,

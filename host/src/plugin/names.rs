@@ -1,4 +1,4 @@
-//! What plugins may call themselves and their checks: nothing that could be taken for
+//! What plugins may call themselves and their checks: nothing that could be mistaken for
 //! what lsrun says itself.
 
 use super::{BUILTIN, Builtin};

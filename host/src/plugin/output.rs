@@ -1,5 +1,5 @@
-//! A guest's own standard output and error: kept up to a bound, its start and its
-//! end, and never a reason for the guest to end.
+//! A guest's own standard output and error: its start and its end are kept, up to a
+//! limit that never ends the guest.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

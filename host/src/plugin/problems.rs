@@ -15,7 +15,7 @@ use crate::nearest::nearest;
 /// What a component can be.
 const KINDS: [&str; 5] = [COMMAND, CHECK, PRE_RESTORE, POST_RESTORE, RESTORED];
 
-/// A problem, and the plugin that has it where it is one plugin's.
+/// A problem, and the plugin that has it if it is one plugin's.
 pub(super) struct Finding {
     pub(super) plugin: Option<String>,
     pub(super) problem: Problem,
@@ -100,7 +100,7 @@ fn of_folders(context: &Context, all: &mut Vec<Finding>) {
     }
 }
 
-/// Files that are meant for lsrun and named otherwise.
+/// Files that are meant for lsrun but have the wrong name.
 fn of_file(path: &Path, all: &mut Vec<Finding>) {
     let Some(ending) = path.extension().and_then(|ending| ending.to_str()) else { return };
     let plugin = || path.file_stem().map(|stem| stem.to_string_lossy().into_owned());
@@ -116,7 +116,7 @@ fn of_file(path: &Path, all: &mut Vec<Finding>) {
     }
 }
 
-/// Settings of plugins that are not there, and words that mean nothing.
+/// Settings of plugins that do not exist, and unknown words.
 fn of_settings(context: &Context, found: &[Result<PluginFile, Unusable>], all: &mut Vec<Finding>) {
     let name_of = |one: &Result<PluginFile, Unusable>| match one {
         Ok(found) => Some(found.name.clone()),

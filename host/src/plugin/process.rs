@@ -35,7 +35,7 @@ pub struct Process {
 }
 
 impl Process {
-    /// Starts it; `-config` is added behind the first argument.
+    /// Starts it; `-config` is added after the first argument.
     pub async fn start(
         context: &Context,
         arguments: Vec<OsString>,

@@ -24,7 +24,7 @@ pub(crate) struct PluginFile {
     pub path: PathBuf,
     /// What it says about itself.
     pub manifest: Manifest,
-    /// What it exports, such as `lsrun:plugin/check@0.1.0`; none where it is no
+    /// What it exports, such as `lsrun:plugin/check@0.1.0`; none if it is no
     /// component.
     pub exports: Option<Vec<String>>,
     /// Its manifest is in the component.
@@ -180,7 +180,7 @@ impl PluginFile {
         self.has_section && self.path.with_extension("yml").exists()
     }
 
-    /// A plugin in the place of `verify` keeps no results under its name.
+    /// A plugin in place of `verify` keeps no results under its name.
     fn only_verify_speaks_as_verify(&mut self) {
         if Builtin::named(&self.name).is_some()
             && let Some(command) = &mut self.manifest.command
@@ -189,7 +189,7 @@ impl PluginFile {
         }
     }
 
-    /// Fails where its name is that of a check of lsrun, or that of a command whose
+    /// Fails if its name is that of a check of lsrun, or that of a command whose
     /// place the project file does not let it take.
     pub(super) fn refuse_taken(&self, context: &Context) -> Result<()> {
         let name = &self.name;

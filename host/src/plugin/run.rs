@@ -1,4 +1,4 @@
-//! Calls guests, and turns whatever comes of it into an outcome.
+//! Calls guests, and turns the result into an outcome.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,7 +17,7 @@ use crate::error::{Error, Result};
 use crate::shown::bounded;
 use crate::stop::Stop;
 
-/// How long a guest may go on when the run is being stopped: time for one that looks
+/// How long a guest may continue when the run is being stopped: time for one that looks
 /// at `report.cancelled`.
 const GRACE: Duration = Duration::from_secs(2);
 /// The same for a built-in command, which has its processes and files to put away.
@@ -137,8 +137,7 @@ where
     }
 }
 
-/// The error of a check or hook that did what only a command may, and said that all
-/// is well.
+/// The error of a check or hook that did what only a command may, and reported success.
 fn overstepped(plugin: &Plugin, what: &str) -> Error {
     let name = &plugin.name;
     Error::inconclusive(format!("plugin {name} called {what}, which only a command may"))

@@ -37,7 +37,7 @@ struct Taken {
 }
 
 impl Taken {
-    /// The id itself, or with a number where it was there.
+    /// The id itself, or with a number if it existed.
     fn unique(&mut self, id: String) -> String {
         if self.ids.insert(id.clone()) {
             return id;
@@ -279,7 +279,7 @@ impl Started {
         self.end(Outcome::Failed, message, None);
     }
 
-    /// Ends the check. A second outcome is not heard.
+    /// Ends the check. A second outcome is ignored.
     pub(crate) fn end(&mut self, outcome: Outcome, message: String, exit: Option<Exit>) {
         let Some(index) = self.index.take() else { return };
         let elapsed = self.since.elapsed();

@@ -7,15 +7,15 @@ use crate::code::Code;
 use crate::error::{Error, Result};
 use crate::project::Project;
 
-/// What a whole argument starts with when it stands for a database.
+/// What a whole argument starts with when it means a database.
 pub(super) const DATABASE_ARGUMENT: &str = "$database:";
 
-/// The options of those commands that change what is printed and nothing else.
+/// The options of those commands that change only what is printed.
 const OPTIONS: [&str; 6] = ["h", "help", "json", "level", "timeout", "verbose"];
 /// Those of them with a value, which may be the next word.
 const WITH_VALUE: [&str; 2] = ["level", "timeout"];
 
-/// Fails with `denied` where the plugin may not run litestream with these arguments.
+/// Fails with `denied` if the plugin may not run litestream with these arguments.
 /// A built-in may run whatever it asks for.
 pub(super) fn allow(grants: &Grants, project: &Project, arguments: &[String]) -> Result<()> {
     let verb = arguments.first().map(String::as_str).unwrap_or_default();

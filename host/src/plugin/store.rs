@@ -21,16 +21,16 @@ use crate::error::{Error, Result};
 use crate::litestream::room::RunId;
 use crate::project::Database;
 
-/// As what a guest is called.
+/// The role in which a guest is called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Role {
     /// The run is its own: it may write data and say that nothing was to be done.
     Command,
-    /// It speaks for itself, in the run of somebody else.
+    /// It reports for itself, in the run of another command.
     Hook,
 }
 
-/// What a guest is called for and by whom.
+/// What a guest is called for, and the caller.
 #[derive(Clone)]
 pub(crate) struct Call {
     /// The run.
@@ -49,7 +49,7 @@ pub(crate) struct Call {
     pub hooks: Arc<Hooks>,
     /// What the ids of its checks and the keys of its facts start with.
     pub prefix: String,
-    /// As what it is called.
+    /// The role in which it is called.
     pub role: Role,
     /// Whether its `debug` lines are shown.
     pub verbose: bool,
@@ -62,7 +62,7 @@ impl Call {
         Self {
             plugin: Arc::clone(plugin),
             databases,
-            // A hook that fired hooks could go on for ever.
+            // A hook that fired hooks could run forever.
             hooks: Arc::default(),
             prefix: format!("{}/", plugin.name),
             role: Role::Hook,
@@ -121,7 +121,7 @@ pub(super) fn wants_wasi(engine: &Engine, component: &Component) -> bool {
     component.component_type().imports(engine).any(|(name, _)| name.starts_with("wasi:"))
 }
 
-/// Everything that a guest can import. WASI comes only where it is imported: it
+/// Everything that a guest can import. WASI comes only if it is imported: it
 /// costs time, and what is not linked cannot be reached.
 pub(super) fn linker(engine: &Engine, wasi: bool) -> Result<Linker<State>> {
     let failed = |error: wasmtime::Error| {

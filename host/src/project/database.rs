@@ -1,5 +1,5 @@
-//! The `databases:` part of the project file: aliases and the files they stand
-//! for. Which of them are replicated, and where to, is not known here.
+//! The `databases:` part of the project file: aliases and their files.
+//! Which of them are replicated, and where to, is not known here.
 
 use std::fmt;
 use std::ops::Deref;
@@ -46,12 +46,12 @@ pub(crate) struct Resolved {
     pub alias: Option<Alias>,
     /// What it is called without an alias: a short path, unique in the project.
     pub label: Option<String>,
-    /// Absolute and clean: the very text that Litestream knows it by.
+    /// Absolute and clean: the exact text that Litestream knows it by.
     pub path: PathBuf,
     /// A SQL script that creates it when it is missing.
     pub create_from: Option<PathBuf>,
     /// The index of its entry in `litestream.dbs` (or of the `dir:` entry that
-    /// it lies in); `None` when no entry names it. Without any `dbs` the index
+    /// it is in); `None` when no entry names it. Without any `dbs` the index
     /// among the SQLite databases of `databases`.
     pub entry: Option<usize>,
 }
@@ -98,7 +98,7 @@ impl Database {
 pub(super) enum Declared {
     /// A SQLite database, with its path as the user wrote it.
     Sqlite { database: Database, written: String },
-    /// Of another engine, and left alone.
+    /// Of another engine, and ignored.
     Skipped { alias: String, engine: String },
 }
 
@@ -118,7 +118,7 @@ pub(super) fn declared(
             engine.map(|engine| engine.text("the name of an engine")).transpose()?
             && !is_sqlite(&engine)
         {
-            // Its other keys (HOST, USER, …) are that engine's business.
+            // Its other keys (HOST, USER, …) are for that engine.
             return Ok(Declared::Skipped { alias: alias.to_owned(), engine });
         }
         for (key, value) in entry.entries("a mapping")? {
@@ -173,7 +173,7 @@ pub(super) fn file_path(
 }
 
 /// A path of the project file: `~/`, `$VAR`, `${VAR}` and `${VAR:-default}` put in,
-/// taken from the project's folder.
+/// relative to the project's folder.
 pub(super) fn plain_path(
     place: &Cursor<'_>,
     written: &str,

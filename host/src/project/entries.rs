@@ -1,5 +1,5 @@
 //! The entries of `litestream.dbs`: which database or folder each one is. Their
-//! other keys are [`crate::config`]'s.
+//! other keys belong to [`crate::config`].
 
 use super::database::{Database, Resolved, unset};
 use super::entry::Entry;

@@ -15,7 +15,7 @@ pub(crate) enum Entry {
     Directory {
         index: usize,
         path: PathBuf,
-        /// Also what lies in folders below.
+        /// Also what is in folders below.
         recursive: bool,
         pattern: Option<String>,
     },
@@ -29,7 +29,7 @@ impl Entry {
         }
     }
 
-    /// Whether `path` lies in the folder of this entry and has a name that it
+    /// Whether `path` is in the folder of this entry and has a name that it
     /// replicates.
     pub(crate) fn holds(&self, path: &Path) -> bool {
         let Self::Directory { path: folder, recursive, pattern, .. } = self else { return false };
@@ -43,7 +43,7 @@ impl Entry {
     }
 }
 
-/// Go's `filepath.Match` for what patterns of databases are made of: `*`, `?`.
+/// Go's `filepath.Match` for the syntax of database patterns: `*`, `?`.
 /// Anything rarer counts as no match.
 fn matches(pattern: &str, name: &str) -> bool {
     let mut pattern_letters = pattern.chars();

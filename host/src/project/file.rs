@@ -19,7 +19,7 @@ const SMALLEST: &str = "the smallest lsrun.yml is:\ndatabases:\n  default: db.sq
 pub(super) struct ProjectFile {
     /// Its absolute path.
     pub(super) path: PathBuf,
-    /// Its owner, where the user has named the file: then what that user does in the
+    /// Its owner, if the user has named the file: then what that user does in the
     /// project is trusted as well.
     pub(super) named_owner: Option<u32>,
     file: File,
@@ -42,7 +42,7 @@ pub(super) fn find(
             Ok(file) => return Ok(ProjectFile { path, named_owner: None, file }),
             Err(Distrust::NotAFile(_)) => {}
             Err(distrust) if distrust.is_missing() => {}
-            // It may be one that is not there, in a folder that is not trusted.
+            // It may be one that does not exist, in a folder that is not trusted.
             Err(_untrusted) if path.symlink_metadata().is_err() => {}
             Err(distrust) => return Err(refused(&path, &distrust)),
         }
@@ -54,8 +54,8 @@ pub(super) fn find(
     Err(error.hint(SMALLEST))
 }
 
-/// A project file runs programs and says where secrets go: one that somebody else may
-/// have put in the way is not used just because it was found.
+/// A project file runs programs and says where secrets go: one that another user may
+/// have planted is not used just because it was found.
 fn refused(path: &Path, distrust: &Distrust) -> Error {
     if !distrust.is_about_others() {
         return Error::project(format!("cannot read {}", path.display())).cause(distrust);

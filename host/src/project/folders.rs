@@ -1,9 +1,9 @@
 //! The databases in the folders of `dir:` entries: found on disk, as Litestream
 //! finds them.
 //!
-//! Such a folder may be written by others, by tenants for instance. So what is in it is
-//! looked at before it is opened, nothing is waited for, and a link does not lead out
-//! of the folder: to somebody else's database.
+//! Others, such as tenants, may write to these folders. So what is in them is
+//! examined before it is opened, nothing is waited for, and a link does not lead out
+//! of the folder, to another user's database.
 
 use std::collections::HashSet;
 use std::fs::{File, Metadata, OpenOptions};
@@ -23,17 +23,17 @@ const MAGIC: &[u8; 16] = b"SQLite format 3\0";
 /// The size of a database's header; nothing smaller is one.
 const HEADER: u64 = 100;
 
-/// What lies in the folders of a project.
+/// What is in the folders of a project.
 #[derive(Debug, Default)]
 pub(crate) struct FoundDatabases {
     /// The databases, also those that are not in a folder of a `dir:` entry.
     pub databases: Vec<Database>,
-    /// What was left out and might have been meant, a sentence each.
+    /// What was left out and might have been intended, one sentence each.
     pub refused: Vec<String>,
 }
 
 impl Project {
-    /// [`Self::databases`], and after them what lies in the folders of `dir:`
+    /// [`Self::databases`], and after them what is in the folders of `dir:`
     /// entries now, by path.
     ///
     /// Fails (exit 20) as that does, and when such a folder cannot be read.
@@ -108,7 +108,7 @@ fn walk(folder: &Path, recursive: bool, files: &mut Vec<PathBuf>) -> Result<()> 
         let entry = entry.map_err(unreadable)?;
         let kind = entry.file_type().map_err(unreadable)?;
         if kind.is_dir() {
-            // Litestream's own state lies beside each database.
+            // Litestream's own state is beside each database.
             let own = entry.file_name().to_string_lossy().ends_with("-litestream");
             if recursive && !own {
                 walk(&entry.path(), true, files)?;

@@ -175,7 +175,7 @@ impl Project {
     }
 }
 
-/// The content of a file. Before anything is said about it, its secrets are known.
+/// The content of a file. Before anything about it is printed, its secrets are known.
 fn parsed(file: &Path, text: &str, environment: &Environment) -> Result<Document> {
     let document = Document::parse(file, text);
     let content = document.as_ref().ok().map(|document| document.root().value());

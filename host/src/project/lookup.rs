@@ -75,7 +75,7 @@ impl Project {
     }
 
     /// Every database that this project has Litestream replicate, in the order of
-    /// `litestream.dbs`, or, without `dbs`, of `databases`. What lies in the
+    /// `litestream.dbs`, or, without `dbs`, of `databases`. What is in the
     /// folders of `dir:` entries is not among them: see [`Self::every_database`].
     ///
     /// Fails (exit 20) when an entry names no database, or when there is neither a

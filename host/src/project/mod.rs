@@ -1,5 +1,5 @@
 //! The project file `lsrun.yml`: finding, reading and checking it, and the
-//! databases it names. What Litestream is to be told is [`crate::config`]'s.
+//! databases it names. Litestream's configuration belongs to [`crate::config`].
 
 mod database;
 mod entries;
@@ -35,7 +35,7 @@ use crate::yaml::{Cursor, Document, Step};
 /// A checked project file.
 #[derive(Debug, Clone)]
 pub(crate) struct Project {
-    /// The folder that relative paths are taken from: absolute, links kept.
+    /// The folder that relative paths are relative to: absolute, links kept.
     pub root: PathBuf,
     /// The project file, if there is one.
     pub file: Option<PathBuf>,
@@ -56,7 +56,7 @@ pub(crate) struct Project {
     /// the `litestream` part.
     of_litestream: bool,
     roll: OnceLock<Arc<Roll>>,
-    /// Who owns the file, where the user has named it.
+    /// Who owns the file, if the user has named it.
     named_owner: Option<u32>,
 }
 
@@ -88,7 +88,7 @@ impl Project {
         }
     }
 
-    /// The same project with every `$` of its `litestream` part taken literally,
+    /// The same project with every `$` of its `litestream` part read literally,
     /// for Litestream's `-no-expand-env`. That flag itself must then not reach
     /// Litestream: lsrun hands it values through references of its own.
     #[must_use]
@@ -119,7 +119,7 @@ impl Project {
             })
     }
 
-    /// Whose plugins are run: this user's and root's, and the project's owner's where
+    /// Whose plugins are run: this user's and root's, and the project's owner's if
     /// the user has named the project.
     #[must_use]
     pub(crate) fn trust(&self) -> Trust {

@@ -1,6 +1,6 @@
 //! The databases and folders of a project, resolved once, and found by alias, by
-//! file and by the folder they lie in. What they replicate to is
-//! [`crate::config`]'s.
+//! file and by folder. Where they are replicated to belongs to
+//! [`crate::config`].
 
 use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
@@ -75,7 +75,7 @@ impl Names {
         Ok(self.aliases.get(name).and_then(|index| self.at(*index)))
     }
 
-    /// The database whose path stands in `databases` with these very letters.
+    /// The database whose path is written in `databases` with exactly these letters.
     pub(super) fn by_written(&self, text: &str) -> Option<&Database> {
         self.at(*self.written.get(text)?)
     }
@@ -105,7 +105,7 @@ impl Folders {
         self.0.entry(folder.to_owned()).or_default().push(index);
     }
 
-    /// The first entry whose folder `path` lies in and that `holds` it.
+    /// The first entry whose folder `path` is in and that `holds` it.
     pub(crate) fn of(&self, path: &Path, holds: impl Fn(usize) -> bool) -> Option<usize> {
         if self.0.is_empty() {
             return None;
@@ -128,7 +128,7 @@ impl Elsewhere {
                 Entry::Directory { path, .. } => (path, true),
             };
             match path.strip_prefix(root) {
-                // What lies in the project is called by its path from there.
+                // What is in the project is called by its path from there.
                 Ok(below) => {
                     if let Some(first) = below.iter().next() {
                         names.0.insert(first.to_owned(), None);
@@ -190,7 +190,7 @@ impl Roll {
     }
 
     /// In a Litestream configuration a database is called by the stem of its file,
-    /// where no other has the same.
+    /// if no other has the same.
     fn call_by_stem(&mut self, identities: &mut Identities) {
         let stem = |database: &Database| {
             let stem = database.path.file_stem()?.to_str()?;

@@ -120,7 +120,7 @@ fn without_parameters(text: &str) -> &str {
     text.split(['?', '#']).next().unwrap_or(text)
 }
 
-/// The scheme, where there is one.
+/// The scheme, if there is one.
 fn scheme_of(text: &str) -> Option<(&str, &str)> {
     let (scheme, rest) = text.split_once(':')?;
     let rest_of_it = |letter: char| letter.is_ascii_alphanumeric() || "+-.".contains(letter);

@@ -1,6 +1,6 @@
 //! The one redactor: the secrets that a run knows, and text without them. Everything
-//! that is printed, written or sent goes through it last, whoever wrote the text:
-//! lsrun, litestream, a guest, a server. Where secrets are found is [`sources`]'.
+//! that is printed, written or sent passes through it last, whatever its source:
+//! lsrun, litestream, a guest, a server. [`sources`] knows where secrets are.
 
 mod sources;
 mod urls;
@@ -12,15 +12,15 @@ use std::sync::{Arc, PoisonError, RwLock};
 pub(crate) use self::sources::sounds_secret;
 pub(crate) use self::urls::hide as hide_in_url;
 
-/// What stands in the place of a secret.
+/// What replaces a secret.
 pub(crate) const HIDDEN: &str = "***";
 
 /// The shortest secret that is looked for: a shorter one is found in every text.
 const SHORTEST: usize = 6;
-/// A number has to be longer: counts, times and transactions are no secrets.
+/// A number has to be longer: counts, times and transactions are not secrets.
 const SHORTEST_NUMBER: usize = 12;
 
-/// Words that reports are made of. Somebody whose password is one of them has no
+/// Words that reports contain. A user whose password is one of them has no
 /// secret.
 const OWN_WORDS: [&str; 24] = [
     "checks",
@@ -112,7 +112,7 @@ impl Redactor {
         }
     }
 
-    /// What is secret in a YAML file: by its content, or line by line where it is
+    /// What is secret in a YAML file: by its content, or line by line if it is
     /// broken, as that has to be reported as well. `variable` gives the value of an
     /// environment variable.
     pub fn learn_yaml(

@@ -31,7 +31,7 @@ const KEYS: [&str; 11] = [
     "dsn",
 ];
 
-/// Whether what stands under a key of this name is to be hidden.
+/// Whether the value of a key with this name is to be hidden.
 pub(crate) fn sounds_secret(key: &str) -> bool {
     let folded = key.to_ascii_lowercase().replace(['-', '_', ' '], "");
     SOUNDS.iter().any(|part| folded.contains(part)) || KEYS.contains(&folded.as_str())

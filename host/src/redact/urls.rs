@@ -1,4 +1,4 @@
-//! What is secret in a URL: the password, the user name where it is a token, and
+//! What is secret in a URL: the password, the user name if it is a token, and
 //! parameters such as `sig`.
 
 use super::HIDDEN;
@@ -51,7 +51,7 @@ fn parts(url: &str) -> Option<Parts<'_>> {
     Some(Parts { scheme, user, rest, query })
 }
 
-/// `text`, where it is a URL, with what is secret in it hidden.
+/// `text`, if it is a URL, with what is secret in it hidden.
 pub(crate) fn hide(text: &str) -> String {
     let Some(url) = parts(text) else { return text.to_owned() };
     let mut shown = format!("{}://", url.scheme);
@@ -78,7 +78,7 @@ pub(crate) fn hide(text: &str) -> String {
     shown
 }
 
-/// What [`hide`] would hide of it, as it stands there and decoded.
+/// What [`hide`] would hide of it, as written and decoded.
 fn secrets_of(url: &str) -> Vec<String> {
     let mut secrets = Vec::new();
     let Some(url) = parts(url) else { return secrets };
@@ -153,7 +153,7 @@ fn decoded(text: &str) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-/// `$NAME` or `${NAME}` and nothing else: it tells no secret.
+/// `$NAME` or `${NAME}` and nothing else: it reveals no secret.
 pub(super) fn is_reference(text: &str) -> bool {
     super::sources::reference(text).is_some()
 }

@@ -1,4 +1,4 @@
-//! What a tired operator does next.
+//! What the operator should do next.
 
 use std::fmt::Write;
 
@@ -6,7 +6,7 @@ use super::palette::Palette;
 use super::{CheckKind, DatabaseReport, Fault, LastGood, Outcome, Report};
 use crate::exit::Exit;
 
-/// What a tired operator does next, one line for each kind of trouble.
+/// What the operator should do next, one line for each kind of problem.
 pub(super) fn advice(text: &mut String, report: &Report, palette: Palette) {
     let of = |outcome: Outcome, which: &dyn Fn(&DatabaseReport) -> bool| {
         let databases = report.databases.iter();
@@ -127,7 +127,7 @@ fn only_the_data(database: &DatabaseReport) -> bool {
         })
 }
 
-/// The first thing that somebody said to do about what could not be told.
+/// The first hint of what was inconclusive.
 fn hint(database: &DatabaseReport) -> Option<String> {
     let of_checks = database
         .not_passed()

@@ -1,5 +1,5 @@
-//! What happens in a run, in the order in which it happens. Whoever works says it, and the
-//! [`Reporter`](super::reporter::Reporter) alone knows how it is shown.
+//! What happens in a run, in order. The code that does the work sends the events; only the
+//! [`Reporter`](super::reporter::Reporter) knows how they are shown.
 
 use super::{Check, DatabaseReport, Report};
 use crate::error::Error;
@@ -7,7 +7,7 @@ use crate::exit::Exit;
 
 /// One thing that happened.
 pub(crate) enum Event<'a> {
-    /// The run begins, for so many databases.
+    /// The run begins, for this many databases.
     RunStarted {
         /// The command.
         command: &'a str,
@@ -20,12 +20,12 @@ pub(crate) enum Event<'a> {
     },
     /// It is a database's turn.
     DatabaseStarted {
-        /// Its alias, or its path; empty where the run is for the project as a whole.
+        /// Its alias, or its path; empty if the run is for the project as a whole.
         name: &'a str,
         /// The absolute path.
         path: &'a str,
     },
-    /// What is being done for a database, or for the whole run where `name` is empty.
+    /// What is being done for a database, or for the whole run if `name` is empty.
     Stage {
         /// Whose.
         name: &'a str,
@@ -54,12 +54,12 @@ pub(crate) enum Event<'a> {
         report: &'a DatabaseReport,
         /// The word for a good outcome.
         success: &'a str,
-        /// How many are done, of how many; none where the run was given up.
+        /// How many are done, of how many; none if the run was given up.
         done: Option<(usize, usize)>,
     },
     /// Nothing more is under way.
     Idle,
-    /// Everything was done that could be.
+    /// Everything that could be done was done.
     RunReported {
         /// What was found.
         report: &'a Report,
@@ -94,7 +94,7 @@ pub(crate) enum Event<'a> {
         human: &'a dyn Fn() -> String,
         /// For machines, one document.
         json: &'a dyn Fn() -> String,
-        /// For machines, a document on each line; none where that is the same.
+        /// For machines, a document on each line; none if that is the same.
         lines: Option<&'a dyn Fn() -> String>,
     },
     /// Commands for the pipeline that runs lsrun.

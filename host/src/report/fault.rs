@@ -7,7 +7,7 @@ use crate::exit::Exit;
 /// Whose fault a failed check is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fault {
-    /// The backup's, as far as is known.
+    /// The backup's, as far as lsrun knows.
     Backup,
     /// The live database has the same fault.
     Live,
@@ -25,7 +25,7 @@ impl Fault {
 }
 
 impl Check {
-    /// Whose fault it is; none where nothing failed.
+    /// Whose fault it is; none if nothing failed.
     #[must_use]
     pub(crate) fn fault(&self) -> Option<Fault> {
         (self.outcome == Outcome::Failed).then_some(self.fault)
@@ -33,7 +33,7 @@ impl Check {
 }
 
 impl DatabaseReport {
-    /// Whose fault it is that the database failed; none where it did not. One wrong
+    /// Whose fault it is that the database failed; none if it did not. One wrong
     /// thing of the backup outweighs everything of the live database.
     #[must_use]
     pub(crate) fn fault(&self) -> Option<Fault> {

@@ -16,7 +16,7 @@ pub(crate) struct Style {
     pub verbose: bool,
 }
 
-/// With more databases than these, those that are all right take one line each.
+/// With more databases than these, those that passed take one line each.
 const MANY: usize = 10;
 
 /// The whole report, with line ends.
@@ -27,7 +27,7 @@ pub(crate) fn render(report: &Report, style: Style) -> String {
     let compact = report.databases.len() > MANY && !style.verbose;
     let mut text = String::new();
     for database in bad_first(report) {
-        // A check that does not count is looked for all the same.
+        // A check that does not count is included as well.
         let plain = database.checks.iter().all(|check| check.outcome <= Outcome::Passed);
         head(&mut text, report, database, palette);
         if !(compact && plain && database.outcome() <= Outcome::Passed) {
@@ -43,7 +43,7 @@ pub(crate) fn render(report: &Report, style: Style) -> String {
     text
 }
 
-/// The databases in their order, those that need a look before the others.
+/// The databases in their order, those that need attention before the others.
 fn bad_first(report: &Report) -> Vec<&DatabaseReport> {
     let mut databases: Vec<&DatabaseReport> = report.databases.iter().collect();
     let rank = |database: &&DatabaseReport| match database.outcome() {

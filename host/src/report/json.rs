@@ -155,7 +155,7 @@ pub(super) fn of_check(check: &Check) -> JsonCheck<'_> {
         hint: check.hint.as_deref(),
         code: check.code.as_deref(),
         plugin: &check.plugin,
-        // What it is about matters where it did not come out well.
+        // What it is about matters if it did not come out well.
         kind: (check.outcome > Outcome::Passed).then(|| check.kind.word()),
         fault: check.fault().map(Fault::word),
         optional: check.optional,

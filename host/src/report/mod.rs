@@ -1,4 +1,4 @@
-//! What a run found out: the model that is rendered for people ([`human`]) and as
+//! The result of a run: the model that is rendered for people ([`human`]) and as
 //! JSON ([`json`]), and from which the exit code is derived. The JSON is an
 //! interface (`schema_version`), the text is not.
 
@@ -23,12 +23,12 @@ use crate::exit::Exit;
 /// Why a database of the project is left out of a run for all of them.
 pub(crate) const NOT_REPLICATED: &str = "not replicated: no entry of litestream.dbs names it";
 
-/// How a check or a database came out, from good to bad.
+/// The outcome of a check or a database, from good to bad.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Outcome {
     /// Left out.
     Skipped,
-    /// As it should be.
+    /// Good.
     Passed,
     /// It could not be determined.
     Inconclusive,
@@ -64,7 +64,7 @@ impl Outcome {
 pub(crate) enum CheckKind {
     /// Whether the backup can be trusted.
     Backup,
-    /// Whether the content is as it should be.
+    /// Whether the content is correct.
     Data,
     /// Whether the content keeps a rule of the project file.
     Assertion,
@@ -100,11 +100,11 @@ pub(crate) struct Check {
     pub id: String,
     /// The plugin that reported it.
     pub plugin: String,
-    /// How it came out.
+    /// Its outcome.
     pub outcome: Outcome,
     /// What it is about.
     pub kind: CheckKind,
-    /// What it has to say; may be empty.
+    /// Its message; may be empty.
     pub message: String,
     /// What to do about it.
     pub hint: Option<String>,
@@ -114,14 +114,14 @@ pub(crate) struct Check {
     pub duration: Duration,
     /// Its plugin is `optional`: it is shown and does not count.
     pub optional: bool,
-    /// Whose fault it is, where it failed.
+    /// Whose fault it is, if it failed.
     pub fault: Fault,
-    /// The exit code where the outcome does not say it: a plugin that crashed.
+    /// The exit code if the outcome does not say it: a plugin that crashed.
     pub exit: Option<Exit>,
 }
 
 impl Check {
-    /// What it has to say, and what to do about it, for those who show one text.
+    /// Its message and its hint, for formats that show one text.
     #[must_use]
     pub(crate) fn text(&self) -> String {
         match &self.hint {
@@ -132,7 +132,7 @@ impl Check {
     }
 }
 
-/// How what was committed came to the replica.
+/// How what was committed reached the replica.
 #[derive(Debug, Clone)]
 pub(crate) struct Replication {
     /// `socket`, `once` or `polling`.
@@ -166,9 +166,9 @@ pub(crate) struct DatabaseReport {
     pub name: String,
     /// The absolute path.
     pub path: String,
-    /// The file that was written, where one was.
+    /// The file that was written, if one was.
     pub target: Option<String>,
-    /// The command's word for work that could not be done, where it has one and it is so.
+    /// The command's word for work that could not be done, if it has one and it is so.
     pub undone: Option<String>,
     /// The restored transaction, 16 hexadecimal digits.
     pub txid: Option<String>,
@@ -184,7 +184,7 @@ pub(crate) struct DatabaseReport {
     pub skipped: Option<String>,
     /// Why the work could not be done.
     pub error: Option<Error>,
-    /// The last proof that its backup was good, where this run found it wrong.
+    /// The last proof that its backup was good, if this run found it wrong.
     pub last_good: Option<LastGood>,
     /// From start to end.
     pub duration: Duration,
@@ -224,7 +224,7 @@ impl DatabaseReport {
         }
     }
 
-    /// The word for how it came out; `success` is that of a good outcome.
+    /// The word for its outcome; `success` is the word for a good one.
     #[must_use]
     pub(crate) fn word<'a>(&'a self, success: &'a str) -> &'a str {
         match (&self.undone, self.outcome()) {
@@ -250,7 +250,7 @@ impl DatabaseReport {
         self.error.as_ref().is_some_and(|error| ends(error.exit()))
     }
 
-    /// Whether nothing stands against a good outcome, and nothing for it.
+    /// Whether nothing speaks against a good outcome, and nothing for it.
     #[must_use]
     pub(crate) fn proves_nothing(&self) -> bool {
         let proved = |check: &Check| !check.optional && check.outcome == Outcome::Passed;
@@ -307,13 +307,13 @@ impl Report {
         self.databases.iter().map(DatabaseReport::exit).fold(Exit::Success, Exit::worst)
     }
 
-    /// How many databases came out so.
+    /// How many databases have this outcome.
     #[must_use]
     pub(crate) fn count(&self, outcome: Outcome) -> usize {
         self.databases.iter().filter(|database| database.outcome() == outcome).count()
     }
 
-    /// The word for how a database came out.
+    /// The word for the outcome of a database.
     #[must_use]
     pub(crate) fn word_of<'a>(&'a self, database: &'a DatabaseReport) -> &'a str {
         database.word(&self.success)

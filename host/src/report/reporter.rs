@@ -1,4 +1,4 @@
-//! The one that shows what happens: it alone knows in which format results are wanted, and
+//! Shows what happens: only the reporter knows the format of the results, and
 //! has the terminal.
 
 use std::sync::Arc;
@@ -36,7 +36,7 @@ impl Reporter {
         Self { terminal, format }
     }
 
-    /// Before anything is known of what is wanted.
+    /// Before the options are known.
     #[must_use]
     pub(crate) fn plain() -> Self {
         Self::new(Terminal::plain(), Format::Human)
@@ -48,7 +48,7 @@ impl Reporter {
         self.terminal.redactor()
     }
 
-    /// The same for those who only say what people should know.
+    /// The same for code that only reports what people should know.
     #[must_use]
     pub(crate) fn notes(self: &Arc<Self>) -> Arc<dyn Notes> {
         Arc::<Self>::clone(self)
@@ -93,7 +93,7 @@ impl Reporter {
                     let style = human::Style { color: terminal.color(), verbose };
                     terminal.text(&human::render(report, style));
                 }
-                // Everything has been said.
+                // The run is over.
                 Format::Ndjson => {}
             },
             Event::RunReported { .. } if self.format == Format::Ndjson => {}

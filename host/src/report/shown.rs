@@ -1,12 +1,12 @@
-//! A report for people and for what has no way to escape: every text in it passed the
-//! [filter](crate::shown), so that no name and no message makes a line, moves the
-//! cursor or hides a part of itself. JSON keeps what was said, escaped.
+//! A report for people and for formats without escapes: every text in it passed the
+//! [filter](crate::shown), so that no name or message adds a line, moves the
+//! cursor or hides a part of itself. JSON keeps the text, escaped.
 
 use super::{DatabaseReport, Report};
 use crate::shown::{indented, line, lines};
 
 impl Report {
-    /// The same report with nothing in it that is obeyed instead of shown.
+    /// The same report without anything that is obeyed instead of shown.
     #[must_use]
     pub(crate) fn shown(&self) -> Self {
         Self {

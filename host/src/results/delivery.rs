@@ -1,8 +1,8 @@
-//! Brings the results of a run that proves something to where they are wanted
-//! besides standard output: files, GitHub, servers, the history.
+//! Delivers the results of a run that proves something to everything besides
+//! standard output: files, GitHub, servers, the history.
 //!
 //! A file that cannot be written fails the run, because it was asked for; a server
-//! that cannot be reached and a history that cannot be kept are warnings.
+//! that cannot be reached and a history that cannot be written are warnings.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -52,7 +52,7 @@ impl Destinations {
             let given = given.as_ref().map(|path| absolute(&session.cwd, path));
             let Some(path) = given.or_else(|| set.clone()) else { return Ok(None) };
             if let (true, Some(folder)) = (make, path.parent()) {
-                // What comes of it is seen below.
+                // The result is checked below.
                 let _why = std::fs::create_dir_all(folder);
             }
             let folder = path.parent().is_some_and(Path::is_dir);
@@ -70,7 +70,7 @@ impl Destinations {
                 }
                 (None, None) => return Ok(None),
             };
-            // Who knows a URL to which messages go, may send them.
+            // Whoever knows a URL to which messages go can send them.
             session.environment.redactor().learn_address(&text);
             match Url::parse(&text) {
                 Ok(url) if matches!(url.scheme(), "http" | "https") => Ok(Some(url)),
@@ -89,7 +89,7 @@ impl Destinations {
     }
 }
 
-/// The way of one run's results.
+/// The delivery of one run's results.
 pub(crate) struct Delivery {
     session: Arc<Session>,
     reporter: Arc<Reporter>,
@@ -118,7 +118,7 @@ impl Delivery {
         Self { session, reporter, destinations, history, started }
     }
 
-    /// The newest result of each database by `command`, by path, where that is known.
+    /// The newest result of each database by `command`, by path, if that is known.
     #[must_use]
     pub(crate) fn newest(&self, command: &str) -> HashMap<String, Past> {
         self.of_history(|history| history.newest(command))
@@ -244,7 +244,7 @@ impl Delivery {
     }
 }
 
-/// Whole or not at all, readable by everybody: collectors run as others.
+/// Whole or not at all, readable by all users: collectors run as other users.
 fn write(path: &Path, text: &str) -> Result<()> {
     cache::write_atomically(path, text.as_bytes(), 0o644).map_err(|error| {
         Error::new(Code::Unexpected, format!("cannot write {}", path.display())).cause(error)

@@ -98,7 +98,7 @@ pub(super) fn summary(report: &Report) -> String {
     text
 }
 
-/// The word, and whose fault it is where that is not the backup's.
+/// The word, and whose fault it is if that is not the backup's.
 fn outcome_of(report: &Report, database: &DatabaseReport) -> String {
     let word = report.word_of(database);
     match database.fault() {

@@ -1,5 +1,5 @@
-//! Messages to other servers: a small POST, tried again a little. A URL may be a
-//! secret: messages name its host and nothing else.
+//! Messages to other servers: a small POST, with a few retries. A URL may be a
+//! secret: messages name only its host.
 
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ impl Default for Patience {
 }
 
 impl Patience {
-    /// For somebody who is waiting for the process to end.
+    /// For a user who is waiting for the process to end.
     pub(crate) const SHORT: Self = Self { timeout: Duration::from_secs(3), retries: 0 };
 }
 
@@ -90,7 +90,7 @@ pub(crate) async fn post(
             return Err(why);
         }
         left -= 1;
-        // What is being restarted is back in a moment; a limit needs a pause.
+        // A server that is being restarted is back in a moment; a limit needs a pause.
         tokio::time::sleep(pause).await;
         pause *= 4;
     }
@@ -105,7 +105,7 @@ fn same_host(from: &Url, to: &Url) -> bool {
             || (from.scheme(), to.scheme(), ports) == ("http", "https", (Some(80), Some(443))))
 }
 
-/// What lies at the bottom of an error: "connection refused".
+/// What is at the bottom of an error: "connection refused".
 fn deepest(error: &dyn std::error::Error) -> String {
     let mut deepest = error;
     while let Some(next) = deepest.source() {

@@ -1,5 +1,5 @@
 //! The report as JUnit XML: a suite for each database, a case for each check. A
-//! wrong backup is a `failure`, what could not be told an `error`.
+//! wrong backup is a `failure`, an inconclusive check an `error`.
 
 use quick_junit::{NonSuccessKind, Report as Xml, TestCase, TestCaseStatus, TestSuite};
 
@@ -52,7 +52,7 @@ fn case(database: &DatabaseReport, check: &Check) -> TestCase {
     let status = match check.outcome {
         Outcome::Passed => TestCaseStatus::success(),
         Outcome::Skipped => skipped(&check.text()),
-        // There is no word in JUnit for what is shown and does not count.
+        // JUnit has no word for what is shown but does not count.
         other if check.optional => {
             skipped(&format!("{}, optional: {}", other.word(), check.text()))
         }
@@ -75,7 +75,7 @@ fn case(database: &DatabaseReport, check: &Check) -> TestCase {
 
 fn named(database: &DatabaseReport, name: &str, status: TestCaseStatus) -> TestCase {
     let mut case = TestCase::new(name, status);
-    // What shows results by class would put all databases into one heap.
+    // Tools that show results by class would put all databases into one group.
     case.set_classname(database.name.as_str());
     case
 }

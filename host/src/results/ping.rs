@@ -35,7 +35,7 @@ pub(super) async fn finish(
     patience: Patience,
 ) -> Result<(), String> {
     let url = if exit == Exit::Success { url.clone() } else { below(url, "fail") };
-    // What is shown to people, those that are all right on one line each.
+    // What is shown to people, databases that passed on one line each.
     send(&url, &human::render(report, human::Style::default()), redactor, patience).await
 }
 

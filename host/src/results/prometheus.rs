@@ -1,5 +1,5 @@
 //! Metrics for the textfile collector of Prometheus' node exporter. The file holds
-//! the databases of the project that some run of one command was for.
+//! all databases of the project that were part of a run of one command.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt::Write;
@@ -27,7 +27,7 @@ const METRICS: [(&str, &str); 8] = [
     ("restored_bytes", "The size of the restored database."),
 ];
 
-/// The samples of one database: the part behind the metric's name, by metric.
+/// The samples of one database: the part after the metric's name, by metric.
 type Samples = BTreeMap<String, Vec<String>>;
 
 /// What was known before this run.
@@ -254,7 +254,7 @@ mod tests {
         ] {
             assert!(text.lines().any(|it| it == line), "{line}:\n{text}");
         }
-        // One that was not looked at is as it was.
+        // One that was not examined is as it was.
         run.databases[0] = DatabaseReport::new("default".into(), "/default".into());
         run.databases[0].skipped = Some("fresh".into());
         let after = render(&run, &text, &KnownResults::default());

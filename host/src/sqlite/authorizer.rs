@@ -1,5 +1,5 @@
 //! What a plugin's SQL may do. SQLite asks for every action of a statement while
-//! it compiles it, so nothing depends on how the text is written.
+//! it compiles it, so the wording of the text does not matter.
 
 use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
 

@@ -1,4 +1,4 @@
-//! A connection as who asks has it: what can be asked of its thread, one thing at a time.
+//! A connection as its user sees it: what can be asked of its thread, one thing at a time.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -120,8 +120,8 @@ impl Connection {
         Ok(IntegrityJob::new(Running::new(answer, turn), Arc::clone(&self.abandoned)))
     }
 
-    /// Does `work` in the thread of this connection. Whoever drops the answer ends the
-    /// work, if it looks at its second argument.
+    /// Does `work` in the thread of this connection. Dropping the answer ends the work,
+    /// if it checks its second argument.
     pub(super) fn run<T: Send + 'static>(
         &self,
         work: impl FnOnce(Inside<'_>, &(dyn Fn() -> bool + Sync)) -> Result<T> + Send + 'static,

@@ -5,7 +5,7 @@
 use rusqlite::Connection;
 use rusqlite::types::ValueRef;
 
-/// Rows between two looks at whether anybody still wants to know.
+/// Rows between two checks of whether the result is still wanted.
 const LOOK: u64 = 4096;
 
 /// What a table holds.

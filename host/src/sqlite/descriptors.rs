@@ -5,8 +5,8 @@
 //! is opened here is closed only while no connection of this process has the database
 //! open.
 //!
-//! The kernel knows the process, and no run of it: what is counted here is counted for
-//! all of it.
+//! The kernel knows the process, not a run within it: what is counted here is counted for
+//! the whole process.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -80,7 +80,7 @@ impl Kept {
     }
 }
 
-/// Takes care of `file`, a file of `database`.
+/// Keeps `file`, a file of `database`.
 pub(crate) fn keep(database: &Path, file: File) -> Kept {
     Kept { database: name(database), file: Some(file) }
 }
@@ -128,7 +128,7 @@ mod tests {
         drop(connection);
         drop(count);
         assert!(!uses().contains_key(&name(&database)), "nothing waits any more");
-        // What this module is for.
+        // The purpose of this module.
         let connection = rusqlite::Connection::open(&database).unwrap();
         connection.execute_batch("BEGIN; SELECT * FROM t").unwrap();
         assert!(is_locked(&shm));

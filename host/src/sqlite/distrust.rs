@@ -1,5 +1,5 @@
-//! Writing into a database whose schema is somebody else's: nothing of it runs, and
-//! the lock that keeps other writers out is held for a bounded time.
+//! Writing to a database whose schema is not trusted: none of the schema's code runs, and
+//! the lock that blocks other writers is held for a bounded time.
 
 use std::time::{Duration, Instant};
 
@@ -63,7 +63,7 @@ fn within(inside: Inside<'_>, statements: &[Statement], limit: Duration) -> Resu
     let over = Instant::now() + limit;
     let done =
         watch(connection, given_up, Some(over)).and_then(|()| execute(connection, statements));
-    // What ends it takes the time that it takes.
+    // Ending it is not limited in time.
     let ended = watch(connection, given_up, None)
         .and(done)
         .and_then(|()| connection.execute_batch("COMMIT"));

@@ -1,4 +1,4 @@
-//! Which file it is, whatever name it has now.
+//! The identity of a file, whatever its current name.
 
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
@@ -7,7 +7,7 @@ use std::path::Path;
 /// Device and number of a file.
 pub(super) type Identity = (u64, u64);
 
-/// None where there is no file.
+/// None if there is no file.
 pub(super) fn identity(path: &Path) -> Option<Identity> {
     std::fs::metadata(path).ok().map(|metadata| of(&metadata))
 }

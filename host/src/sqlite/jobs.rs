@@ -1,5 +1,5 @@
-//! Work under way in the thread of a connection, as who waits for it has it: each keeps
-//! the connection busy, and ends when it is dropped.
+//! Work under way in the thread of a connection, as the waiting caller sees it: each job
+//! keeps the connection busy, and ends when it is dropped.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -1,6 +1,6 @@
 //! What a guest's SQL may cost: the length of its text and of a value, the bytes of
 //! a row, memory, temporary files. A statement that needs more fails; SQLite's own
-//! work for lsrun (digests, `integrity_check`) is held to the memory alone.
+//! work for lsrun (digests, `integrity_check`) is limited only in memory.
 
 use rusqlite::Connection;
 use rusqlite::limits::Limit;

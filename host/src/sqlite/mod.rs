@@ -1,4 +1,4 @@
-//! SQL for plugins: each connection lives in a thread of its own and is held to
+//! SQL for plugins: each connection lives in its own thread and is limited to
 //! its grant by SQLite's authorizer.
 
 mod authorizer;

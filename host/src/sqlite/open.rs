@@ -1,4 +1,4 @@
-//! Opening a database for SQL that is not lsrun's own, held to what it may do.
+//! Opening a database for SQL that is not lsrun's own, limited to what it may do.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -21,7 +21,7 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// of 117 MB reads each page of an index eight times over and takes twice as long;
 /// more than this gains nothing.
 pub(super) const COPY_CACHE: i32 = 8000;
-/// Virtual machine instructions between two looks at whether to stop.
+/// Virtual machine instructions between two checks of whether to stop.
 const PROGRESS_STEPS: i32 = 10_000;
 
 /// Opens a database, which must exist, and looks into it.
@@ -30,13 +30,13 @@ pub(super) fn open(
     access: Access,
     given_up: &GivenUp,
 ) -> rusqlite::Result<rusqlite::Connection> {
-    // Others have written it, and what is folded before a daemon has read it may never
-    // reach the replica: it is not for a guest to fold.
+    // Others have written it, and what is checkpointed before a daemon has read it may never
+    // reach the replica: a guest must not checkpoint it.
     let log_was_there = std::fs::metadata(Sidecar::Wal.of(path)).is_ok_and(|it| it.len() > 0);
     let mut connection = match access {
         // Reading too: the last connection that may write takes the log and its
-        // index away when it closes, one that may not leaves them behind. Writing
-        // is the authorizer's to forbid. SQLite opens what cannot be written for
+        // index away when it closes, one that may not leaves them behind. The
+        // authorizer forbids writing. SQLite opens what cannot be written for
         // reading.
         Access::Read | Access::Write => rusqlite::Connection::open_with_flags(
             path,
@@ -54,8 +54,8 @@ pub(super) fn open(
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
     }
     if access == Access::Write {
-        // A reader that begins behind a commit of this connection keeps the log from being
-        // started anew, which it does not when the log is checkpointed at once.
+        // A reader that begins after a commit of this connection keeps the log from being
+        // restarted, which it does not when the log is checkpointed at once.
         connection.pragma_update(None, "wal_autocheckpoint", 0)?;
     }
     limits::hold(&connection)?;
@@ -86,7 +86,7 @@ pub(super) fn watch(
     connection.progress_handler(PROGRESS_STEPS, Some(over))
 }
 
-/// From here on a statement may do what `access` allows.
+/// From here on, a statement may do what `access` allows.
 pub(super) fn guard(connection: &mut rusqlite::Connection, access: Access) -> rusqlite::Result<()> {
     connection.authorizer(Some(move |context: rusqlite::hooks::AuthContext<'_>| {
         authorize(access, &context)

@@ -84,7 +84,7 @@ impl Rows {
     }
 }
 
-/// Runs a query and hands over its columns and rows, as long as somebody takes them.
+/// Runs a query and hands over its columns and rows, as long as they are wanted.
 pub(super) fn query(
     connection: &rusqlite::Connection,
     statement: &Statement,

@@ -1,5 +1,5 @@
-//! A read transaction that is held, and the comparison of a restored copy with the
-//! state of the database around it.
+//! A read transaction that is kept open, and the comparison of a restored copy with the
+//! state of the database that it sees.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -25,7 +25,7 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(1);
 
 impl Connection {
     /// Begins a read transaction: what this connection reads is the database as it is
-    /// now, until the transaction or the connection ends. Fails where the database is
+    /// now, until the transaction or the connection ends. Fails if the database is
     /// not in WAL mode, in which a reader keeps writers out.
     pub(crate) async fn hold(&self) -> Result<()> {
         self.run(|inside, _unwanted| {

@@ -1,4 +1,4 @@
-//! Whose turn it is: a connection does one thing at a time, and whatever is under way
+//! A connection's turn: it does one thing at a time, and whatever is under way
 //! keeps it busy.
 
 use std::sync::Arc;

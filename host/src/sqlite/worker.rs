@@ -1,5 +1,5 @@
 //! The thread of a connection: it does one job after the other. Queries of several
-//! connections run in parallel, and a guest that waits for rows blocks nobody else.
+//! connections run in parallel, and a guest that waits for rows does not block others.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -56,7 +56,7 @@ pub(super) struct Worker {
 }
 
 impl Worker {
-    /// Does what is asked for until nobody can ask any more.
+    /// Does what is requested until no caller is left.
     pub(super) fn work(&mut self, jobs: &std::sync::mpsc::Receiver<Job>) {
         while let Ok(job) = jobs.recv() {
             self.unwanted.store(false, Ordering::Release);
@@ -137,7 +137,7 @@ impl Worker {
         if self.access == Access::Copy {
             return integrity::of_copy(&self.path, level, &self.given_up);
         }
-        // What is needed for it is nothing for a guest.
+        // What it needs is not for a guest.
         type Nobody = fn(rusqlite::hooks::AuthContext<'_>) -> rusqlite::hooks::Authorization;
         self.connection.authorizer(None::<Nobody>)?;
         limits::for_ourselves(&self.connection)?;

@@ -1,5 +1,5 @@
-//! The one printer: data on stdout, everything else on stderr. Whatever is printed
-//! goes through the [redactor](crate::redact), and what is for people through the
+//! The one printer: data on stdout, everything else on stderr. All output
+//! passes through the [redactor](crate::redact), and text for people through the
 //! [filter](crate::shown).
 
 mod bars;
@@ -73,7 +73,7 @@ impl Terminal {
         }
     }
 
-    /// Before anything is known of what is wanted.
+    /// Before the options are known.
     #[must_use]
     pub(crate) fn plain() -> Self {
         Self::new(false, Color::Auto, false)
@@ -155,7 +155,7 @@ impl Terminal {
         }
     }
 
-    /// Something that works and should be looked at; also with `--quiet`.
+    /// Something that works and should be examined; also with `--quiet`.
     pub(crate) fn warning(&self, text: &str) {
         let (on, off) = if self.color_err { ("\x1b[33m", "\x1b[0m") } else { ("", "") };
         self.line(&format!("{on}warning:{off} {}", shown::indented(text)));
@@ -242,7 +242,7 @@ impl Terminal {
         }
     }
 
-    /// A download has `done` bytes, of `total` where that is known.
+    /// A download has `done` bytes, of `total` if that is known.
     pub(crate) fn bytes(&self, done: u64, total: Option<u64>) {
         let Some(bars) = &self.bars else { return };
         let text = match total {
@@ -252,7 +252,7 @@ impl Terminal {
         bars.show("", text);
     }
 
-    /// Whether somebody watches figures that change all the time.
+    /// Whether anybody watches figures that change continuously.
     #[must_use]
     pub(crate) fn is_watched(&self) -> bool {
         self.bars.is_some()

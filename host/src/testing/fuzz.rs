@@ -19,11 +19,11 @@ use crate::project::Project;
 
 pub use crate::reference::{Piece, as_written, parse, resolve};
 
-/// What comes of a project file.
+/// The results of reading a project file.
 pub struct Rendered {
     /// What `lsrun config` prints, as YAML and as JSON: with its secrets, and without.
     pub printed: [(String, String); 2],
-    /// The file of a daemon and its variables, where none is missing.
+    /// The file of a daemon and its variables, if none is missing.
     pub daemon: Option<(String, Vec<(String, String)>)>,
 }
 
@@ -50,7 +50,7 @@ pub fn ltx(bytes: &[u8]) -> Option<(u32, u64, u64)> {
 }
 
 /// The newest frame of each of these pages in a write-ahead log that is read up to its
-/// frame `last`; none where it cannot be.
+/// frame `last`; none if it cannot be.
 #[must_use]
 pub fn newest_frames(log: &Path, last: u32, pages: &[u32]) -> Option<Vec<Option<u32>>> {
     let log = Log::open(log)?;
@@ -73,7 +73,7 @@ pub fn manifest(yaml: &str) -> Result<ParsedManifest> {
     manifest::parse(yaml, "fuzz").map(ParsedManifest)
 }
 
-/// What stands before a command: the options that every command knows, as they are shown
+/// What comes before a command: the options that every command knows, as they are shown
 /// in debugging. With the command and its words.
 #[must_use]
 pub fn options_and_command(words: &[OsString]) -> Option<(String, Vec<OsString>)> {
@@ -90,7 +90,7 @@ pub fn options_after(words: &[OsString]) -> String {
     format!("{:?}", Global::after(words))
 }
 
-/// The same options as the command with this manifest reads them; none where its words are
+/// The same options as the command with this manifest reads them; none if its words are
 /// wrong, or ask for help.
 #[must_use]
 pub fn options_of(manifest: &ParsedManifest, words: &[OsString]) -> Option<String> {

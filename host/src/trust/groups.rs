@@ -1,13 +1,13 @@
-//! Who is in a group, as far as this machine's own files say. Debian, Ubuntu and
-//! others give each user a group of the user's own and make new files writable by
-//! it: that is no other user.
+//! Who is in a group, according to this machine's own files. Debian, Ubuntu and
+//! others give each user a private group and make new files writable by
+//! it: that is not another user.
 
 use std::collections::HashMap;
 
 /// Whether the group `gid` has nobody in it but root and `owners`.
 ///
 /// A group that this machine's files do not know (LDAP, a container without a user
-/// database) is taken for a user's own when its number is the user's.
+/// database) counts as a user's own when its number is the user's.
 pub(super) fn is_private(gid: u32, owners: &[u32]) -> bool {
     let read = |path| std::fs::read_to_string(path).unwrap_or_default();
     private_in(&read("/etc/passwd"), &read("/etc/group"), gid, owners)

@@ -1,13 +1,13 @@
-//! Which paths are trusted: the one place that decides whether somebody else could
+//! Which paths are trusted: the one place that decides whether another user could
 //! have put something there, or could change it.
 //!
 //! A path is trusted when it and every folder above it belong to this user or to
 //! root and nobody else may write them. It is walked from `/` by descriptors,
 //! without following links blindly: a link's own owner and everything on the way to
 //! its target count as well, so that what was checked is what is opened. A folder
-//! that everybody may write and that is sticky (`/tmp`) is passed through, as its
-//! entries are checked themselves. What is done about a path that is not trusted is
-//! the caller's business; the rules are those of OpenSSH's `StrictModes` and of
+//! that everybody can write and that is sticky (`/tmp`) is accepted on the way, as its
+//! entries are checked themselves. The caller decides what to do about a path that is
+//! not trusted; the rules are those of OpenSSH's `StrictModes` and of
 //! git's `safe.directory`, with user-private groups allowed.
 
 mod groups;
@@ -72,7 +72,7 @@ impl Trust {
     }
 
     /// Whether the folders above `path` are trusted, all of them. In a sticky folder
-    /// that everybody may write only what is this user's or root's is.
+    /// that everybody can write, only what is this user's or root's is.
     fn chain_of(&self, path: &Path) -> Result<(), Distrust> {
         walk::chain(self, path)
     }
@@ -83,7 +83,7 @@ pub(crate) fn me() -> u32 {
     rustix::process::geteuid().as_raw()
 }
 
-/// Creates `folder` with mode 0700 where it is missing, and makes sure that it is
+/// Creates `folder` with mode 0700 if it is missing, and makes sure that it is
 /// this user's own and that nobody else can write it or exchange it.
 pub(crate) fn private_folder(folder: &Path) -> Result<(), Distrust> {
     let opened = walk::folder(&Trust::mine(), folder, true)?;
@@ -101,9 +101,9 @@ pub(crate) fn private_folder(folder: &Path) -> Result<(), Distrust> {
 pub enum Distrust {
     /// It cannot be opened or read.
     Io(PathBuf, io::Error),
-    /// It is no regular file: a device, a FIFO, a folder.
+    /// It is not a regular file: a device, a FIFO, a folder.
     NotAFile(PathBuf),
-    /// It is no folder.
+    /// It is not a folder.
     NotAFolder(PathBuf),
     /// It has more than `most` bytes.
     TooLarge {
@@ -141,7 +141,7 @@ impl Distrust {
         matches!(self, Self::Owner { .. } | Self::Writable { .. })
     }
 
-    /// The command that sets it right, where there is one.
+    /// The command that sets it right, if there is one.
     #[must_use]
     pub fn fix(&self) -> Option<String> {
         let quoted = |path: &Path| shell_words::quote(&path.to_string_lossy()).into_owned();

@@ -10,7 +10,7 @@ use super::{Trust, me};
 /// as good as this user's own; or another user's in a place that only this user, root
 /// and that other user may write, such as `/run/litestream`, which was made for it:
 /// nobody else can have put the socket there. `socket` is the path that was
-/// connected to. `/tmp` is no such place.
+/// connected to. `/tmp` does not qualify.
 #[must_use]
 pub(crate) fn peer_is_trusted(stream: &UnixStream, socket: &Path) -> bool {
     match peer(stream) {

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::*;
 
-/// Somebody else: nobody, or, for nobody, root.
+/// Another user: nobody, or, for nobody, root.
 const OTHER: u32 = 65534;
 
 fn am_root() -> bool {
@@ -66,7 +66,7 @@ fn the_groups_bit_is_fine_for_a_group_of_ones_own() {
     let private = groups::is_private(own, &[me()]);
     assert_eq!(Trust::mine().file(&file).is_ok(), private, "gid {own}");
     if am_root() {
-        // A group with a member that is somebody else.
+        // A group with another user as a member.
         let Some(gid) = foreign_group() else { return };
         chown(&file, None, Some(gid)).unwrap();
         assert!(why(&file).contains("can be written by others"), "gid {gid}");
@@ -119,7 +119,7 @@ fn devices_and_pipes_are_not_opened() {
     let pipe = top.path().join("pipe");
     let made = std::process::Command::new("mkfifo").arg(&pipe).status().unwrap();
     assert!(made.success());
-    // It would wait for a writer for ever.
+    // It would wait for a writer forever.
     assert!(why(&pipe).contains("not a regular file"));
     assert!(why(Path::new("/dev/zero")).contains("not a regular file"));
 }
@@ -177,7 +177,7 @@ fn a_racer_gets_nothing_opened() {
     std::fs::create_dir(&shared).unwrap();
     mode(&shared, 0o1777);
     if !am_root() {
-        // Alone: the same exchange by oneself is between two trusted places.
+        // Alone: the same exchange by one user is between two trusted places.
         symlink(good.parent().unwrap(), shared.join("x")).unwrap();
         assert_eq!(Trust::mine().read(&shared.join("x/file"), 9).unwrap(), b"mine");
         return;
@@ -218,7 +218,7 @@ async fn the_other_end_of_a_socket_is_known() {
     if !am_root() {
         return;
     }
-    // Another user's, in a folder of its own and in one that is everybody's.
+    // Another user's, in a folder of its own and in a shared one.
     for (bits, trusted) in [(0o755, true), (0o1777, false)] {
         use std::os::unix::process::CommandExt;
         let folder = top.path().join(format!("of-{bits:o}"));

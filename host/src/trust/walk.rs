@@ -27,7 +27,7 @@ struct OpenFolder {
     shared: bool,
 }
 
-/// What the walk came to.
+/// The result of the walk.
 struct End {
     /// The folder that it is in.
     parent: OwnedFd,
@@ -38,7 +38,7 @@ struct End {
 struct Walk<'a> {
     trust: &'a Trust,
     steps: Vec<OpenFolder>,
-    /// What lies in a folder like `/tmp` has to be this user's or root's.
+    /// What is in a folder like `/tmp` has to be this user's or root's.
     strict: bool,
     /// Folders that are missing are made, each in one that is trusted.
     make: bool,
@@ -60,7 +60,7 @@ pub(super) fn file(trust: &Trust, path: &Path) -> Result<File, Distrust> {
     Ok(file.into())
 }
 
-/// Opens a trusted folder; with `make` it is made with mode 0700 where it is missing.
+/// Opens a trusted folder; with `make` it is made with mode 0700 if it is missing.
 pub(super) fn folder(trust: &Trust, path: &Path, make: bool) -> Result<OwnedFd, Distrust> {
     let mut walk = Walk { make, ..Walk::start(trust, false)? };
     if let Some(end) = walk.go(path)? {
@@ -106,7 +106,7 @@ impl<'a> Walk<'a> {
     }
 
     /// Walks to `path`. None when it is a folder, which is then the last step; what
-    /// is no folder has been looked at and not opened.
+    /// is not a folder has been examined and not opened.
     fn go(&mut self, path: &Path) -> Result<Option<End>, Distrust> {
         let absolute = std::path::absolute(path).map_err(|e| Distrust::Io(path.to_owned(), e))?;
         let mut left = parts(&absolute);
@@ -174,7 +174,7 @@ impl<'a> Walk<'a> {
     }
 
     /// Owner and mode of something that is open. True for a folder that others may
-    /// write and that is sticky, where that is allowed.
+    /// write and that is sticky, if that is allowed.
     fn check(
         &self,
         opened: BorrowedFd<'_>,
@@ -219,7 +219,7 @@ fn stat(opened: BorrowedFd<'_>, path: &Path) -> Result<Stat, Distrust> {
     rustix::fs::fstat(opened).map_err(|error| Distrust::Io(path.to_owned(), error.into()))
 }
 
-/// An entry that was looked at.
+/// An entry that was examined.
 struct Looked {
     stat: Stat,
     #[cfg(target_os = "linux")]
@@ -264,7 +264,7 @@ impl Looked {
 }
 
 /// Whether an access list says more about who may write than the mode: its mask
-/// stands where the group's bits are.
+/// is in the group's bits.
 #[cfg(target_os = "linux")]
 fn has_access_list(opened: BorrowedFd<'_>) -> bool {
     // By the path of the descriptor, as one that only looks has no attributes.

@@ -1,4 +1,4 @@
-//! Reads checked values of a YAML file, with errors that say where.
+//! Reads checked values of a YAML file, with errors that give the position.
 
 use std::fmt;
 

@@ -73,8 +73,8 @@ impl Document {
         }
     }
 
-    /// The first key that its mapping already has: the parser of Litestream
-    /// takes the last one in silence.
+    /// The first key that its mapping already has: the parser of Litestream silently
+    /// takes the last one.
     fn duplicate(&self) -> Option<(String, usize, usize)> {
         let found = RefCell::new(None);
         let outcome =

@@ -1,5 +1,5 @@
-//! A YAML file that can say where each of its parts is: parsing, and a cursor that reads
-//! checked values. It knows no key of `lsrun.yml`.
+//! A YAML file that knows where each of its parts is: parsing, and a cursor that reads
+//! checked values. It does not know the keys of `lsrun.yml`.
 
 mod cursor;
 mod document;

@@ -1,5 +1,5 @@
-//! The numbers and truth values of a YAML file as they stand there: `0600`, `1e5`.
-//! The parsed value has lost that. One walk finds all of them.
+//! The numbers and truth values of a YAML file as written: `0600`, `1e5`.
+//! The parsed value has lost this form. One walk finds all of them.
 
 use std::collections::HashMap;
 use std::fmt;

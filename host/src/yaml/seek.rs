@@ -69,7 +69,7 @@ impl<'de> Visitor<'de> for Seek<'_> {
     }
 }
 
-/// Tells whether a key is the wanted one, or stops at it.
+/// Returns whether a key is the wanted one, or stops at it.
 #[derive(Clone, Copy)]
 struct WantedKey<'p> {
     wanted: &'p str,

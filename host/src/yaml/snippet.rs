@@ -1,10 +1,10 @@
-//! A line of a YAML file, shown under an error: without what may be a secret.
+//! A line of a YAML file, shown below an error, without possible secrets.
 
 use crate::redact::{HIDDEN, hide_in_url, sounds_secret};
 
 /// Line `number` (from 1) of `text` with a caret below `column` (from 1). A value that
 /// belongs to a key that sounds like a secret is hidden, and so is a URL's password;
-/// the caret is left out where it would stand in what is hidden.
+/// the caret is left out if it would be in what is hidden.
 pub(super) fn snippet(text: &str, number: usize, column: usize) -> Option<String> {
     let line = text.lines().nth(number.checked_sub(1)?)?;
     if belongs_to_a_secret(text, number) {
@@ -48,7 +48,7 @@ fn belongs_to_a_secret(text: &str, number: usize) -> bool {
     let mut limit = depth(line);
     for line in above.iter().rev().filter(|line| !line.trim().is_empty()) {
         let here = depth(line);
-        // A quoted text may go on at the left margin.
+        // A quoted text may continue at the left margin.
         let goes_on = unclosed(line);
         if here < limit || goes_on {
             if let Some((before, _)) = line.rsplit_once(':')
@@ -70,7 +70,7 @@ fn unclosed(line: &str) -> bool {
     line.matches('"').count() % 2 == 1 || line.matches('\'').count() % 2 == 1
 }
 
-/// The name at the end of what stands before a colon, and where it begins.
+/// The name at the end of the text before a colon, and where it begins.
 fn key_before(before: &str) -> (&str, usize) {
     let name = before.trim_end_matches(['"', '\'', ' ']);
     let plain = |letter: char| letter.is_alphanumeric() || letter == '-' || letter == '_';

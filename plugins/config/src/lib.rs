@@ -1,4 +1,4 @@
-//! `lsrun config`: prints the Litestream configuration that the project file gives,
+//! `lsrun config`: prints the Litestream configuration generated from the project file,
 //! or what is wrong with it.
 
 mod problems;
@@ -16,7 +16,7 @@ fn run(invocation: &Invocation) -> Result<(), Error> {
     if invocation.flag("check") {
         return problems::check(json);
     }
-    // What stands in the file is the user's own; references stay references.
+    // What is written in the file is the user's own; references stay references.
     let text = config::render_with_secrets(if json { "json" } else { "yaml" })?;
     report::data(text.as_bytes());
     Ok(())

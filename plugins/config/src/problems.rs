@@ -1,5 +1,5 @@
-//! `--check`: prints what the host found, for people or as JSON, and says by its
-//! error what kind of trouble it is.
+//! `--check`: prints what the host found, for people or as JSON, and its error shows
+//! what kind of problem it is.
 
 use lsrun_plugin::host::config::Problem;
 use lsrun_plugin::prelude::*;

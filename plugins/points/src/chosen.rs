@@ -14,7 +14,7 @@ pub(crate) fn newest(found: &mut RestorePoints, limit: usize) {
     found.missing.retain(|missing| first.as_ref().is_none_or(|first| missing.after_txid >= *first));
 }
 
-/// Keeps the oldest point, the newest, and the last one of each stretch of so many
+/// Keeps the oldest point, the newest, and the last one of each interval of this many
 /// milliseconds.
 pub(crate) fn last_of_each(found: &mut RestorePoints, every: i64) {
     let stretch = |point: &RestorePoint| point.written.unix_ms.div_euclid(every.max(1));

@@ -1,5 +1,5 @@
-//! What the current database holds and the backup does not, table by table: read on
-//! both while the copy is checked.
+//! What the current database has and the backup lacks, table by table: both are read
+//! while the copy is checked.
 
 use lsrun_plugin::host::sqlite::{Connection, ContentJob, TableContent};
 use lsrun_plugin::prelude::*;

@@ -1,4 +1,4 @@
-//! `lsrun restore`: restores a backup beside its target, checks it there, and only
+//! `lsrun restore`: restores a backup next to its target, checks it there, and only
 //! then lets the host put it in place. Litestream's `-force` is never used.
 
 mod lacks;
@@ -62,8 +62,8 @@ fn run(invocation: &Invocation) -> Result<(), Error> {
             report::fact("replaced_differs", &json::list(&lines));
         }
     }
-    // A file that takes nobody's place harms nobody: what a check says of it is reported.
-    // The database's own path is a place, also when nothing is there.
+    // A file that replaces nothing harms nothing: what a check says of it is reported.
+    // The database's own path counts as a replacement, even when nothing exists there.
     let elsewhere = database.is_none_or(|own| own.path() != target(&plan));
     let apart = elsewhere && !request.target_exists();
     if !skip.checks(database, &copy)? && !apart {
@@ -79,7 +79,7 @@ fn run(invocation: &Invocation) -> Result<(), Error> {
     done(invocation, &plan, &replaced, duration)
 }
 
-/// Says what was done, to everybody who wants to know.
+/// Reports what was done.
 fn done(
     invocation: &Invocation,
     plan: &RestorePlan,
@@ -172,7 +172,7 @@ fn announce(plan: &RestorePlan) {
     report::fact("plan", &plan::for_machines(plan, None));
 }
 
-/// The database, where it is what would be replaced: of a file at another path the
+/// The database, if it is what would be replaced: of a file at another path the
 /// plugin has no handle.
 fn replaced<'a>(database: Option<&'a Database>, plan: &RestorePlan) -> Option<&'a Database> {
     database.filter(|own| plan.present().is_some() && own.path() == target(plan))

@@ -5,7 +5,7 @@ use lsrun_plugin::json;
 use lsrun_plugin::prelude::*;
 use lsrun_plugin::words::{self, bytes, duration};
 
-/// A line for each thing that somebody wants to know before it is done.
+/// A line for each thing that users want to know before the restore.
 pub(crate) fn for_people(plan: &RestorePlan) -> String {
     let mut lines = vec![("from", plan.source())];
     let point: Vec<String> = [

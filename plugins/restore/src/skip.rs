@@ -33,7 +33,7 @@ impl Skip {
         self.0.iter().any(|one| one == id)
     }
 
-    /// Runs the checks of plugins that are not left out, and says whether all agree.
+    /// Runs the checks of plugins that are not left out, and returns whether all passed.
     pub(crate) fn checks(
         &self,
         database: Option<&Database>,

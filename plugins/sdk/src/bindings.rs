@@ -1,5 +1,5 @@
 //! Generated from `wit/`. The imports are generated once; the worlds share them,
-//! so that a plugin that is several things sees one type for each thing.
+//! so that a plugin with several exports sees one type for each thing.
 
 /// `lsrun:host`.
 pub mod host {

@@ -1,4 +1,4 @@
-//! A check of a whole database, and the words for what it found.
+//! A check of a whole database, and the text for its result.
 
 use crate::host::sqlite::Connection;
 use crate::host::types::Error;
@@ -47,7 +47,7 @@ impl Integrity {
         lines(&self.problems)
     }
 
-    /// What to say where nothing is wrong: nothing, or what was not checked in full.
+    /// What to say if nothing is wrong: nothing, or what was not checked in full.
     #[must_use]
     pub fn note(&self) -> String {
         if self.limited.is_empty() {

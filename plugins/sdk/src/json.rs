@@ -1,4 +1,4 @@
-//! A little JSON, for `report.fact` and `report.data`: a writer of its own would be a
+//! A little JSON, for `report.fact` and `report.data`: a JSON crate would be a
 //! third of a small component.
 
 /// A string in JSON.

@@ -1,5 +1,5 @@
-//! What a plugin of lsrun is written with: the host's interfaces as Rust, and a
-//! macro for each thing that a plugin can be.
+//! The SDK for plugins of lsrun: the host's interfaces as Rust, and a
+//! macro for each kind of plugin.
 //!
 //! ```ignore
 //! use lsrun_plugin::prelude::*;
@@ -50,7 +50,7 @@ pub fn failed(message: impl Into<String>) -> Error {
     error("failed", message)
 }
 
-/// The error of a hook that does not agree.
+/// The error of a hook that refuses.
 #[must_use]
 pub fn refused(message: impl Into<String>) -> Error {
     error("refused", message)
@@ -169,7 +169,7 @@ macro_rules! restored {
 }
 
 /// Puts a manifest file into the component, where lsrun reads it without running
-/// the plugin. The path is relative to the file that the macro stands in.
+/// the plugin. The path is relative to the file that uses the macro.
 #[macro_export]
 macro_rules! manifest {
     ($path:literal) => {

@@ -1,4 +1,4 @@
-//! Short ways to ask SQLite one question.
+//! Shortcuts for simple SQL queries.
 
 use crate::error;
 use crate::host::sqlite::{Connection, Value};

@@ -15,8 +15,8 @@ use crate::{limits, told, wanted};
 const FOREIGN_KEYS: &str =
     "SELECT \"table\", count(*), parent FROM pragma_foreign_key_check GROUP BY 1, 3 ORDER BY 1, 3";
 
-/// Runs all that are wanted; each says how it came out. `missing` says why there is no
-/// live database to compare with, where there is none.
+/// Runs all that are wanted; each reports its outcome. `missing` says why there is no
+/// live database to compare with, if there is none.
 pub(crate) fn run(
     database: &Database,
     copy: &RestoredCopy,
@@ -26,7 +26,7 @@ pub(crate) fn run(
     options: &Options,
 ) {
     let mut failures = Failures::new(database, copy);
-    // What takes long starts first, each on a connection of its own, and goes on in
+    // Long work starts first, each on a connection of its own, and continues in
     // the host meanwhile.
     let integrity = wanted(options, Id::IntegrityCheck).then(|| Check::new("integrity_check"));
     let integrity = integrity.map(|check| (check, started(copy)));
@@ -60,7 +60,7 @@ pub(crate) fn run(
     });
 }
 
-/// A check that goes on by itself, and the connection that it needs.
+/// A check that runs in the background, and the connection that it needs.
 type Started = (Option<sqlite::Connection>, Result<IntegrityJob, Error>);
 
 fn started(copy: &RestoredCopy) -> Started {
@@ -122,7 +122,7 @@ fn assertions(
     failures: &mut Failures<'_>,
 ) {
     let list = assertions_of(database);
-    // One that is named and not there was meant to be checked.
+    // One that is named but does not exist should have been checked.
     for id in options.assertions_named() {
         if !list.iter().any(|(name, _)| id.strip_prefix(ASSERTION) == Some(name)) {
             assertion(id).inconclusive("this database has no assertion of this name");
@@ -158,7 +158,7 @@ fn assertions_of(database: &Database) -> Vec<(String, String)> {
     (0..).map_while(|number| Some((at(number, "name")?, at(number, "sql")?))).collect()
 }
 
-/// Nothing when the SQL gives what SQL takes for true, else what it gave.
+/// Nothing when the SQL returns a value that is true in SQL, else what it returned.
 pub(crate) fn holds(connection: &sqlite::Connection, sql: &str) -> Result<Option<String>, Error> {
     let Some(value) = connection.value(sql, &[])? else {
         return Ok(Some(format!("returned no row, expected a true value: {sql}")));

@@ -1,5 +1,5 @@
-//! The restored copy compared with the live database: page by page where that can be
-//! had, which is the proof, else by its schema and its rows.
+//! The restored copy compared with the live database: page by page if that is possible,
+//! which is the proof, else by its schema and its rows.
 
 use lsrun_plugin::host::report::Check;
 use lsrun_plugin::host::sqlite::{PageComparison, TableContent};
@@ -13,7 +13,7 @@ use crate::options::{Id, Options};
 use crate::whose_fault::{Failures, Question};
 use crate::{told, wanted};
 
-/// What takes the place of pages, in the order of the report.
+/// What replaces `pages`, in the order of the report.
 const ROWS: [Id; 3] = [Id::Schema, Id::Rows, Id::Content];
 
 /// How the copy is compared.
@@ -36,8 +36,8 @@ pub(crate) enum Known {
     Nothing,
 }
 
-/// Compares the pages, and starts to compare the rows where that is needed. `missing`
-/// says why there is no live database, where there is none.
+/// Compares the pages, and starts to compare the rows if that is needed. `missing`
+/// says why there is no live database, if there is none.
 pub(crate) fn start(
     copy: &RestoredCopy,
     live: Option<Live>,
@@ -51,7 +51,7 @@ pub(crate) fn start(
     let proved =
         wanted(options, Id::Pages) && pages(copy, live.as_ref(), missing, options, failures);
     if proved && options.rows_stand_in() {
-        // What is held here keeps the log from being started again.
+        // What is held here keeps the log from being restarted.
         return Compared::Same;
     }
     let Some(mut live) = live else {

@@ -26,13 +26,13 @@ use whose_fault::{Failures, Question, Side};
 lsrun_plugin::manifest!("../manifest.yml");
 lsrun_plugin::command!(run);
 
-/// How long the replica's place may take to answer a connection.
+/// How long the replica's storage may take to answer a connection.
 const PROBE_MS: u64 = 3000;
-/// How long a daemon may take to say what it does. One that waits for its replica says
+/// How long a daemon may take to report its state. One that waits for its replica says
 /// nothing.
 const DAEMON_MS: u64 = 1000;
 
-/// Why there is nothing to compare the copy with, where nobody said otherwise.
+/// Why there is nothing to compare the copy with, unless there is another reason.
 const TOO_BUSY: &str = "the database was too busy, or is not in WAL mode: nothing was compared";
 
 /// A step ended the proof.
@@ -85,7 +85,7 @@ fn attempt(database: &Database, options: &Options) -> Result<(), Ended> {
     Ok(())
 }
 
-/// Checks a restored copy and, where that is wanted, keeps it.
+/// Checks a restored copy and, if that is wanted, keeps it.
 pub(crate) fn checked(
     database: &Database,
     copy: &RestoredCopy,
@@ -107,7 +107,7 @@ pub(crate) fn checked(
     }
 }
 
-/// Everything that can be known to be in the way before anything is written.
+/// Every obstacle that can be known before anything is written.
 fn preflight(database: &Database, options: &Options) -> Result<(), Ended> {
     report::progress("examining the database and its replica");
     let check = Check::new("preflight");
@@ -141,7 +141,7 @@ fn preflight(database: &Database, options: &Options) -> Result<(), Ended> {
     }
 }
 
-/// Writes the sentinel and takes hold of the state it made.
+/// Writes the sentinel and holds the state that it made.
 fn with_sentinel(
     database: &Database,
     options: &Options,
@@ -224,7 +224,7 @@ pub(crate) fn restore(
 ) -> Result<RestoredCopy, Ended> {
     report::progress("restoring");
     let check = Check::new("restore");
-    // The replica answers: what cannot be restored now is no backup. A point that does
+    // The replica answers: what cannot be restored now is not a backup. A point that does
     // not exist says nothing about those that do.
     let some_point = synced.is_some_and(|synced| synced.method() != "none")
         || matches!(point, Some(Point::Latest));

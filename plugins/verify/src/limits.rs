@@ -1,5 +1,5 @@
-//! What `verify.max_lag` and `verify.max_restore` in the project file say of the times it
-//! took.
+//! Whether the times stay within `verify.max_lag` and `verify.max_restore` of the project
+//! file.
 
 use lsrun_plugin::host::report::Check;
 use lsrun_plugin::prelude::*;
@@ -7,7 +7,7 @@ use lsrun_plugin::prelude::*;
 use crate::options::{Id, Options};
 use crate::wanted;
 
-/// No lag was measured where nobody was waited for.
+/// No lag was measured if nobody was waited for.
 pub(crate) fn check(copy: &RestoredCopy, lag: Option<u64>, options: &Options) {
     let restore = (Id::RestoreTime, "restore", "restore", Some(copy.duration_ms()));
     for (id, key, what, took) in [(Id::Lag, "lag", "replication", lag), restore] {

@@ -1,4 +1,4 @@
-//! A state of the live database, held, and what is read of it: its schema and the
+//! A snapshot of the live database, and what is read of it: its schema and the
 //! content of its tables.
 
 use lsrun_plugin::host::report::Check;
@@ -23,7 +23,7 @@ pub(crate) struct Live {
 }
 
 impl Live {
-    /// Starts to read the rows where they are surely needed: in the host, while the
+    /// Starts to read the rows if they are surely needed: in the host, while the
     /// replica is waited for and restored.
     pub(crate) fn start(snapshot: Snapshot, options: &Options) -> Self {
         let mut live = Self { snapshot, job: None };

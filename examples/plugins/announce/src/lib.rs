@@ -1,5 +1,5 @@
-//! An example of a restored hook: told when a restored copy has been put in place.
-//! This one says so on the terminal, behind the words that its setting gives.
+//! An example of a restored hook: called when a restored copy has been put in place.
+//! This one says so on the terminal, after the text that its setting gives.
 //!
 //! ```yaml
 //! plugins:

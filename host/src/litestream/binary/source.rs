@@ -13,7 +13,7 @@ pub(crate) struct ReleaseSource {
     /// The folder above the releases; `v<version>/<asset>` is appended.
     pub(crate) releases: Cow<'static, str>,
     pub(crate) pins: Vec<Pin>,
-    /// `None` where lsrun knows no executable for this machine.
+    /// `None` if lsrun knows no executable for this machine.
     pub(crate) platform: Option<Platform>,
     /// From the first packet to the end of the TLS handshake.
     pub(crate) connect_timeout: Duration,

@@ -1,4 +1,4 @@
-//! Where an executable lies in the cache, and the lock against a second process that
+//! Where an executable is in the cache, and the lock against a second process that
 //! puts one there.
 
 use std::fs::{File, OpenOptions, TryLockError};
@@ -83,7 +83,7 @@ impl Goal {
     }
 
     /// The executable in the cache. It was checked before it came there; on each
-    /// start the privacy of the folders and its size have to do, because hashing
+    /// start the privacy of the folders and its size have to be enough, because hashing
     /// 39 MB takes longer than most commands.
     pub(crate) fn cached(&self) -> Result<Option<Binary>> {
         let path = self.executable();
@@ -98,7 +98,7 @@ impl Goal {
         Ok(Some(Binary { path, version: self.version.clone(), origin: BinaryOrigin::Cache }))
     }
 
-    /// Moves a checked executable to its place: whole and on disk, or not there.
+    /// Moves a checked executable into place: whole and on disk, or not at all.
     pub(crate) fn put(&self, executable: &Path) -> Result<()> {
         cache::ensure_private(&self.folder)?;
         std::fs::rename(executable, self.executable())
@@ -107,7 +107,7 @@ impl Goal {
     }
 
     /// Held until the file is dropped. Asked for again and again instead of with
-    /// a blocking call, which nothing could interrupt. `None` where the file
+    /// a blocking call, which nothing could interrupt. `None` if the file
     /// system has no locks: two downloads then do no harm, only work.
     pub(crate) async fn lock(&self, progress: &dyn Progress) -> Result<Option<File>> {
         let path = self.shelf.join(".lock");

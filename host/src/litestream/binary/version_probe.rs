@@ -1,6 +1,6 @@
 //! The version of an executable: asked of the executable itself, which costs
-//! 25 ms, and remembered in the cache folder. Deciding what a version is good for
-//! is done elsewhere.
+//! 25 ms, and remembered in the cache folder. What a version can do is decided
+//! elsewhere.
 
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -21,7 +21,7 @@ use crate::litestream::binary::version::Version;
 /// How long `litestream version` may take.
 const DEADLINE: Duration = Duration::from_secs(10);
 
-/// The version of `path`, from memory where that is safe, else by running it.
+/// The version of `path`, from memory if that is safe, else by running it.
 ///
 /// `cache_root` is lsrun's cache folder; `None`, or one that cannot be used, only
 /// costs time. Fails with exit 21 when `path` cannot be run.
@@ -134,7 +134,7 @@ struct Memory {
 
 impl Memory {
     /// `None` for what cannot be remembered: a wrapper (the script of a version
-    /// manager, a link to one) can stand for another version in another folder.
+    /// manager, a link to one) can be another version in another folder.
     fn new(cache_root: &Path, path: &Path) -> Option<Self> {
         let real = std::fs::canonicalize(path).ok()?;
         let mut magic = [0; 4];
@@ -170,7 +170,7 @@ impl Memory {
             .then(|| Version::of_output(&entry.version))
     }
 
-    /// Best effort: without it the next start is slower and nothing else.
+    /// Best effort: without it only the next start is slower.
     fn remember(&self, version: &Version) {
         let mut entries = self.read();
         entries.retain(|path, _| Path::new(path).exists());

@@ -1,7 +1,7 @@
 //! Talks to the control socket of a litestream daemon.
 //!
-//! A sync is asked for with the path alone. A request with `wait` or `timeout` runs
-//! in a context that ends with it, and litestream 0.5.17 loses with that context the
+//! A sync request has only the path. A request with `wait` or `timeout` runs
+//! in a context that ends with it, and with that context litestream 0.5.17 loses the
 //! read lock that keeps an application from restarting the write-ahead log: what is
 //! written from then on may never reach the replica, without a warning. So the
 //! waiting is done here, by asking again.
@@ -78,14 +78,14 @@ struct Refusal {
 pub(crate) enum ControlError {
     /// Nobody listens, or the daemon does not know this database.
     NotThere,
-    /// It was told to leave this database alone.
+    /// It was told to stop replicating this database.
     Stopped,
-    /// The daemon says no.
+    /// The daemon refuses.
     Refused(Error),
 }
 
 impl ControlError {
-    /// Why the daemon does not replicate `database`; none where it is not the one
+    /// Why the daemon does not replicate `database`; none if it is not the one
     /// to ask.
     #[must_use]
     pub(crate) fn explain(self, database: &str) -> Option<Error> {
@@ -111,7 +111,7 @@ impl From<Error> for ControlError {
 }
 
 impl Control {
-    /// Nothing is connected yet. None where there is no such file.
+    /// Nothing is connected yet. None if there is no such file.
     #[must_use]
     pub(crate) fn at(socket: &Path) -> Option<Self> {
         socket.exists().then(|| Self { socket: socket.to_owned() })
@@ -124,7 +124,7 @@ impl Control {
     }
 
     /// Fails with [`ControlError::Stopped`] where the daemon was told to leave the
-    /// database alone. That nobody answers in time, or not as expected, is no failure.
+    /// database alone. That nobody answers in time, or not as expected, is not a failure.
     pub(crate) async fn replicates(
         &self,
         database: &Path,
@@ -141,7 +141,7 @@ impl Control {
         self.status(database, timeout).await.is_some()
     }
 
-    /// What the daemon says of the database; none where it does not know it or gives no
+    /// What the daemon says of the database; none if it does not know it or gives no
     /// answer in time.
     async fn status(&self, database: &Path, timeout: Duration) -> Option<String> {
         let asked = tokio::time::timeout(timeout, self.ask::<KnownDatabases>("/list", None)).await;
@@ -153,7 +153,7 @@ impl Control {
     /// replica has it.
     ///
     /// What was committed is what the daemon's first answer names: later answers run
-    /// ahead of the replica for as long as somebody writes. Fails with the code
+    /// ahead of the replica for as long as anything is written. Fails with the code
     /// `timeout` at the deadline. A daemon that does not say what its replica has
     /// (before 0.5.10) gives an answer without it, and there was nothing to wait for.
     pub(crate) async fn sync(
@@ -244,7 +244,7 @@ impl Control {
             .hint(CHECK_ITS_LOG)
     }
 
-    /// Whoever put the socket there could say anything.
+    /// A process of another user could answer anything.
     fn stranger(&self) -> Error {
         Error::new(Code::Daemon, "another user's process listens at the litestream control socket")
             .cause(format!("control socket {}", self.socket.display()))
@@ -338,7 +338,7 @@ async fn exchange(
 
 /// The pauses between two questions: 20 ms, which no folder's replica is slower than by
 /// much, and longer ones for a replica that takes long, as each question makes a
-/// transaction of its own where somebody writes.
+/// transaction of its own if anything is written.
 #[derive(Default)]
 struct Pace {
     asked: u32,

@@ -30,7 +30,7 @@ pub fn running(database: &Path) -> Vec<u32> {
     found
 }
 
-/// Whether a process is a litestream; none where its name cannot be read.
+/// Whether a process is a litestream; none if its name cannot be read.
 #[cfg(target_os = "linux")]
 pub(super) fn is_litestream(pid: u32) -> Option<bool> {
     // The name is cut at 15 characters.
@@ -66,8 +66,8 @@ impl Holder {
     }
 }
 
-/// Device and inode: what a file is, whatever its name and whoever mounted it where.
-/// None for what is not there.
+/// Device and inode: the identity of a file, whatever its name and mount.
+/// None for what does not exist.
 #[must_use]
 pub(crate) fn identity(file: &Path) -> Option<(u64, u64)> {
     std::fs::metadata(file).ok().map(|metadata| (metadata.dev(), metadata.ino()))
@@ -88,8 +88,8 @@ pub(crate) fn holders(database: &Path) -> Vec<Holder> {
         let Some(pid) = pid.filter(|pid| *pid != std::process::id()) else { continue };
         let Ok(open) = std::fs::read_dir(process.path().join("fd")) else { continue };
         let one_of_them = |file: std::fs::DirEntry| {
-            // Only what has the name is looked at: a look at a file of a server that
-            // has gone takes for ever.
+            // Only what has the name is examined: examining a file of a server that
+            // has gone takes forever.
             let link = std::fs::read_link(file.path()).unwrap_or_default();
             let named = link.file_name().and_then(std::ffi::OsStr::to_str);
             named.is_some_and(|link| link.starts_with(name))

@@ -3,7 +3,7 @@
 //!
 //! The bytes are those of <https://www.sqlite.org/walformat.html#wal_locks>: 123 to 127
 //! are the read marks, of which litestream holds one all the time, and 128 is held by
-//! everybody who has the database open. `/proc/locks` lists only the locks of
+//! every process that has the database open. `/proc/locks` lists only the locks of
 //! processes that are visible in this PID namespace; `fcntl(F_GETLK)` finds the others
 //! as well, those of another container among them, and gives them no process id.
 
@@ -20,7 +20,7 @@ use crate::sqlite::descriptors::{self, Kept};
 
 /// The bytes of the read marks.
 pub(super) const READ_MARKS: std::ops::RangeInclusive<u64> = 123..=127;
-/// The byte that everybody holds who has the database open.
+/// The byte that every process holds which has the database open.
 const OPEN: u64 = 128;
 
 /// Who holds a lock.
@@ -28,16 +28,16 @@ const OPEN: u64 = 128;
 pub(super) enum Owner {
     /// A process of this PID namespace.
     Visible(u32),
-    /// A process that cannot be seen from here.
+    /// A process that is not visible from here.
     Hidden,
 }
 
 /// Who reads a database for more than half of the time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Readers {
-    /// Somebody, the processes that are visible among them.
+    /// A process; those that are visible are listed.
     pub(super) any: bool,
-    /// Somebody who cannot be seen from here.
+    /// A process that is not visible from here.
     pub(super) hidden: bool,
 }
 
@@ -46,23 +46,23 @@ pub(super) struct Readers {
 pub(super) struct Shm(Kept);
 
 impl Shm {
-    /// None where there is no such file, or none that may be read: then nobody that
+    /// None if the file does not exist, or cannot be read: then nobody that
     /// this user can know of has the database open in WAL mode.
     pub(super) fn open(database: &Path) -> Option<Self> {
         let file = File::open(Sidecar::Shm.of(database)).ok()?;
         Some(Self(descriptors::keep(database, file)))
     }
 
-    /// Somebody else who has the database open.
+    /// Another process that has the database open.
     pub(super) fn somebody(&self) -> Option<Owner> {
         self.owner(OPEN)
     }
 
-    /// Whether somebody reads all the time, as litestream does: for `time` it is looked
-    /// how often somebody else holds a read mark. Blocks.
+    /// Whether another process reads continuously, as litestream does: for `time`, checks
+    /// how often another process holds a read mark. Blocks.
     ///
     /// Litestream lets go of its mark for a moment at each checkpoint and may take another
-    /// one then; so what counts is not one mark, and not every look.
+    /// one then; so neither a single mark nor a single check counts.
     pub(super) fn readers(&self, time: Duration) -> Readers {
         const LOOK: Duration = Duration::from_millis(5);
         let until = Instant::now() + time;

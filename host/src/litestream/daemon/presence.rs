@@ -9,22 +9,22 @@ use std::time::Instant;
 use super::locks::{Owner, Shm};
 use super::{holders, locks};
 
-/// How long is looked whether somebody reads all the time.
+/// For how long to check whether another process reads continuously.
 const READER: Duration = Duration::from_millis(700);
 
 /// Whether a litestream replicates a database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Presence {
-    /// One that can be seen.
+    /// One that is visible.
     Daemon,
-    /// Somebody has the database open who cannot be seen from here, or whose name
-    /// cannot: it may be one.
+    /// A process has the database open that is not visible from here, or whose name is
+    /// not: it may be one.
     Unknown,
-    /// None, for certain.
+    /// Certainly none.
     Nobody,
 }
 
-/// Finds out whether a litestream replicates `database`. Blocks for 0.7 s where it is
+/// Finds out whether a litestream replicates `database`. Blocks for 0.7 s if it is
 /// not plain to see.
 pub(crate) fn presence(database: &Path) -> Presence {
     if !holders::running(database).is_empty() {
@@ -35,7 +35,7 @@ pub(crate) fn presence(database: &Path) -> Presence {
         None => Presence::Nobody,
         Some(Owner::Hidden) => Presence::Unknown,
         Some(Owner::Visible(_)) if all_named(database) && sees_everybody() => Presence::Nobody,
-        // A lock tells one of its owners; behind the one that is seen may be another.
+        // A lock shows one of its owners; there may be others besides it.
         Some(Owner::Visible(_)) => match shm.readers(READER).any {
             true => Presence::Unknown,
             false => Presence::Nobody,
@@ -44,7 +44,7 @@ pub(crate) fn presence(database: &Path) -> Presence {
 }
 
 /// Whether a process that cannot be seen from here reads `database` all the time, as
-/// litestream does. Blocks for 0.7 s where somebody has it open who may be one.
+/// litestream does. Blocks for 0.7 s if a process that may be one has it open.
 pub(crate) fn replicates_unseen(database: &Path) -> bool {
     let Some(shm) = Shm::open(database) else { return false };
     match shm.somebody() {
@@ -80,12 +80,12 @@ pub(crate) enum ReadLock {
     /// The daemon of this process id does not have it. An application may restart the
     /// log before litestream has read it.
     Lost(u32),
-    /// No daemon can be seen.
+    /// No daemon is visible.
     Unknown,
 }
 
 /// Whether the daemon that replicates `database` holds its read lock. It lets go of it
-/// for a moment at each checkpoint, so `Lost` is said only after `patience` without it.
+/// for a moment at each checkpoint, so `Lost` is returned only after `patience` without it.
 /// Blocks.
 #[cfg(target_os = "linux")]
 pub(crate) fn read_lock(database: &Path, patience: Duration) -> ReadLock {

@@ -1,6 +1,6 @@
-//! Where the control socket of a daemon is that `lsrun replicate` runs, so that
+//! Where the control socket of a daemon that `lsrun replicate` runs is, so that
 //! `verify` and `sync` find it. A socket's path has at most about 100 bytes, so it
-//! cannot lie beside the project.
+//! cannot be in the project's folder.
 
 use std::path::PathBuf;
 
@@ -19,8 +19,8 @@ const SOCKET: &str = "litestream.sock";
 /// What fits into an address, in bytes: 107 on Linux, 103 elsewhere.
 const LONGEST: usize = 103;
 
-/// The folders in which a daemon's folder may lie, best first. A service and a
-/// shell have different variables: who looks, looks in all of them.
+/// The folders in which a daemon's folder may lie, best first. A service and a shell
+/// have different variables, so all of them are searched.
 fn bases(session: &Session) -> Vec<PathBuf> {
     let user = rustix::process::geteuid().as_raw();
     let mut bases = Vec::new();
@@ -76,7 +76,7 @@ pub(crate) fn live(session: &Session) -> Result<PathBuf> {
     Err(error.hint("start it with `lsrun replicate`, or name its control socket: -socket PATH"))
 }
 
-/// Those of them that are there.
+/// Those of them that exist.
 pub(crate) fn controls(session: &Session) -> impl Iterator<Item = Control> {
     sockets(session).into_iter().filter_map(|socket| Control::at(&socket))
 }
@@ -92,7 +92,7 @@ fn places(session: &Session) -> Vec<PathBuf> {
 
 fn own_sockets(session: &Session) -> Vec<PathBuf> {
     let trusted = |socket: &PathBuf| {
-        // Somebody else's socket could say anything.
+        // Another user's socket could answer anything.
         let folder = socket.parent();
         folder.is_some_and(|folder| Trust::mine().folder(folder).is_ok()) && socket.exists()
     };

@@ -77,7 +77,7 @@ pub(crate) fn spawn(
 
 /// Runs litestream to its end and keeps what it says.
 ///
-/// `-config` is added behind the command where there is a configuration. At the
+/// `-config` is added after the command if there is a configuration. At the
 /// limit, and when the run is stopped, it is asked to end and then killed.
 pub(crate) async fn capture(
     session: &Session,

@@ -1,4 +1,4 @@
-//! When a litestream that does not end is given up.
+//! When lsrun gives up on a litestream that does not end.
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,4 @@
-//! Litestream's command line: which flags take a value, which commands want a
+//! Litestream's command line: which flags take a value, which commands need a
 //! configuration or the control socket. Go stops at the first positional, so what
 //! a user wrote in any order is put in the order that Go reads.
 
@@ -32,7 +32,7 @@ pub(crate) struct Verb {
     pub about: &'static str,
 }
 
-/// Every command that litestream 0.5.17 or 0.3.13 has and that is handed over.
+/// Every command of litestream 0.5.17 or 0.3.13 that is passed on.
 pub(crate) const VERBS: &[Verb] = &[
     verb(
         "databases",
@@ -143,7 +143,7 @@ pub(crate) const VERBS: &[Verb] = &[
     ),
 ];
 
-/// `restore` with words of litestream 0.3, which only such a binary understands.
+/// `restore` with words of litestream 0.3, which only a 0.3 binary understands.
 pub(crate) const RESTORE_OF_03: Verb = verb(
     "restore",
     Reaches::Configuration,
@@ -170,14 +170,14 @@ const fn verb(
     Verb { name, reaches, values, since, about }
 }
 
-/// A command line, taken apart.
+/// A command line, parsed.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct CommandLine {
     /// Flags with their values, as they were written.
     pub flags: Vec<OsString>,
-    /// What is no flag.
+    /// What is not a flag.
     pub positionals: Vec<OsString>,
-    /// What stands behind `--`.
+    /// What comes after `--`.
     pub rest: Vec<OsString>,
     /// A flag at the end that takes a value, and has none.
     pub without_value: Option<String>,
@@ -196,8 +196,8 @@ impl Verb {
         VERBS.iter().find(|verb| verb.name == name)
     }
 
-    /// Takes the words behind the command apart. A flag that lsrun does not know
-    /// is taken for one without a value, unless it has a `=`.
+    /// Parses the words after the command. A flag that lsrun does not know
+    /// is assumed to take no value, unless it has a `=`.
     #[must_use]
     pub(crate) fn read(&self, words: &[OsString]) -> CommandLine {
         read(self.values, words)

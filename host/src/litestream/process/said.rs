@@ -1,4 +1,4 @@
-//! What litestream's words mean: whose fault a failure is.
+//! What litestream's messages mean: what caused a failure.
 
 use crate::code::Code;
 use crate::error::Error;
@@ -15,8 +15,8 @@ const LOCAL: [&str; 7] = [
     "cannot allocate memory",
 ];
 
-/// The error of a litestream that failed, under the code that says whose fault it
-/// is. The messages are those of litestream 0.5.17.
+/// The error of a litestream that failed, with the code that says what caused it. The
+/// messages are those of litestream 0.5.17.
 #[must_use]
 pub(crate) fn explain(output: &ProcessOutput, what: &str) -> Error {
     let failed = output.failure(what);

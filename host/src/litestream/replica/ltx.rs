@@ -12,23 +12,23 @@ pub(crate) fn local_txid(folder: &Path) -> Option<Txid> {
     last_transaction(folder).map(|(txid, _file)| txid)
 }
 
-/// The last transaction of such a folder and its file.
+/// The last transaction of a folder and its file.
 pub(crate) fn last_transaction(folder: &Path) -> Option<(Txid, PathBuf)> {
     transactions(folder).max()
 }
 
-/// The file of a transaction in such a folder.
+/// The file of a transaction in a folder.
 pub(crate) fn transaction(folder: &Path, txid: Txid) -> Option<PathBuf> {
     transactions(folder).find(|(other, _file)| *other == txid).map(|(_txid, file)| file)
 }
 
-/// The header of the file of this transaction alone in such a folder.
+/// The header of the file of only this transaction in a folder.
 pub(crate) fn header(folder: &Path, txid: Txid) -> Option<Header> {
     let file = folder.join("ltx").join("0").join(format!("{txid}-{txid}.ltx"));
     Header::read(&file).filter(|header| header.max_txid == txid.0)
 }
 
-/// The files of such a folder, each with its last transaction.
+/// The files of a folder, each with its last transaction.
 pub(crate) fn transactions(folder: &Path) -> impl Iterator<Item = (Txid, PathBuf)> {
     let entries = std::fs::read_dir(folder.join("ltx").join("0")).into_iter().flatten();
     entries.flatten().filter_map(|entry| {

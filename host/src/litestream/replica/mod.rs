@@ -1,4 +1,4 @@
-//! What lies in a replica, and in litestream's own state beside the database.
+//! What is in a replica, and in litestream's own state beside the database.
 
 pub(crate) mod listing;
 pub(crate) mod ltx;

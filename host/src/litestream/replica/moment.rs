@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 pub(crate) struct Moment {
     /// The point.
     pub at: Timestamp,
-    /// How it was understood, where that needs saying.
+    /// How it was understood, if that needs saying.
     pub said_back: Option<String>,
 }
 
@@ -128,7 +128,7 @@ fn said(local: ZonedDateTime, more: &str) -> Moment {
     Moment { at: local.timestamp(), said_back: Some(format!("{}{more}", both(&local))) }
 }
 
-/// A time as people read it: local, and in UTC where that is something else.
+/// A time as people read it: local, and in UTC if that is something else.
 #[must_use]
 pub(crate) fn shown(at: Timestamp) -> String {
     both(&at.to_zoned_datetime(TimeZone::system()))
@@ -146,7 +146,7 @@ fn both(local: &ZonedDateTime) -> String {
     format!("{} ({utc})", local.strftime("%Y-%m-%d %H:%M:%S %:z"))
 }
 
-/// The local time to the millisecond; none where it is UTC.
+/// The local time to the millisecond; none if it is UTC.
 #[must_use]
 pub(crate) fn local(at: Timestamp) -> Option<String> {
     let local = at.to_zoned_datetime(TimeZone::system());

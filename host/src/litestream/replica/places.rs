@@ -1,6 +1,6 @@
 //! Where in the write-ahead log litestream's transactions ended: read from its files
 //! beside the database, and remembered while a restore takes longer than litestream
-//! keeps them (five minutes, where nothing else is configured).
+//! keeps them (five minutes unless configured).
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -14,7 +14,7 @@ use crate::litestream::replica::ltx;
 use crate::litestream::replica::txid::Txid;
 use crate::pages::ltx_header::Header;
 
-/// Time between two looks. Shorter than litestream's own, 15 s.
+/// Time between two checks. Shorter than litestream's own, 15 s.
 const LOOK: Duration = Duration::from_secs(2);
 
 /// The transactions of one database, from a moment on.
@@ -33,7 +33,7 @@ impl Places {
         let watch = tokio::spawn(async move {
             let Some(state) = state else { return };
             loop {
-                // Most runs are over by then.
+                // Most runs have ended at that point.
                 tokio::time::sleep(LOOK).await;
                 let (seen, state) = (Arc::clone(&seen), state.clone());
                 let look = tokio::task::spawn_blocking(move || remember(&state, &seen));
@@ -43,7 +43,7 @@ impl Places {
         Self { folders, known, watch }
     }
 
-    /// Of this transaction and all later ones. Fails with `inconclusive` where one of
+    /// Of this transaction and all later ones. Fails with `inconclusive` if one of
     /// them is missing.
     pub(crate) fn from(&self, txid: Txid) -> Result<Vec<Header>> {
         let last = self.folders.first().and_then(|state| ltx::local_txid(state));

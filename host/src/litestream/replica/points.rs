@@ -1,5 +1,5 @@
 //! The points in time that a backup can be restored to: what litestream's own plan
-//! reaches with the files that are there, which is less than a list of the files.
+//! reaches with the files that exist, which is less than a list of the files.
 
 use jiff::Timestamp;
 
@@ -18,16 +18,16 @@ pub(crate) struct RestorePoint {
     pub time: Timestamp,
 }
 
-/// A stretch in which there is no point: a hole, or transactions that were compacted.
+/// A range in which there is no point: a hole, or transactions that were compacted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Gap {
     /// The last one before it.
     pub after: Txid,
-    /// The first one behind it.
+    /// The first one after it.
     pub before: Txid,
     /// From here on a `-timestamp` gives something older than it says.
     pub from: Timestamp,
-    /// To here, where there is a later point.
+    /// To here, if there is a later point.
     pub until: Option<Timestamp>,
 }
 
@@ -52,7 +52,7 @@ struct Reach {
 
 impl Listing {
     /// Replays litestream's `CalcRestorePlan`: it starts with the newest snapshot
-    /// and goes on with any file that connects and comes furthest. `usable` says
+    /// and continues with any file that connects and reaches furthest. `usable` says
     /// which files are early enough.
     fn reach(&self, sorted: &[LtxFile], usable: impl Fn(&LtxFile) -> bool) -> Reach {
         let files = || sorted.iter().filter(|file| usable(file));
@@ -139,9 +139,9 @@ impl Listing {
     }
 
     /// Refuses a restore to `time` that would silently end at `reached`, because
-    /// the files behind it, older than `time`, do not connect.
+    /// the files after it, older than `time`, do not connect.
     ///
-    /// litestream itself restores what it can and says that all went well.
+    /// litestream itself restores what it can and reports success.
     pub(crate) fn refuse_gap(&self, time: Timestamp, reached: Txid) -> Result<()> {
         let early =
             |file: &&LtxFile| file.created.saturating_add(self.blur).is_ok_and(|it| it < time);
@@ -235,7 +235,7 @@ mod tests {
         );
         let error = edge.refuse_gap(at(45), Txid(4)).unwrap_err();
         assert!(error.message().contains("no single points"), "{error:?}");
-        // The same with the file gone is a hole.
+        // Without the file it is a hole.
         let torn = listing(&[(9, 1, 4, 10), (0, 8, 8, 30), (0, 9, 9, 40)]);
         assert_eq!(torn.points().gaps.len(), 1);
         assert!(torn.points().compacted.is_empty());

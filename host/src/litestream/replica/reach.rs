@@ -1,5 +1,5 @@
 //! Whether a replica's storage answers, in milliseconds and without writing.
-//! Litestream itself is silent for two minutes about a dead endpoint.
+//! For a dead endpoint, litestream itself says nothing for two minutes.
 
 use std::path::Path;
 use std::time::Duration;
@@ -15,7 +15,7 @@ use crate::project::Database;
 
 /// Connects to the host of the database's replica, or examines its folder.
 ///
-/// A folder that does not exist yet is fine: litestream makes it.
+/// A folder that does not exist yet is fine: litestream creates it.
 pub(crate) async fn reach(session: &Session, database: &Database, timeout: Duration) -> Result<()> {
     answers(&session.config()?.replica(database)?, timeout).await
 }
@@ -42,7 +42,7 @@ fn silent(replica: &Replica) -> Error {
         .hint("check its address and the network")
 }
 
-/// Whether somebody accepts connections there. Fails with the reason.
+/// Whether a server accepts connections there. Fails with the reason.
 pub(crate) async fn connect(
     host: &str,
     port: u16,

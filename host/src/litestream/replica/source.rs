@@ -1,4 +1,4 @@
-//! Whose backup.
+//! The database or replica URL whose backup is meant.
 
 use crate::error::Result;
 use crate::litestream::Session;

@@ -3,7 +3,7 @@
 //! A daemon adds, compacts and removes files while litestream lists and reads them, so
 //! that a planned file may be gone when it is read (upstream #1270). Such an attempt
 //! says nothing about the backup and is repeated. What fails although no file went away
-//! during the attempt is what is really there, and fails for good.
+//! during the attempt is a real fault, and fails permanently.
 
 use std::time::{Duration, Instant};
 
@@ -35,7 +35,7 @@ pub(crate) async fn settled<T, F: Future<Output = Result<T>>>(
         if !matches!(error.code(), Code::Litestream | Code::Daemon | Code::NotFound) {
             return Err(error);
         }
-        // Who cannot be asked now says nothing else about the failure.
+        // A replica that cannot be asked now says nothing else about the failure.
         let Ok(now) = listing::list(session, &request.source, request.patience).await else {
             return Err(error);
         };
@@ -102,7 +102,7 @@ fn nothing(files: &Listing, request: &Request, error: Error) -> Error {
     }
 }
 
-/// The error where a replica holds nothing.
+/// The error if a replica holds nothing.
 pub(crate) fn no_backup(name: &str) -> Error {
     Error::new(Code::NotFound, format!("no backup of {name} yet"))
         .hint("has `lsrun replicate` run?")

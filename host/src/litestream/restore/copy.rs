@@ -80,7 +80,7 @@ impl RestoredCopy {
     }
 }
 
-/// Gives a copy a second life in the temporary folder, readable by this user.
+/// Keeps a copy in the temporary folder, readable by this user.
 pub(crate) fn keep(copy: &RestoredCopy) -> Result<PathBuf> {
     let mut names = tempfile::Builder::new();
     names.prefix("kept-by-lsrun-").suffix(".sqlite3");
@@ -88,7 +88,7 @@ pub(crate) fn keep(copy: &RestoredCopy) -> Result<PathBuf> {
         let mut from = std::fs::File::open(&copy.path)?;
         from.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
         // A second name costs nothing; another file system needs a second file. Neither is
-        // made under a name that somebody else has taken.
+        // made under a name that another process has taken.
         match names.make(|name| std::fs::hard_link(&copy.path, name)) {
             Ok(link) => Ok(link.into_temp_path().keep()?),
             Err(_apart) => {

@@ -1,4 +1,4 @@
-//! Restores a backup into a private place: never over a database, never with
+//! Restores a backup into a private folder: never over a database, never with
 //! litestream's `-force`.
 
 use std::convert::Infallible;
@@ -19,12 +19,12 @@ use crate::litestream::restore::pause::settle;
 use crate::litestream::restore::place::{CopyPlace, Home, home};
 use crate::litestream::restore::request::{Request, log_of, size};
 
-/// Time between two looks at how far a restore has come.
+/// Time between two checks of how far a restore has come.
 const LOOK: Duration = Duration::from_millis(100);
 
-/// Restores into a private place.
+/// Restores into a private folder.
 ///
-/// Where somebody watches, `progress` is told every 100 ms: the bytes that are there,
+/// If anybody watches, `progress` is called every 100 ms: the bytes that are there,
 /// about how many there will be, and the time since the start.
 pub(crate) async fn restore(
     session: Arc<Session>,
@@ -38,8 +38,8 @@ pub(crate) async fn restore(
     let path = folder.join("restored.sqlite3");
     let partial = partial(&path);
     let kept = request.kept.then(|| newest_kept(&request)).transpose()?;
-    // What is in the log may not be in the file yet. How large an older point is,
-    // nobody knows.
+    // What is in the log may not be in the file yet. The size of an older point is
+    // unknown.
     let needed = match (&kept, &request.source) {
         (Some(kept), _) => size(&kept.path),
         (None, Source::Database(database))
@@ -121,7 +121,7 @@ async fn fetched(
 /// Writes a growing file to disk while it grows. litestream syncs the whole of it at
 /// its end and waits for that, 0.27 of 1.4 s for 117 MB; so it finds little to do.
 async fn flush(partial: &Path) -> Infallible {
-    /// Bytes between two times, and the time between two looks.
+    /// Bytes between two times, and the time between two checks.
     const STEP: u64 = 16 << 20;
     const LOOK: Duration = Duration::from_millis(20);
     if !cfg!(target_os = "linux") {
@@ -150,7 +150,7 @@ async fn every(time: Duration, work: impl Fn()) -> Infallible {
     }
 }
 
-/// What the live database takes is what its backup takes, give or take. None where
+/// A backup takes about as much room as the live database. None if
 /// there is none.
 fn expected_bytes(request: &Request) -> Option<u64> {
     match &request.source {

@@ -1,9 +1,9 @@
-//! The folder of a restore's target, held open: who may change the names in it, and
-//! paths that lead into it whatever is renamed meanwhile.
+//! The folder of a restore's target, held open: who can change the names in it, and
+//! paths into it that stay valid whatever is renamed meanwhile.
 //!
 //! Whoever owns a folder can put another file, or a link to one, under any name in it
-//! at any moment. So what is done to a file is done through its descriptor, opened
-//! without following links, and what is done to a name is done in the held folder.
+//! at any moment. So files are accessed through descriptors that are opened
+//! without following links, and names are changed in the held folder.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{File, Metadata, OpenOptions};
@@ -22,7 +22,7 @@ pub(crate) struct Folder {
     metadata: Metadata,
     /// As it was found: absolute and without links.
     path: PathBuf,
-    /// Leads to the held folder, also when its name leads elsewhere.
+    /// Leads to the held folder, even when its name leads elsewhere.
     through: PathBuf,
     /// Nobody else can move it, or a folder above it.
     fixed: bool,
@@ -43,7 +43,7 @@ impl Folder {
         self.through.join(name)
     }
 
-    /// The same as people know it; SQLite, which resolves links by itself, takes it too.
+    /// The same as people know it; SQLite, which resolves links itself, accepts it too.
     pub(crate) fn shown(&self, path: &Path) -> PathBuf {
         self.path.join(path.file_name().unwrap_or_default())
     }
@@ -88,7 +88,7 @@ fn only_ours(folder: &Metadata) -> bool {
 }
 
 /// Whether others cannot change the names of this user's files in a folder: in one with
-/// the sticky bit, such as `/tmp`, everybody has only their own.
+/// the sticky bit, such as `/tmp`, users can change only their own files.
 fn names_stay(folder: &Metadata) -> bool {
     let me = rustix::process::geteuid().as_raw();
     only_ours(folder) || (folder.mode() & 0o1000 != 0 && [0, me].contains(&folder.uid()))
@@ -126,7 +126,7 @@ fn open(path: &Path) -> std::io::Result<(File, bool)> {
 fn through(folder: &File, metadata: &Metadata) -> Option<PathBuf> {
     use std::os::fd::AsRawFd;
     let path = PathBuf::from(format!("/proc/self/fd/{}", folder.as_raw_fd()));
-    // Where there is no such file system, its name has to do.
+    // Without that file system, its name has to be enough.
     std::fs::metadata(&path).is_ok_and(|it| same(&it, metadata)).then_some(path)
 }
 
@@ -178,7 +178,7 @@ impl Pinned {
         std::fs::symlink_metadata(path).is_ok_and(|it| same(&it, &self.metadata))
     }
 
-    /// In how many ways this process has it open; none where the system does not say.
+    /// In how many ways this process has it open; none if the system does not say.
     #[cfg(target_os = "linux")]
     pub(crate) fn opened(&self) -> Option<usize> {
         use std::os::fd::AsRawFd;
@@ -198,7 +198,7 @@ impl Pinned {
 }
 
 /// Refuses a target that is a device, a FIFO, a socket or a folder, and one beside which
-/// such a thing has the name of a log. Links are followed; nothing is opened.
+/// one of these has the name of a log. Links are followed; nothing is opened.
 ///
 /// Fails with exit 2.
 pub(crate) fn refuse_special(target: &Path) -> Result<()> {

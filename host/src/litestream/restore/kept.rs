@@ -18,9 +18,9 @@ use crate::path::Sidecar;
 
 /// A database that a restore has replaced.
 pub(crate) struct KeptDatabase {
-    /// Where it lies.
+    /// Where it is.
     pub(crate) path: PathBuf,
-    /// What it is brought back to.
+    /// Where it is brought back to.
     target: PathBuf,
 }
 
@@ -86,8 +86,8 @@ impl KeptDatabase {
         Ok(RestoredCopy::made(path, request, written, started.elapsed(), place))
     }
 
-    /// Opens it with the rights of the one whose database it is: who can put a file of
-    /// root's under its name must not get to read it.
+    /// Opens it with the rights of the one whose database it is: whoever can put a file
+    /// of root's under its name must not be able to read it.
     fn open(&self) -> Result<std::fs::File> {
         use std::os::unix::fs::MetadataExt;
         let failed = |error: std::io::Error| io("open", &self.path, &error);

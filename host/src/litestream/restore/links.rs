@@ -1,7 +1,7 @@
 //! Which file a target is when there are links on the way to it.
 //!
-//! A link of this user or of root is followed. A link that somebody else has made says
-//! only what that user may decide: it leads to files of theirs, and to no others.
+//! A link of this user or of root is followed. A link that another user has made is
+//! followed only to that user's own files.
 
 use std::collections::VecDeque;
 use std::ffi::OsString;
@@ -86,7 +86,7 @@ fn read(path: &Path) -> std::io::Result<Option<(Metadata, PathBuf)>> {
 
     use rustix::fs::{CWD, Mode, OFlags, openat, readlinkat};
     let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    // Its owner and where it leads are of one link, whatever has the name by now.
+    // Its owner and its target are those of one link, whatever has the name meanwhile.
     let link = match openat(CWD, path, flags, Mode::empty()) {
         Ok(link) => std::fs::File::from(link),
         Err(rustix::io::Errno::NOENT | rustix::io::Errno::NOTDIR) => return Ok(None),
@@ -146,7 +146,7 @@ mod tests {
         }
         let chown = |name: &str| std::os::unix::fs::lchown(folder.join(name), Some(47_113), None);
         if ["theirs", "to-own", "to-theirs"].map(chown).iter().any(Result::is_err) {
-            // Only root can make a link of somebody else's.
+            // Only root can make a link that belongs to another user.
             assert!(!rustix::process::geteuid().is_root());
             assert_eq!(locate(&folder.join("to-own")).unwrap(), folder.join("own"));
             return;

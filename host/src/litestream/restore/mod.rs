@@ -1,4 +1,4 @@
-//! Restoring a backup into a private place, and putting it in the place of a database.
+//! Restoring a backup into a private folder, and putting it in place of a database.
 
 pub(crate) mod attempts;
 pub(crate) mod command;

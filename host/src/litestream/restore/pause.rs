@@ -1,5 +1,5 @@
-//! The daemon that replicates the target: told to leave it alone before the swap,
-//! and to go on behind it, also by the next restore when this one is killed.
+//! The daemon that replicates the target: told to stop before the swap,
+//! and to continue after it, also by the next restore when this one is killed.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -14,10 +14,10 @@ use crate::litestream::sync::unseen;
 use crate::litestream::{Session, daemon};
 use crate::scratch::Scratch;
 
-/// How long a daemon may take to look at the new database.
+/// How long a daemon may take to check the new database.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// A daemon that was told to leave a database alone.
+/// A daemon that was told to stop replicating a database.
 pub(crate) struct StoppedDaemon {
     socket: PathBuf,
     path: PathBuf,
@@ -80,7 +80,7 @@ async fn start(socket: &Path, path: &Path) -> std::result::Result<DaemonStart, S
     if !path.exists() {
         return Ok(DaemonStart::Seen);
     }
-    // It opens the database when it first looks at it, and until then nothing keeps
+    // It opens the database when it first checks it, and until then nothing keeps
     // others from checkpointing what it has not read.
     Ok(match control.look(path, Instant::now() + PATIENCE).await {
         Ok(_local) => DaemonStart::Seen,
@@ -91,8 +91,8 @@ async fn start(socket: &Path, path: &Path) -> std::result::Result<DaemonStart, S
 
 /// Stops the daemon that replicates the target, if there is one.
 ///
-/// `private` is the folder of this restore: what is noted there, the next restore
-/// of the target pays with [`settle`] when this one is killed.
+/// `private` is the folder of this restore: what is noted there, the next restore of
+/// the target settles with [`settle`] if this one is killed.
 pub(crate) async fn stop(
     session: &Session,
     given: &Path,
@@ -117,8 +117,8 @@ pub(crate) async fn stop(
                         Scratch::leave(private, "");
                         continue;
                     };
-                    // litestream may say that it could not stop, and have stopped: it
-                    // fails over its last sync.
+                    // litestream may report that it could not stop although it has: its
+                    // last sync failed.
                     if start(&socket, path).await.is_ok() {
                         Scratch::leave(private, "");
                     }
@@ -156,6 +156,6 @@ pub(crate) async fn settle(session: &Session, scratch: &Scratch) {
             )),
         }
     }
-    // What could not be done now was told.
+    // What could not be done now has been reported.
     Scratch::leave(scratch.path(), "");
 }

@@ -1,4 +1,4 @@
-//! Where a restored copy lies: beside its target, or in a temporary folder.
+//! Where a restored copy is: next to its target, or in a temporary folder.
 
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
@@ -13,7 +13,7 @@ use crate::litestream::restore::rights::Rights;
 use crate::litestream::room::Room;
 use crate::scratch::Scratch;
 
-/// Where a copy lies, and the room that it has there.
+/// Where a copy is, and the room that it has there.
 #[derive(Debug)]
 #[expect(dead_code, reason = "held for their destructors")]
 pub(crate) struct CopyPlace {

@@ -79,7 +79,7 @@ pub(crate) async fn older(
     Ok(points.into_iter().rev().skip(asked).take(max).collect())
 }
 
-/// Where the backup lies, and every point that it can be restored to; at least one.
+/// Where the backup is, and every point that it can be restored to; at least one.
 pub(crate) async fn points(session: &Session, request: &Request) -> Result<(String, Points)> {
     let place = request.source.describe(session)?;
     let files = listing::list(session, &request.source, request.patience).await?;
@@ -99,7 +99,7 @@ pub(crate) async fn points(session: &Session, request: &Request) -> Result<(Stri
         .hint(format!("`lsrun ltx {}` lists the files", shell_words::quote(&name))))
 }
 
-/// What stands at the target.
+/// What exists at the target.
 fn present(session: &Session, request: &Request, planned: Option<Txid>) -> Option<Present> {
     let target = request.target.as_ref().filter(|_target| request.target_exists())?;
     let log = log_of(target);

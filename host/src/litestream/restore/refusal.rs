@@ -15,7 +15,7 @@ pub(crate) fn busy(target: &Path, holder: String) -> Error {
         .hint("stop what uses it, restore, and start it again")
 }
 
-/// The refusal where a daemon has replicated a database that is missing now.
+/// The refusal when a daemon has replicated a database that is missing now.
 pub(crate) fn remembered(target: &Path) -> Error {
     busy(target, "a litestream daemon still tracks the database that was there before".to_owned())
         .hint("stop the daemon, restore, and start it again")

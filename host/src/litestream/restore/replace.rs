@@ -1,11 +1,11 @@
-//! Puts a restored copy in the place of a database so that whoever looks at any
-//! moment, also after a crash, finds the old database or the new one, whole.
+//! Puts a restored copy in place of a database so that
+//! at any moment, even after a crash, either the old database or the new one is there, whole.
 //!
 //! A daemon that replicates the database is stopped meanwhile, and started. It would
 //! not survive another file under the name: litestream 0.5.17 remembers how far it
-//! has read the write-ahead log, also from `stop` to `start`, and takes the new file
-//! for the old one with some more changes; without its local state (`litestream
-//! reset`) it fails for good. What is written through SQLite stays in the log for it.
+//! has read the write-ahead log, also from `stop` to `start`, and treats the new file
+//! as the old one with some more changes; without its local state (`litestream
+//! reset`) it fails permanently. What is written through SQLite stays in the log for it.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -27,14 +27,14 @@ use crate::stop::Stop;
 /// What was done.
 #[derive(Debug, Clone)]
 pub(crate) struct Replaced {
-    /// The database as it now stands.
+    /// The database as it is now.
     pub path: PathBuf,
     /// The old one.
     pub kept: Option<PathBuf>,
     /// The last transaction that was restored; none for a backup of litestream 0.3,
     /// and for a kept database that was brought back.
     pub txid: Option<Txid>,
-    /// The size of the database as it now stands.
+    /// The size of the database now.
     pub bytes: u64,
 }
 
@@ -50,7 +50,7 @@ pub(crate) async fn replace(
     let Some(given) = copy.target.clone() else {
         return Err(Error::usage("the copy was restored without a target"));
     };
-    // The file behind a link is replaced, not the link.
+    // The target of a link is replaced, not the link.
     let target = locate(&given)?;
     refuse_special(&target)?;
     let stands = std::fs::metadata(&target).is_ok_and(|metadata| metadata.len() > 0);
@@ -71,7 +71,7 @@ pub(crate) async fn replace(
     let (txid, bytes) = (copy.txid, copy.bytes);
     let private = copy.path.parent().unwrap_or_else(|| Path::new("/"));
     let mut stopped = pause::stop(&session, &given, &target, private).await?;
-    // Its memory of a file that is gone would be applied to the new one.
+    // What it remembers of a file that is gone would be applied to the new one.
     if let Some(stopped) = stopped.take_if(|stopped| !stands && stopped.left.txid > 0) {
         stopped.start(&session).await;
         return Err(remembered(&target));
@@ -92,7 +92,7 @@ pub(crate) async fn replace(
     };
     let swapped = tokio::task::spawn_blocking(move || {
         let done = job.run(&copy.path);
-        // Its folder has to stay until the daemon goes on: it holds the note of that.
+        // Its folder has to stay until the daemon continues: it holds the note of that.
         (done, copy)
     })
     .await;

@@ -1,4 +1,4 @@
-//! What a restore is asked for.
+//! The options of a restore.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -18,7 +18,7 @@ pub(crate) struct Request {
     pub txid: Option<Txid>,
     /// Up to the last transaction before this time.
     pub timestamp: Option<jiff::Timestamp>,
-    /// Files fetched side by side; litestream's default without one.
+    /// Files fetched in parallel; litestream's default if none.
     pub parallelism: Option<u32>,
     /// The absolute path that the copy is to replace; none for a private copy.
     pub target: Option<PathBuf>,
@@ -29,12 +29,12 @@ pub(crate) struct Request {
     pub even_if_in_use: bool,
     /// How long litestream may go without writing before it is given up.
     pub patience: Duration,
-    /// On whose behalf.
+    /// For which run.
     pub run: RunId,
 }
 
 impl Request {
-    /// Whether something stands at the target; an empty file is nothing, as it
+    /// Whether something exists at the target; an empty file is nothing, as it
     /// is for litestream.
     #[must_use]
     pub(crate) fn target_exists(&self) -> bool {

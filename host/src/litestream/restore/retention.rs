@@ -1,11 +1,11 @@
 //! The databases that a restore has replaced: their names, how many are kept, and
-//! what a restore that was killed has left of them.
+//! what a killed restore has left behind.
 
 use std::path::{Path, PathBuf};
 
 use crate::path::{Sidecar, with_suffix};
 
-/// What stands between a database's name and the time in that of a kept one.
+/// What separates a database's name from the time in that of a kept one.
 const KEPT: &str = ".before-restore-";
 
 /// `20260131T120000.000Z`
@@ -18,8 +18,8 @@ const MILLISECOND: jiff::SignedDuration = jiff::SignedDuration::from_millis(1);
 /// A kept copy that is being written.
 const PART: &str = ".part";
 
-/// The name under which the database that stands at `target` now is kept: that of the
-/// present time, and behind all others also when the clock went back.
+/// The name under which the database at `target` is kept: that of the
+/// present time, and after all others even if the clock went back.
 pub(crate) fn name(target: &Path) -> PathBuf {
     let prefix = with_suffix(target, KEPT);
     let last = all(target).pop().and_then(|last| {
@@ -119,7 +119,7 @@ fn beside(target: &Path, fits: impl Fn(&str) -> bool) -> Vec<PathBuf> {
     found
 }
 
-/// Moves what lies beside one name to the other, where nothing lies yet.
+/// Moves the sidecars of one name to the other, which must have none yet.
 pub(crate) fn move_sidecars(from: &Path, to: &Path) -> std::io::Result<()> {
     for sidecar in Sidecar::ALL {
         let (from, to) = (sidecar.of(from), sidecar.of(to));

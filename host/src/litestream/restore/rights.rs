@@ -1,9 +1,9 @@
-//! With whose rights the files of a folder are touched.
+//! With which user's rights the files of a folder are accessed.
 //!
-//! Root that restores in the folder of somebody else works there with the rights of
-//! the one whose database it is, as the application does. So whatever is put under a
-//! name at whatever moment, root writes, reads and gives away nothing that this user
-//! could not have touched himself.
+//! If root restores in another user's folder, it works there with the rights of
+//! the database's owner, as the application does. So whatever is put under a
+//! name at any moment, root writes, reads and reveals nothing that this user
+//! could not have accessed.
 
 use crate::code::Code;
 use crate::error::{Error, Result};
@@ -27,7 +27,7 @@ pub(crate) enum Rights {
 impl Rights {
     /// Those for the files in a folder, one of which may be there already.
     ///
-    /// Fails where root can neither trust the folder nor take the rights of its user.
+    /// Fails if root can neither trust the folder nor take the rights of its user.
     pub(crate) fn in_folder(
         folder: &Folder,
         target: &std::path::Path,
@@ -63,7 +63,7 @@ impl Rights {
 
     /// Does the work with these rights, in a thread of its own.
     ///
-    /// Fails where the system does not give them.
+    /// Fails if the system does not give them.
     #[cfg(target_os = "linux")]
     pub(crate) fn run<T: Send>(self, work: impl FnOnce() -> T + Send) -> std::io::Result<T> {
         let Self::Of { user, group } = self else { return Ok(work()) };
@@ -83,7 +83,7 @@ impl Rights {
     }
 
     /// Elsewhere rights belong to the whole process: what remains there is the moment
-    /// between a look at a name and SQLite's opening of it.
+    /// between a check of a name and SQLite's opening of it.
     #[cfg(not(target_os = "linux"))]
     pub(crate) fn run<T: Send>(self, work: impl FnOnce() -> T + Send) -> std::io::Result<T> {
         Ok(work())

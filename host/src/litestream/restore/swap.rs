@@ -1,15 +1,15 @@
 //! The swap itself: what is done with the files, in which order, and what is synced
 //! to disk when.
 //!
-//! A database that stands is written through SQLite, under its exclusive lock and in
+//! An existing database is written through SQLite, under its exclusive lock and in
 //! one transaction. Renaming another file over it would be cheaper, and wrong: a
 //! process that has the old file open opens log and index by name, which would be
-//! those of the new database, and writes old pages into it. Such a process need not
+//! those of the new database, and writes old pages into it. This process need not
 //! be visible: it may be another user's, or in a container. Through SQLite it waits
-//! for the lock and finds the new content after it; owner, mode and links stay as
-//! well. Only what is not a database, and a name that is free, is taken by renaming.
+//! for the lock and then sees the new content; owner, mode and links stay as
+//! well. The copy is renamed only over what is not a database, or to a free name.
 //!
-//! The folder may belong to somebody else, who can put anything under any name at any
+//! The folder may belong to another user, who can put anything under any name at any
 //! moment: see [`super::folder`] and [`super::rights`].
 
 use std::fs::{File, Metadata};
@@ -30,7 +30,7 @@ use crate::litestream::restore::rights::Rights;
 use crate::litestream::restore::{folder, retention};
 use crate::path::Sidecar;
 
-/// What came of it.
+/// The result.
 #[derive(Default)]
 pub(crate) struct Swapped {
     /// The old database.
@@ -74,7 +74,7 @@ struct SwapWork<'a> {
     rights: Rights,
 }
 
-/// The restored copy, opened while it is out of everybody's reach.
+/// The restored copy, opened while no other process can reach it.
 struct SwapSource<'a> {
     path: &'a Path,
     file: File,
@@ -88,7 +88,7 @@ impl Swap {
         let folder =
             Folder::of(target).map_err(|error| io("open the folder of", target, &error))?;
         let held = folder.at(&folder::name_of(target));
-        // Two restores at once take turns. Gone with the process.
+        // Two restores at the same time take turns. The lock ends with the process.
         take_turns(folder.file(), target)?;
         let before = Pinned::at(&held, target)?;
         let rights = Rights::in_folder(&folder, target, before.as_ref())?;
@@ -132,7 +132,7 @@ impl SwapWork<'_> {
         point(1);
         match readable(&source.connection).and_then(|()| self.exclusively(old)) {
             Ok(live) => self.through_sqlite(live, source.connection, old, &aside, swapped)?,
-            // Nobody can use what is not a database; SQLite cannot write it either, such
+            // No process can use what is not a database; SQLite cannot write it either, such
             // as a broken one that is brought back.
             Err(SwapFailure::Sqlite(error)) if is_no_database(&error) && !self.swap.replicated => {
                 self.instead_of(&source, old, &aside, swapped)?;
@@ -147,7 +147,7 @@ impl SwapWork<'_> {
         Ok(())
     }
 
-    /// Somebody puts other files under the names of the folder.
+    /// Another user puts other files under the names of the folder.
     fn exchanged(&self) -> Error {
         busy(&self.swap.target, "another user is replacing files in its folder".to_owned())
     }
@@ -175,7 +175,7 @@ impl SwapWork<'_> {
     ) -> Result<()> {
         let (target, shown) = (&self.target, &self.swap.target);
         point(2);
-        // Left by a database that is gone, they would be replayed into the new one.
+        // Left over from a database that is gone, they would be replayed into the new one.
         retention::move_sidecars(target, aside)
             .map_err(|error| io("move a sidecar aside for", shown, &error))?;
         point(3);
@@ -267,7 +267,7 @@ impl SwapWork<'_> {
             false => Err(self.exchanged()),
         });
         if done.is_err() {
-            // It is as it was.
+            // It is unchanged.
             let _either = (retention::move_sidecars(aside, target), std::fs::remove_file(aside));
         }
         done
@@ -327,7 +327,7 @@ impl SwapWork<'_> {
             // A database of one file, where the disk has room for that; else it stays in
             // the log, which is as good.
             let _folded = live.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_row| Ok(()));
-            // Where there is one, the commit has emptied it, and has not removed it because
+            // If there is one, the commit has emptied it, and has not removed it because
             // the lock is kept.
             let _mostly_missing = std::fs::remove_file(Sidecar::Journal.of(&self.target));
         }
@@ -339,13 +339,13 @@ impl SwapWork<'_> {
         let size = |of: &Connection| of.pragma_query_value(None, "page_size", |row| row.get(0));
         let (new, old): (i64, i64) = (size(source)?, size(live)?);
         if new != old && !self.swap.replicated {
-            // SQLite writes pages of another size into a log by no means.
+            // SQLite never writes pages of another size into a log.
             live.query_row("PRAGMA journal_mode = delete", [], |_row| Ok(()))?;
         }
         all_pages(source, live)
     }
 
-    /// A connection that nobody else has beside it, to the very file that `old` is.
+    /// A connection that nobody else has beside it, to the exact file that `old` is.
     fn exclusively(&self, old: &Pinned) -> std::result::Result<Connection, SwapFailure> {
         /// A connection of a check that ends at the same moment can hide one that begins.
         const ATTEMPTS: u32 = 20;
@@ -410,7 +410,7 @@ impl From<rusqlite::Error> for SwapFailure {
     }
 }
 
-/// Waits for another restore in the same folder. Where locks are not supported there
+/// Waits for another restore in the same folder. If locks are not supported there
 /// is nothing to wait for.
 fn take_turns(folder: &File, target: &Path) -> Result<()> {
     /// The longest swap is that of a large database.
@@ -467,8 +467,8 @@ fn open(database: &Path) -> rusqlite::Result<Connection> {
     Connection::open_with_flags(database, flags)
 }
 
-/// Opens the copy, which nobody changes: SQLite looks for no log beside it, and needs
-/// nothing of its folder any more, which others cannot enter.
+/// Opens the copy, which nobody changes: SQLite looks for no log next to it, and needs
+/// nothing more of its folder, which others cannot enter.
 fn open_copy(copy: &Path) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY
         | OpenFlags::SQLITE_OPEN_NO_MUTEX
@@ -520,7 +520,7 @@ fn like(file: &File, shown: &Path, other: &Metadata) -> std::io::Result<Option<S
     }))
 }
 
-/// Where a test says so: ends the process as if it had been killed, or makes the
+/// If a test asks for it: ends the process as if it had been killed, or makes the
 /// file that the test names and waits until it is gone.
 #[cfg(debug_assertions)]
 pub(crate) fn point(number: u32) {

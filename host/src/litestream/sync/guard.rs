@@ -1,4 +1,4 @@
-//! Keeping the logs of databases as they are while a daemon starts.
+//! Keeping the logs of databases from being restarted while a daemon starts.
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -15,7 +15,7 @@ use crate::litestream::sync::outlook::Outlook;
 use crate::litestream::sync::turn::{OTHERS, Turn};
 use crate::project::Database;
 
-/// None where there is nothing to hold any more. Fails where the database is too busy.
+/// None if there is nothing to hold any more. Fails if the database is too busy.
 async fn held(prepared: PreparedDatabase, session: &Session) -> Result<Option<HeldLog>> {
     let path = prepared.database.path.clone();
     let taken = tokio::task::spawn_blocking(move || LogHold::take(&path)).await;
@@ -28,7 +28,7 @@ async fn held(prepared: PreparedDatabase, session: &Session) -> Result<Option<He
         .cause(error)
     })?;
     let Some(hold) = hold else { return Ok(None) };
-    // Its frame may have started the log anew.
+    // Its frame may have restarted the log.
     if Outlook::of(&prepared.database.path, &prepared.state).is_gap() {
         drop(hold);
         reveal(session, &prepared.database, &prepared.state).await?;
@@ -47,8 +47,8 @@ pub(crate) struct HeldLog {
 /// Before a daemon starts to replicate these databases: what it would leave out it
 /// will see, and the logs stay as they are until [`until_seen`] lets them go.
 ///
-/// What cannot be done is a warning: an application that waits for litestream has
-/// to start nevertheless.
+/// A failure is a warning: an application that waits for litestream has to start
+/// anyway.
 pub(crate) async fn hold(session: &Session, databases: &[Database]) -> Result<Vec<HeldLog>> {
     let mut held = Vec::new();
     let most = most_held();
@@ -83,7 +83,7 @@ pub(crate) async fn hold(session: &Session, databases: &[Database]) -> Result<Ve
     Ok(held)
 }
 
-/// Lets each go when the daemon at this socket has looked at it.
+/// Lets each go when the daemon at this socket has examined it.
 pub(crate) async fn until_seen(held: Vec<HeldLog>, socket: Option<PathBuf>) {
     /// How long a daemon without a socket may take to look.
     const FIRST_LOOK: Duration = Duration::from_secs(10);

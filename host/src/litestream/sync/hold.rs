@@ -1,4 +1,4 @@
-//! Keeps a write-ahead log from being started anew.
+//! Keeps a write-ahead log from being restarted.
 
 use std::path::Path;
 use std::time::Duration;
@@ -8,14 +8,14 @@ use rusqlite::{Connection, OpenFlags};
 
 use crate::sqlite::descriptors::Opened;
 
-/// Keeps the log from being started anew while it lives; everybody can read and write.
+/// Keeps the log from being restarted while it lives; others can read and write.
 pub(crate) struct LogHold {
     _reader: CountedConnection,
 }
 
 impl LogHold {
-    /// Blocks. None where there is nothing to hold: no log, or a database that
-    /// litestream does not know. Fails where it is too busy.
+    /// Blocks. None if there is nothing to hold: no log, or a database that
+    /// litestream does not know. Fails if it is too busy.
     ///
     /// A reader of a log that is wholly in the database holds nothing. So the log gets
     /// one more frame.
@@ -32,7 +32,7 @@ impl LogHold {
         for _ in 0..ATTEMPTS {
             writer.execute_batch(&format!("BEGIN IMMEDIATE; {FRAME}"))?;
             let before = version()?;
-            // Whoever checkpoints does it behind a commit of its own.
+            // Whoever checkpoints does it after a commit of its own.
             writer.execute_batch("COMMIT; BEGIN IMMEDIATE")?;
             let alone = version()? == before;
             if alone {

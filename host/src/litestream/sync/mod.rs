@@ -1,4 +1,4 @@
-//! Bringing what was committed to the replica.
+//! Replicating what was committed.
 
 pub(crate) mod guard;
 pub(crate) mod hold;

@@ -23,7 +23,7 @@ use crate::litestream::sync::{reveal, unseen};
 use crate::project::Database;
 use crate::stop::Stop;
 
-/// How long a `-once` may take that nobody has given a time.
+/// How long a `-once` without a given time may take.
 const UPLOAD: Duration = Duration::from_secs(600);
 
 /// Replicates what is committed and gives the transaction that the replica then has.
@@ -79,7 +79,7 @@ pub(crate) async fn prepare(
     Ok(prepared)
 }
 
-/// Behind that `replicate -once`: what has to be done again.
+/// After that `replicate -once`: what has to be done again.
 pub(crate) async fn finish(session: &Session, prepared: Vec<PreparedDatabase>) -> Result<()> {
     for one in prepared {
         one.finish(session, Instant::now() + UPLOAD).await?;
@@ -134,7 +134,7 @@ pub(crate) async fn reveal(session: &Session, database: &Database, state: &Path)
         .hint("run it again when the database is less busy"))
 }
 
-/// So many that litestream can still be started: each has the database, its log, its
+/// As many as leave room to start litestream: each has the database, its log, its
 /// index and a lock open, and asks the daemon.
 pub(crate) fn most_held() -> usize {
     let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;

@@ -1,13 +1,13 @@
-//! Finds out whether litestream, when it starts, would go on at a wrong place of
+//! Finds out whether litestream, when it starts, would continue at a wrong position in
 //! the write-ahead log and leave out of the backup what was written while nothing
 //! replicated the database.
 //!
-//! Litestream 0.5.17 remembers with each transaction where in the log it was. Where
-//! an application has meanwhile checkpointed the log and started it anew, it
-//! takes the remembered frame, as long as that is still there, for a proof that it
-//! has read all, and goes on at the start of the log: what was behind that frame is
+//! Litestream 0.5.17 remembers for each transaction where in the log it was. If
+//! an application has meanwhile checkpointed and restarted the log, it
+//! treats the remembered frame, as long as it is still there, as proof that it
+//! has read everything, and continues at the start of the log: what came after that frame is
 //! in no file of the replica, and no check of the restored copy sees it. Seen with
-//! `replicate -once` and with daemons. [`super::reveal`] makes it take a whole snapshot.
+//! `replicate -once` and with daemons. [`super::reveal`] makes it take a full snapshot.
 //!
 //! The formats are those of [`crate::pages`].
 
@@ -23,7 +23,7 @@ use crate::path::Sidecar;
 pub(crate) enum Outlook {
     /// Begin with a snapshot, whatever others do.
     Snapshot,
-    /// Go on in this log, behind this transaction, with all that was written.
+    /// Continue in this log, after this transaction, with all that was written.
     GoOn(Salts, Txid),
     /// Leave something out.
     Gap,
@@ -31,7 +31,7 @@ pub(crate) enum Outlook {
 
 impl Outlook {
     /// For `database`, whose state litestream keeps in `state`. What cannot be read is
-    /// litestream's to complain about.
+    /// left to litestream to report.
     #[must_use]
     pub(crate) fn of(database: &Path, state: &Path) -> Self {
         let Some((txid, file)) = last_transaction(state) else { return Self::Snapshot };
@@ -45,7 +45,7 @@ impl Outlook {
         if remembered != Some(place.salts) {
             return Self::Snapshot;
         }
-        // Only the very next log, behind a frame that was the last one, has all the rest.
+        // Only the very next log, after a frame that was the last one, has all the rest.
         let next = place.salts[0].wrapping_add(1) == log.salts()[0];
         if next && log.salts_of_frame(place.end) != Some(place.salts) {
             return Self::GoOn(log.salts(), txid);
@@ -63,7 +63,7 @@ impl Outlook {
         matches!(self, Self::Gap)
     }
 
-    /// Whether the log was started anew before litestream came, behind this look: it
+    /// Whether the log was restarted after this check and before litestream came: it
     /// has read another one than this.
     #[must_use]
     pub(crate) fn was_overtaken(&self, state: &Path) -> bool {

@@ -1,4 +1,4 @@
-//! Growing pauses between looks.
+//! Growing pauses between checks.
 
 use std::time::{Duration, Instant};
 
@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 use crate::litestream::Session;
 use crate::stop::Stop;
 
-/// Growing pauses between looks, from 5 to 250 milliseconds.
+/// Growing pauses between checks, from 5 to 250 milliseconds.
 pub(crate) struct Pause(Duration);
 
 impl Default for Pause {
@@ -16,7 +16,7 @@ impl Default for Pause {
 }
 
 impl Pause {
-    /// Fails with `late` when the next look would be behind the deadline.
+    /// Fails with `late` when the next check would be after the deadline.
     pub(crate) async fn wait(
         &mut self,
         session: &Session,

@@ -1,11 +1,11 @@
-//! What a sync is asked for, and what it reached.
+//! The options of a sync, and its result.
 
 use std::time::{Duration, Instant};
 
 use crate::litestream::replica::txid::Txid;
 use crate::project::Database;
 
-/// The method of a sync that had nobody to ask.
+/// The method of a sync that had no daemon to ask.
 pub(crate) const NONE: &str = "none";
 
 /// What is asked for.

@@ -1,4 +1,4 @@
-//! Makes litestream begin with a snapshot, where it would leave something out.
+//! Makes litestream begin with a snapshot when it would leave something out.
 
 use std::path::Path;
 use std::time::Duration;
@@ -7,7 +7,7 @@ use crate::litestream::sync::hold::{FRAME, LogHold, open};
 use crate::litestream::sync::outlook::Outlook;
 
 /// Makes a litestream that starts now begin with a snapshot of the database: the frame
-/// that it remembers is not to be found any more. Blocks. False where the database is
+/// that it remembers is not to be found any more. Blocks. False if the database is
 /// too busy for that; nothing is worse then.
 ///
 /// `-force-snapshot` would not do: it adds a snapshot, but leaves the transaction
@@ -25,14 +25,14 @@ pub(crate) fn reveal(database: &Path, state: &Path) -> bool {
                 let _busy = write_over(database, is_seen);
                 break;
             }
-            // In the log that litestream has read last there is no other way.
+            // In the log that litestream read last there is no other way.
             Outlook::GoOn(..) => {}
         }
     }
     is_seen()
 }
 
-/// Where nobody reads.
+/// If no process reads.
 fn empty_the_log(database: &Path) -> rusqlite::Result<()> {
     let connection = open(database)?;
     // Writers wait meanwhile.
@@ -46,7 +46,7 @@ fn write_over(database: &Path, is_seen: impl Fn() -> bool) -> rusqlite::Result<(
     /// More than a log of a gigabyte has, at pages of 4 KiB.
     const MOST: usize = 300_000;
     const AT_ONCE: usize = 64;
-    // Else it might start anew again and again, and never get so long.
+    // Else it might restart again and again, and never get that long.
     let Some(_hold) = LogHold::take(database)? else { return Ok(()) };
     let writer = open(database)?;
     let mut frame = writer.prepare(FRAME)?;
@@ -69,7 +69,7 @@ mod tests {
     use crate::litestream::replica::txid::Txid;
     use crate::pages::wal::Log;
 
-    /// A database in WAL mode that nobody checkpoints by himself, and the folder of
+    /// A database in WAL mode that nothing checkpoints automatically, and the folder of
     /// a litestream's state.
     struct Case {
         folder: tempfile::TempDir,
@@ -89,14 +89,14 @@ mod tests {
             case
         }
 
-        /// So many transactions.
+        /// This many transactions.
         fn write(&self, times: usize) {
             for _ in 0..times {
                 self.user.execute("INSERT INTO t VALUES (1)", []).unwrap();
             }
         }
 
-        /// Behind it the next write starts the log anew.
+        /// After it the next write restarts the log.
         fn checkpoint(&self) {
             let all: bool = self
                 .user
@@ -118,7 +118,7 @@ mod tests {
 
         fn replicate_as(&self, txid: u64) {
             let log = std::fs::read(self.log()).unwrap();
-            // Behind the last frame of this log may be those of an earlier one.
+            // After the last frame of this log there may be frames of an earlier one.
             let frames = log[32..].chunks_exact(24 + 4096);
             let read = frames.take_while(|frame| frame[8..16] == log[16..24]).count();
             let mut header = vec![0; 100];

@@ -1,4 +1,4 @@
-//! A look at a database before lsrun itself replicates it: pages that are damaged must
+//! A check of a database before lsrun itself replicates it: pages that are damaged must
 //! not become the newest state of its backup. A daemon has replicated them already.
 
 use std::time::{Duration, Instant};
@@ -9,7 +9,7 @@ use crate::litestream::Session;
 use crate::project::Database;
 use crate::sqlite::{Access, Connection, Level, Slots};
 
-/// The part of what is left that the look may take: one that is not at its end by
+/// The part of the remaining time that the check may take: one that has not ended by
 /// then is left, and the restored copy has to show it.
 const PART: u32 = 3;
 
@@ -40,7 +40,7 @@ pub(crate) async fn refuse_damaged(
             Err(damaged(first))
         }
         Err(error) if error.code() == Code::Damaged => Err(damaged(&error.one_line())),
-        // What cannot be looked at here is litestream's to open.
+        // What cannot be examined here is left to litestream.
         _ => Ok(()),
     }
 }

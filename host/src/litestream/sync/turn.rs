@@ -24,7 +24,7 @@ pub(crate) struct Turn {
 }
 
 impl Turn {
-    /// One that keeps nobody out.
+    /// One that blocks nothing.
     pub(crate) fn free() -> Self {
         Self { _lock: None }
     }
@@ -37,7 +37,7 @@ impl Turn {
         deadline: Instant,
     ) -> Result<Self> {
         make_folder(&database.path, state);
-        // What cannot be opened is litestream's to complain about.
+        // What cannot be opened is left to litestream to report.
         let Ok(folder) = File::open(state) else { return Ok(Self { _lock: None }) };
         let mut pause = Pause::default();
         loop {

@@ -1,4 +1,4 @@
-//! Daemons that cannot be seen from here.
+//! Daemons that are not visible from here.
 
 use std::path::Path;
 
@@ -8,7 +8,7 @@ use crate::litestream::daemon;
 use crate::litestream::daemon::Presence;
 use crate::project::Database;
 
-/// Whether somebody who cannot be seen reads the database all the time, as a litestream
+/// Whether an invisible process reads the database continuously, as a litestream
 /// in another container does.
 pub(crate) async fn replicates_unseen(database: &Path) -> bool {
     let path = database.to_owned();
@@ -23,8 +23,8 @@ pub(crate) async fn presence(database: &Database) -> Presence {
     found.unwrap_or(Presence::Unknown)
 }
 
-/// The error where somebody who cannot be seen has the database open, and it cannot be
-/// told whether that is a litestream.
+/// The error when an invisible process has the database open, and it cannot be
+/// determined whether that is a litestream.
 pub(crate) fn unseen(database: &Database) -> Error {
     Error::new(Code::Busy, format!(
         "{} is open in another container, and whether a litestream replicates it there cannot be seen from here",

@@ -1,6 +1,6 @@
-//! Brings what was committed to the replica, and knows when it is there: through
+//! Replicates what was committed, and knows when the replica has it: through
 //! the daemon's control socket, by watching a daemon without one, or by
-//! replicating once where none runs. Nothing sleeps a fixed time.
+//! replicating once if none runs. There are no fixed sleeps.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -69,7 +69,7 @@ async fn sync_somehow(
     match presence(database).await {
         Presence::Daemon => poll(session, database, *after, started, deadline).await,
         Presence::Unknown => {
-            // Where nothing replicates it, waiting longer would show nothing more.
+            // If nothing replicates it, waiting longer would show nothing more.
             let patience = rounds(session, database)? * 2 + UNSEEN;
             poll(session, database, *after, started, deadline.min(started + patience))
                 .await
@@ -91,11 +91,11 @@ async fn sync_somehow(
 /// What a daemon that cannot be seen may take beyond its own rounds.
 const UNSEEN: Duration = Duration::from_secs(3);
 
-/// Everything about replication that can be known to be in the way before anything is
+/// Every obstacle to replication that can be known before anything is
 /// written: variables that are not set, and a daemon that was told to leave the
 /// database alone, as what is written then litestream 0.5.17 may never replicate.
 ///
-/// A daemon that gives no answer within `timeout` is no failure here.
+/// A daemon that gives no answer within `timeout` is not a failure here.
 pub(crate) async fn check(session: &Session, database: &Database, timeout: Duration) -> Result<()> {
     let purpose = Purpose::Once { database: database.path.clone() };
     session.config()?.for_child(&purpose, &session.environment)?;
@@ -109,10 +109,10 @@ pub(crate) async fn check(session: &Session, database: &Database, timeout: Durat
     Ok(())
 }
 
-/// A warning where the daemon that replicates the database has lost its read lock.
+/// A warning if the daemon that replicates the database has lost its read lock.
 ///
-/// Nothing is written, and the verdict on the backup does not rest on it: what the
-/// daemon misses from now on is in no file that could be looked at.
+/// Nothing is written, and the verdict on the backup does not depend on it: what the
+/// daemon misses from now on is in no file that could be examined.
 async fn read_lock(database: &Database) -> Option<String> {
     /// Longer than a checkpoint takes, during which the daemon is without it.
     const PATIENCE: Duration = Duration::from_millis(1500);

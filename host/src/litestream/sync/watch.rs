@@ -1,4 +1,4 @@
-//! Watching a daemon's local files and the replica, where no socket answers.
+//! Watching a daemon's local files and the replica, when no socket answers.
 
 use std::ffi::OsStr;
 use std::time::{Duration, Instant};
@@ -22,7 +22,7 @@ pub(crate) fn rounds(session: &Session, database: &Database) -> Result<Duration>
     Ok(session.config()?.monitor_interval(database) * 2 + Duration::from_millis(250))
 }
 
-/// Watches the daemon's local files until it has looked at the database since the
+/// Watches the daemon's local files until it has examined the database since the
 /// request, then the replica until it has what the daemon had.
 pub(crate) async fn poll(
     session: &Session,
@@ -34,7 +34,7 @@ pub(crate) async fn poll(
     let config = session.config()?;
     let meta = config.meta_path(database);
     let before = local_txid(&meta).max(after);
-    // A caller who names a transaction knows better than its rounds.
+    // A caller that names a transaction knows better than its rounds.
     let rounds = rounds(session, database)?;
     let mut pause = Pause::default();
     let target = loop {

@@ -35,7 +35,7 @@ use crate::plugin::store::{Role, State};
 use crate::plugin::{limits, process, proofs};
 use crate::results::History;
 
-/// What there may be only so many of at once.
+/// What is limited in number.
 const JOBS: &str = "jobs of litestream";
 
 impl Host for State {
@@ -151,7 +151,7 @@ impl HostSyncRequest for State {
         handle: Resource<SyncRequestHandle>,
         txid: String,
     ) -> wasmtime::Result<()> {
-        // One that is no TXID asks for nothing more.
+        // One that is not a TXID asks for nothing more.
         self.table.get_mut(&handle)?.after = txid.parse().ok();
         Ok(())
     }
@@ -326,7 +326,7 @@ impl HostRestoreRequest for State {
         let grants = &self.call.plugin.grants;
         let request = &mut self.table.get_mut(&handle)?.0;
         match &request.source {
-            // Over itself. What lies anywhere else is not this database's.
+            // Over itself. What is anywhere else is not this database's.
             Source::Database(database) if database.path == target => {
                 grants.require_litestream("replace", Some(database))?;
             }
@@ -469,8 +469,8 @@ impl HostProcess for State {
     }
 }
 
-/// How long it took when this backup was last restored here. A history that cannot
-/// be read knows nothing.
+/// How long it took when this backup was last restored here. A history that cannot be
+/// read has no answer.
 fn expected(session: &Session, request: &Request) -> Option<Duration> {
     let Source::Database(database) = &request.source else { return None };
     if request.kept {

@@ -179,7 +179,7 @@ impl State {
         Ok(())
     }
 
-    /// Whether the run is the guest's own; where it is not, what it wanted to say for
+    /// Whether the run is the guest's own; if it is not, what it wanted to say for
     /// it is left out, and counts against it.
     fn speaks_for_the_run(&mut self, what: &'static str) -> bool {
         let own = self.call.role == Role::Command;

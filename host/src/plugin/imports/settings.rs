@@ -1,4 +1,4 @@
-//! `settings`: what the project file says to a plugin.
+//! `settings`: a plugin's settings in the project file.
 
 use serde_json::Value;
 

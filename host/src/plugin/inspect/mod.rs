@@ -56,9 +56,9 @@ pub(crate) struct InspectedPlugin {
     pub path: Option<PathBuf>,
     /// What it is, such as `check`.
     pub kinds: Vec<&'static str>,
-    /// Its version, where it says one.
+    /// Its version, if it says one.
     pub version: String,
-    /// What it says that it is for.
+    /// Its description.
     pub about: String,
     /// The SHA-256 of its component, 64 hexadecimal digits.
     pub digest: Option<String>,
@@ -84,7 +84,7 @@ impl InspectedPlugin {
         own.chain(standard.then_some(STANDARD)).collect()
     }
 
-    /// The permissions that it asks for and has nothing of.
+    /// The permissions that it asks for but was not granted.
     pub(crate) fn not_granted(&self) -> impl Iterator<Item = &str> {
         let without = self.permissions.iter().filter(|one| one.granted.is_empty());
         without.map(|one| one.asked.as_str())
@@ -126,7 +126,7 @@ pub(crate) fn all(context: &Context) -> Vec<InspectedPlugin> {
 
 /// The plugin of this name, or of this file in a plugins folder.
 ///
-/// Fails where there is none.
+/// Fails if there is none.
 pub(crate) fn named(context: &Context, name: &str) -> Result<InspectedPlugin> {
     let all = all(context);
     let path = context.cwd.join(name);

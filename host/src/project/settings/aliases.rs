@@ -4,7 +4,7 @@ use crate::error::{Error, Result};
 use crate::nearest::nearest;
 use crate::yaml::Cursor;
 
-/// Fails where `name` is none of the `aliases`, with the nearest one.
+/// Fails if `name` is none of the `aliases`, with the nearest one.
 pub(super) fn known_alias(place: &Cursor<'_>, name: &str, aliases: &[&str]) -> Result<()> {
     if aliases.contains(&name) {
         return Ok(());

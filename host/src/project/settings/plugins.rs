@@ -25,7 +25,7 @@ pub(crate) struct PluginSettings {
 }
 
 impl PluginSettings {
-    /// What is said about the plugin of this name; the defaults without.
+    /// The settings of the plugin of this name; the defaults if there are none.
     #[must_use]
     pub(crate) fn setting(&self, name: &str) -> PluginSetting {
         self.settings.get(name).cloned().unwrap_or_default()
@@ -39,7 +39,7 @@ pub(crate) struct PluginSetting {
     pub databases: Option<Vec<String>>,
     /// Permissions, as words.
     pub grant: Vec<String>,
-    /// Handed to the plugin as it is; null when there is none.
+    /// Passed to the plugin unchanged; null when there is none.
     pub config: serde_json::Value,
     /// Its failure does not fail the run.
     pub optional: bool,

@@ -104,7 +104,7 @@ pub(in crate::project) fn verify(
             "webhook",
         ];
         let file = || plain_path(&value, &value.text("a path")?, root, environment);
-        // Its variables are needed by the run that uses it, and by no other command.
+        // Its variables are needed only by the run that uses it.
         let url = || value.text("a URL").map(Secret::new);
         if !known.contains(&key) {
             return Err(value.unknown_key("`verify`", known));

@@ -1,4 +1,4 @@
-//! The file of a history: where it lies, and that it is this user's and of a version that
+//! The file of a history: where it is, and that it is this user's and of a version that
 //! this lsrun knows.
 
 use std::os::unix::fs::OpenOptionsExt;
@@ -51,7 +51,7 @@ impl History {
     /// The one of `project`: in `LSRUN_STATE_DIR`, else in `lsrun` of
     /// `XDG_STATE_HOME` or `~/.local/state`. Nothing is created yet.
     ///
-    /// Fails when there is no such folder at all.
+    /// Fails when there is no folder for it at all.
     pub(crate) fn of(project: &Project, environment: &Environment) -> Result<Self> {
         let folder = if let Some(folder) = environment.get("LSRUN_STATE_DIR") {
             std::path::absolute(folder)?
@@ -70,7 +70,7 @@ impl History {
         Ok(Self { path: folder.join(hex(&digest[..8])).join("history.sqlite3") })
     }
 
-    /// Where it lies.
+    /// Where it is.
     #[must_use]
     pub(crate) fn path(&self) -> &Path {
         &self.path
@@ -112,7 +112,7 @@ impl History {
         Trust::mine().file(&self.path)?;
         let connection = Connection::open(&self.path)?;
         connection.busy_timeout(PATIENCE)?;
-        // What a power cut takes is one row of a history.
+        // A power cut costs one row of a history.
         connection.pragma_update(None, "synchronous", "NORMAL")?;
         if version(&connection)? == 0 {
             connection.execute_batch(&format!("BEGIN IMMEDIATE; {CREATE} COMMIT"))?;

@@ -1,6 +1,6 @@
-//! What earlier runs found out: a small SQLite database per project, one row for
-//! each database of each run. It is written after a run and never in the way of
-//! one: who calls it turns its errors into warnings.
+//! The results of earlier runs: a small SQLite database per project, one row for
+//! each database of each run. It is written after a run and never blocks
+//! one: callers turn its errors into warnings.
 
 mod file;
 
@@ -44,7 +44,7 @@ pub(crate) struct Past {
 }
 
 impl History {
-    /// Adds the databases of a run about which something was found out: not those
+    /// Adds the databases of a run that have a result: not those
     /// that were skipped, and not those that were interrupted.
     pub(crate) fn record(&self, report: &Report) -> Result<()> {
         let worth = |it: &&DatabaseReport| it.outcome() != Outcome::Skipped && !it.interrupted();

@@ -1,10 +1,10 @@
 //! `integrity_check` of a whole database, also of one that needs functions,
 //! collations or modules that only its application has.
 //!
-//! What SQLite can check at once is checked at once. Where it cannot, and where a
-//! large copy is faster that way, it goes table by table, each as far as SQLite can
-//! compile it here, with a `quick_check` of the whole beside it: that alone sees the
-//! freelist, unused pages and pages that are used twice.
+//! What SQLite can check in one pass is checked in one pass. When it cannot, or when a
+//! large copy is faster that way, the check goes table by table, each as far as SQLite
+//! can compile it here, with a `quick_check` of the whole in addition: only that finds
+//! faults of the freelist, unused pages and pages that are used twice.
 
 mod pragma;
 mod stand_ins;
@@ -100,7 +100,7 @@ fn not_writable(connection: &Connection) -> Vec<String> {
 
 /// Opens a private copy for writing and forbids that: opened for reading, SQLite
 /// drops its CHECK constraints without a word. The wal-index is in memory, and the log
-/// that stands beside the file meanwhile stays empty.
+/// that is next to the file meanwhile stays empty.
 fn open(path: &Path, given_up: &GivenUp) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut connection = Connection::open_with_flags_and_vfs(path, flags, "unix-excl")?;

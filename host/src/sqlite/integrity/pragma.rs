@@ -7,11 +7,11 @@ use super::Level;
 use super::stand_ins::{self, StandIns};
 use crate::sqlite::errors::{is_about_sql, is_damage, message};
 
-/// How many problems SQLite lists of one table; it is SQLite's own default.
+/// How many problems SQLite lists for one table; it is SQLite's own default.
 const MOST: usize = 100;
 
-/// What one pragma gave: its problems, and why it ended early where SQLite cannot
-/// compile or compute something here. That is no damage.
+/// What one pragma gave: its problems, and why it ended early if SQLite cannot
+/// compile or compute something here. That is not damage.
 #[derive(Default)]
 pub(super) struct Ran {
     pub(super) problems: Vec<String>,
@@ -90,7 +90,7 @@ pub(super) fn run(connection: &Connection, sql: &str) -> rusqlite::Result<Ran> {
         let mut rows = statement.query([])?;
         while let Some(row) = rows.next()? {
             let text = String::from_utf8_lossy(row.get_ref(0)?.as_bytes()?).into_owned();
-            // So begins what SQLite says of pages.
+            // SQLite's messages about pages begin like this.
             ran.pages |= text.starts_with("*** in ");
             let lines = text.lines().filter(|line| *line != "ok" && !line.starts_with("*** in "));
             ran.problems.extend(lines.map(str::to_owned));

@@ -1,7 +1,7 @@
 //! Stand-ins for functions and collations that only the application has: with them
 //! SQLite compiles a check of a table that names such a function. A stand-in for a
 //! function fails when it is called, and one for a collation compares bytes, so only
-//! what neither calls nor compares may run with them.
+//! statements that neither call nor compare may run with them.
 
 use rusqlite::Connection;
 use rusqlite::functions::FunctionFlags;
@@ -25,7 +25,7 @@ impl<'c> StandIns<'c> {
     }
 
     /// Puts in what SQLite misses by this error message. False when the message
-    /// names nothing that can be stood in for, or it is there already.
+    /// names nothing that a stand-in can replace, or it exists already.
     pub(super) fn answer(&mut self, message: &str) -> bool {
         if self.functions.len() + self.collations.len() >= MOST {
             return false;

@@ -137,7 +137,7 @@ fn an_index_that_breaks_its_uniqueness() {
 #[test]
 fn a_freelist_that_is_too_short() {
     let (_folder, path) = database("");
-    // The number of free pages stands at 36.
+    // The number of free pages is at 36.
     overwrite(&path, 36, &1_u32.to_be_bytes());
     found(&path, "reelist");
 }
@@ -345,7 +345,7 @@ fn alone(name: &str) {
     assert!(run.status.success() && said.contains("1 passed"), "{run:?}");
 }
 
-/// It is sound, or nobody could look; never damaged.
+/// It is sound, or could not be checked; never damaged.
 #[track_caller]
 fn no_damage(result: rusqlite::Result<Integrity>) -> bool {
     match result {

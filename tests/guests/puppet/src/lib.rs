@@ -80,7 +80,7 @@ fn act(deed: &str, to: To<'_>, held: &mut Held) -> Result<(), Error> {
         },
         "recurse" => drop(recurse(1)),
         "sql" => drop(connection(to)?.rows(rest, &[])?),
-        // Rows whose connection was dropped: all of them, or so many times.
+        // Rows whose connection was dropped: all of them, or this many times.
         "orphan" => {
             let rows = connection(to)?.query(rest, &[])?;
             let mut count = 0;

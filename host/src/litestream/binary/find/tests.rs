@@ -538,7 +538,7 @@ async fn an_archive_is_bounded_as_it_is_unpacked() {
         zip.start_file(name, zip::write::SimpleFileOptions::default()).unwrap();
     }
     let zip = zip.finish().unwrap().into_inner();
-    // Behind the last entry, where only the checksum is looked for.
+    // After the last entry, where only the checksum is expected.
     let mut behind = flate2::write::GzEncoder::new(Vec::new(), Default::default());
     let mut plain = tar::Builder::new(Vec::new());
     let mut header = tar::Header::new_gnu();
