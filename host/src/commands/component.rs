@@ -5,8 +5,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::arguments;
-use super::arguments::Parsed;
+use super::arguments::{self, Parsed};
 use super::calls::{PreparedCall, all, parallelism};
 use super::selection::{Target, select};
 use crate::context::Context;
@@ -95,7 +94,7 @@ impl Drop for Alarm {
 pub(super) async fn restore_missing(context: &Arc<Context>) -> Result<Exit> {
     let Some(builtin) = Builtin::named("restore") else { return Ok(Exit::Success) };
     let words = ["--if-db-not-exists", "--if-replica-exists", "--all"].map(Into::into);
-    let parsed = arguments::parse(builtin.name, &builtin.manifest()?, &words)?;
+    let parsed = arguments::parse(builtin.name, builtin.manifest()?, &words)?;
     let (started, clock) = (jiff::Timestamp::now(), Instant::now());
     let plugin = builtin.load(context, &engine::start()?)?;
     let described = plugin.manifest.command.clone().unwrap_or_default();

@@ -147,7 +147,7 @@ impl Run {
 /// A command that comes with lsrun as a component.
 async fn builtin_command(builtin: &Builtin, run: &Run) -> Result<Exit> {
     let Start { arguments, cwd, environment, .. } = &run.start;
-    let parsed = arguments::parse(builtin.name, &builtin.manifest()?, arguments)?;
+    let parsed = arguments::parse(builtin.name, builtin.manifest()?, arguments)?;
     if let Some(help) = parsed.help {
         run.reporter.report(Event::Data(help.as_bytes()));
         return Ok(Exit::Success);

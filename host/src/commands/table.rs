@@ -63,9 +63,9 @@ impl Command {
 pub(crate) fn command_line() -> clap::Command {
     let mut help = String::from("Commands:\n");
     let mut line = |name: &str, about: &str| help.push_str(&format!("  {name:<12} {about}\n"));
-    for builtin in BUILTIN {
-        let about = builtin.manifest().map(|manifest| manifest.about).unwrap_or_default();
-        line(builtin.name, &about);
+    for builtin in &BUILTIN {
+        let about = builtin.manifest().map_or("", |manifest| &manifest.about);
+        line(builtin.name, about);
     }
     for native in NATIVE {
         line(native.name, native.about);

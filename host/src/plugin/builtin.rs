@@ -1,11 +1,11 @@
 //! The commands that are components embedded in the binary, so that no
 //! WebAssembly target is needed to build lsrun. `plugins/build` builds them.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use wasmtime::Engine;
 
-use super::manifest::{self, Manifest};
+use super::manifest::{self, CommandManifest, Manifest};
 use super::{Origin, Plugin};
 use crate::code::Code;
 use crate::context::Context;
@@ -17,27 +17,31 @@ pub(crate) struct Builtin {
     /// Its command.
     pub name: &'static str,
     bytes: &'static [u8],
+    /// Read once: what is embedded never changes, and every plugin of a project is held
+    /// against it.
+    manifest: OnceLock<Result<Manifest>>,
 }
 
 /// All of them.
-pub(crate) const BUILTIN: &[Builtin] = &[
-    Builtin { name: "config", bytes: include_bytes!("../../builtin/config.wasm") },
-    Builtin { name: "points", bytes: include_bytes!("../../builtin/points.wasm") },
-    Builtin { name: "restore", bytes: include_bytes!("../../builtin/restore.wasm") },
-    Builtin { name: "verify", bytes: include_bytes!("../../builtin/verify.wasm") },
+pub(crate) static BUILTIN: [Builtin; 4] = [
+    Builtin::new("config", include_bytes!("../../builtin/config.wasm")),
+    Builtin::new("points", include_bytes!("../../builtin/points.wasm")),
+    Builtin::new("restore", include_bytes!("../../builtin/restore.wasm")),
+    Builtin::new("verify", include_bytes!("../../builtin/verify.wasm")),
 ];
 
 /// The commands among them that prove something: their reports are what the history is
 /// about.
 pub(crate) fn proofs() -> Vec<&'static str> {
-    let records = |builtin: &&Builtin| {
-        let command = builtin.manifest().ok().and_then(|manifest| manifest.command);
-        command.is_some_and(|command| command.records)
-    };
+    let records = |builtin: &&Builtin| builtin.command().is_some_and(|command| command.records);
     BUILTIN.iter().filter(records).map(|builtin| builtin.name).collect()
 }
 
 impl Builtin {
+    const fn new(name: &'static str, bytes: &'static [u8]) -> Self {
+        Self { name, bytes, manifest: OnceLock::new() }
+    }
+
     /// The one of this name.
     #[must_use]
     pub(crate) fn named(name: &str) -> Option<&'static Self> {
@@ -45,10 +49,19 @@ impl Builtin {
     }
 
     /// Its manifest, without compiling it.
-    pub(crate) fn manifest(&self) -> Result<Manifest> {
-        manifest::read(self.bytes, self.name)?.ok_or_else(|| {
-            Error::new(Code::UnusablePlugin, format!("the built-in {} has no manifest", self.name))
-        })
+    pub(crate) fn manifest(&self) -> Result<&Manifest> {
+        let read = || {
+            manifest::read(self.bytes, self.name)?.ok_or_else(|| {
+                let message = format!("the built-in {} has no manifest", self.name);
+                Error::new(Code::UnusablePlugin, message)
+            })
+        };
+        self.manifest.get_or_init(read).as_ref().map_err(Clone::clone)
+    }
+
+    /// How it is called, by its manifest.
+    pub(super) fn command(&self) -> Option<&CommandManifest> {
+        self.manifest().ok()?.command.as_ref()
     }
 
     /// Ready to run. `LSRUN_BUILTIN_DIR` names a folder with other builds of the
@@ -56,7 +69,7 @@ impl Builtin {
     pub(crate) fn load(&self, context: &Context, engine: &Engine) -> Result<Arc<Plugin>> {
         let name = self.name.to_owned();
         let Some(folder) = context.environment.get("LSRUN_BUILTIN_DIR") else {
-            let manifest = self.manifest()?;
+            let manifest = self.manifest()?.clone();
             return Plugin::load(context, engine, name, self.bytes, manifest, Origin::Builtin)
                 .map(Arc::new);
         };

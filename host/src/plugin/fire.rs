@@ -173,7 +173,7 @@ async fn check_one(
             Outcome::Passed
         }
         Err(error) => {
-            let outcome = Outcome::of_error(error.code().as_str());
+            let outcome = Outcome::of_error(error.code());
             // One that is left out is so for this check, and never for the database.
             let exit = (outcome != Outcome::Skipped).then(|| exit_of_check(&error));
             started.end_with(&error, outcome, exit);

@@ -57,6 +57,15 @@ pub(crate) const PRE_RESTORE: &str = "lsrun:plugin/pre-restore@0.1.0";
 pub(crate) const POST_RESTORE: &str = "lsrun:plugin/post-restore@0.1.0";
 pub(crate) const RESTORED: &str = "lsrun:plugin/restored@0.1.0";
 
+/// What a component can be: each of them with its word.
+const KINDS: [(&str, &str); 5] = [
+    (COMMAND, "command"),
+    (CHECK, "check"),
+    (PRE_RESTORE, "pre-restore"),
+    (POST_RESTORE, "post-restore"),
+    (RESTORED, "restored"),
+];
+
 /// Where a plugin comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Origin {

@@ -21,8 +21,7 @@ const RUN: &str = "run";
 #[must_use]
 pub(super) fn is_check(name: &str) -> bool {
     let of_command = |builtin: &Builtin| {
-        let command = builtin.manifest().ok().and_then(|manifest| manifest.command);
-        command.is_some_and(|command| command.checks.iter().any(|check| check == name))
+        builtin.command().is_some_and(|command| command.checks.iter().any(|check| check == name))
     };
     name == RUN || BUILTIN.iter().any(of_command)
 }

@@ -5,15 +5,12 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::registry::{self, PluginFile, Unusable};
-use super::{CHECK, COMMAND, POST_RESTORE, PRE_RESTORE, RESTORED, grants, names};
+use super::{COMMAND, KINDS, grants, names};
 use crate::code::Code;
 use crate::config::{Problem, Severity};
 use crate::context::Context;
 use crate::error::Error;
 use crate::nearest::nearest;
-
-/// What a component can be.
-const KINDS: [&str; 5] = [COMMAND, CHECK, PRE_RESTORE, POST_RESTORE, RESTORED];
 
 /// A problem, and the plugin that has it if it is one plugin's.
 pub(super) struct Finding {
@@ -152,7 +149,7 @@ fn of_one(context: &Context, found: &PluginFile, all: &mut Vec<Finding>) {
         all.push(Finding { plugin: Some(name.clone()), problem });
     }
     if let Some(exports) = exports
-        && !KINDS.iter().any(|kind| found.is(kind))
+        && !KINDS.iter().any(|(interface, _)| found.is(interface))
     {
         let other = exports.iter().find(|export| export.starts_with("lsrun:plugin/"));
         let (what, hint) = match other {

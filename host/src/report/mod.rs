@@ -39,8 +39,8 @@ pub(crate) enum Outcome {
 impl Outcome {
     /// Of a check that ended with an error of this code.
     #[must_use]
-    pub(crate) fn of_error(code: &str) -> Self {
-        match Code::of_guest(code) {
+    pub(crate) fn of_error(code: Code) -> Self {
+        match code {
             Code::Failed => Self::Failed,
             Code::NotApplicable => Self::Skipped,
             _ => Self::Inconclusive,

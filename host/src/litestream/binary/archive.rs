@@ -3,8 +3,7 @@
 //! the expected one is not decided here.
 
 use std::fs::File;
-use std::io;
-use std::io::{BufReader, Read, Seek, SeekFrom, Write};
+use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
 use flate2::read::GzDecoder;

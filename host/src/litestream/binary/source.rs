@@ -3,8 +3,7 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use crate::litestream::binary::pins;
-use crate::litestream::binary::pins::{Pin, Platform};
+use crate::litestream::binary::pins::{self, Pin, Platform};
 
 /// Where executables come from and how long that may take. Apart from the tests
 /// there is one, [`ReleaseSource::official`].

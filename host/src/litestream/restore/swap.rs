@@ -22,8 +22,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use crate::error::{Error, Result};
-use crate::litestream::daemon;
-use crate::litestream::daemon::Holder;
+use crate::litestream::daemon::{self, Holder};
 use crate::litestream::restore::folder::{Folder, Pinned};
 use crate::litestream::restore::refusal::{busy, exists, io};
 use crate::litestream::restore::rights::Rights;

@@ -4,8 +4,7 @@ use std::path::Path;
 
 use crate::code::Code;
 use crate::error::Error;
-use crate::litestream::daemon;
-use crate::litestream::daemon::Presence;
+use crate::litestream::daemon::{self, Presence};
 use crate::project::Database;
 
 /// Whether an invisible process reads the database continuously, as a litestream

@@ -2,6 +2,7 @@
 
 use wasmtime::component::Resource;
 
+use crate::code::Code;
 use crate::plugin::Origin;
 use crate::plugin::bindings::report::{Host, HostCheck};
 use crate::plugin::bindings::types;
@@ -114,7 +115,7 @@ impl HostCheck for State {
         handle: Resource<CheckHandle>,
         error: types::Error,
     ) -> wasmtime::Result<()> {
-        let outcome = Outcome::of_error(&error.code);
+        let outcome = Outcome::of_error(Code::of_guest(&error.code));
         let check = &mut self.table.get_mut(&handle)?.0;
         if let Some(hint) = &error.hint {
             check.set_hint(hint);

@@ -13,16 +13,7 @@ use crate::error::{Error, Result};
 use crate::nearest::nearest;
 use crate::plugin::grants::Grants;
 use crate::plugin::registry::{self, PluginFile};
-use crate::plugin::{CHECK, COMMAND, POST_RESTORE, PRE_RESTORE, RESTORED, manifest, problems};
-
-/// The exported interfaces, each with its word.
-const KINDS: [(&str, &str); 5] = [
-    (COMMAND, "command"),
-    (CHECK, "check"),
-    (PRE_RESTORE, "pre-restore"),
-    (POST_RESTORE, "post-restore"),
-    (RESTORED, "restored"),
-];
+use crate::plugin::{KINDS, manifest, problems};
 
 /// What each interface that a plugin imports lets it do. What changes anything needs a
 /// permission besides.
