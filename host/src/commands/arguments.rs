@@ -14,6 +14,7 @@ use crate::cli::{self, Global};
 use crate::code::Code;
 use crate::error::{Error, Result};
 use crate::figures::milliseconds;
+use crate::plugin::Builtin;
 use crate::plugin::manifest::{Argument, CommandManifest, Manifest, Type};
 use crate::project::ResultSettings;
 use crate::secret::Secret;
@@ -247,7 +248,7 @@ fn command(name: &str, manifest: &Manifest, described: &CommandManifest) -> clap
                     .help("Show every check, also for databases that passed"),
             );
         if described.records {
-            command = command.args(results());
+            command = command.args(results(name));
         }
     }
     for argument in &described.arguments {
@@ -330,17 +331,23 @@ fn ambiguous(clap: &clap::Command) -> Option<String> {
     None
 }
 
-/// The options of a command that records.
-fn results() -> [Arg; 5] {
-    let option = |name: &'static str, value: &'static str, about: &'static str| {
-        Arg::new(name).long(name).value_name(value).help(about)
+/// The options of a command that records. The project file has settings for them for
+/// lsrun's own commands only.
+fn results(command: &str) -> [Arg; 5] {
+    let option = |name: &'static str, value: &'static str, about: &str| {
+        Arg::new(name).long(name).value_name(value).help(about.to_owned())
+    };
+    let setting = |name: &'static str, value: &'static str, about: &str| {
+        let of_lsrun = Builtin::named(command).is_some();
+        let set = if of_lsrun { format!(" [{command}.{name}]") } else { String::new() };
+        option(name, value, &format!("{about}{set}"))
     };
     [
         option("if-older-than", "TIME", "Skip what was verified within that time, such as 24h"),
-        option("junit", "FILE", "Write a JUnit report [verify.junit]"),
-        option("prometheus", "FILE", "Write metrics for a textfile collector [verify.prometheus]"),
-        option("ping", "URL", "Ping URL/start, then URL or URL/fail [verify.ping]"),
-        option("webhook", "URL", "POST the JSON report there [verify.webhook]"),
+        setting("junit", "FILE", "Write a JUnit report"),
+        setting("prometheus", "FILE", "Write metrics for a textfile collector"),
+        setting("ping", "URL", "Ping URL/start, then URL or URL/fail"),
+        setting("webhook", "URL", "POST the JSON report there"),
     ]
 }
 

@@ -2,6 +2,7 @@
 //! them in parallel, merges and prints the reports.
 
 use std::collections::HashMap;
+use std::ffi::OsString;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -88,13 +89,14 @@ impl Drop for Alarm {
     }
 }
 
-/// For `replicate -restore-if-db-not-exists`: restores every database that is not
-/// there and has a backup, with the hooks and checks of `lsrun restore`. What was
-/// restored is reported on stderr; stdout is the application's.
-pub(super) async fn restore_missing(context: &Arc<Context>) -> Result<Exit> {
-    let Some(builtin) = Builtin::named("restore") else { return Ok(Exit::Success) };
-    let words = ["--if-db-not-exists", "--if-replica-exists", "--all"].map(Into::into);
-    let parsed = arguments::parse(builtin.name, builtin.manifest()?, &words)?;
+/// Runs a built-in command as a part of another one: its report goes to stderr, unless
+/// there was nothing to do.
+pub(super) async fn run_beside(
+    context: &Arc<Context>,
+    builtin: &Builtin,
+    words: &[OsString],
+) -> Result<Exit> {
+    let parsed = arguments::parse(builtin.name, builtin.manifest()?, words)?;
     let (started, clock) = (jiff::Timestamp::now(), Instant::now());
     let plugin = builtin.load(context, &engine::start()?)?;
     let described = plugin.manifest.command.clone().unwrap_or_default();

@@ -19,6 +19,7 @@ use crate::litestream::daemon::sockets::{self, Runtime};
 use crate::litestream::process::config_file::ConfigFile;
 use crate::litestream::process::line::{CommandLine, Verb, is_url};
 use crate::litestream::sync::{guard, once};
+use crate::plugin::Builtin;
 use crate::project::{Database, Project, Resolved};
 use crate::report::event::Event;
 
@@ -99,7 +100,7 @@ pub(super) async fn run(context: &Arc<Context>, verb: &Verb, words: &[OsString])
     // litestream would restore without calling a hook, and check less.
     if config.is_some() && line.has("restore-if-db-not-exists") {
         line.remove("restore-if-db-not-exists", false);
-        let exit = component::restore_missing(context).await?;
+        let exit = restore_missing(context).await?;
         if exit != Exit::Success {
             return Ok(exit.code());
         }
@@ -140,6 +141,14 @@ pub(super) async fn run(context: &Arc<Context>, verb: &Verb, words: &[OsString])
     held.abort();
     drop((file, runtime));
     code
+}
+
+/// Restores every database that is not there and has a backup, with the hooks and checks
+/// of `lsrun restore`. What was restored is reported on stderr; stdout is the application's.
+async fn restore_missing(context: &Arc<Context>) -> Result<Exit> {
+    let Some(restore) = Builtin::named("restore") else { return Ok(Exit::Success) };
+    let words = ["--if-db-not-exists", "--if-replica-exists", "--all"].map(Into::into);
+    component::run_beside(context, restore, &words).await
 }
 
 /// Refuses an application that is announced but not named: litestream's daemon alone is
