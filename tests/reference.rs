@@ -162,6 +162,8 @@ fn the_page_of_the_project_file_has_every_key_and_no_other() {
         ),
         ("`restore`", "## restore", "restore: {unheardof: 1}"),
         ("`plugins`", "## plugins", "plugins: {unheardof: 1}"),
+        ("a task", "## tasks", "tasks: {t: {unheardof: 1}}"),
+        ("`hooks`", "## hooks", "hooks: {unheardof: 1}"),
         ("a plugin's settings", "### plugins.settings", "plugins: {settings: {p: {unheardof: 1}}}"),
         (
             "`limits`",
@@ -185,15 +187,15 @@ fn the_page_of_the_project_file_has_every_key_and_no_other() {
 
 // JSON.
 
-/// The places of all values, such as `databases[].checks[].id`. What is in `facts` is
-/// open, and its `plan` is a document of its own.
+/// The places of all values, such as `databases[].checks[].id`. What is in `facts` and
+/// `metrics` is open, and the `plan` is a document of its own.
 fn places(value: &Value, place: &str, found: &mut BTreeSet<String>) {
     match value {
         Value::Object(map) => {
             for (key, value) in map {
                 let place = if place.is_empty() { key.clone() } else { format!("{place}.{key}") };
                 found.insert(place.clone());
-                if !place.ends_with(".facts.plan") {
+                if !place.ends_with(".facts.plan") && !place.ends_with(".metrics") {
                     places(value, &place, found);
                 }
             }
@@ -377,7 +379,7 @@ fn the_page_for_plugin_authors_has_every_key_of_a_manifest_and_every_permission(
         assert_eq!(first_column(&page, heading), known, "{heading}");
     }
     let hint = said("permissions: [unheardof]", "config:secrets");
-    let words = hint.split([',', ' ']).filter(|word| word.contains(':') && *word != "hint:");
+    let words = hint.split([',', ' ']).filter(|word| word.contains([':', '=']) && *word != "hint:");
     let kinds: BTreeSet<&str> = words.map(|word| word.trim_end_matches('=')).collect();
     let documented = first_column(&page, "### Permissions");
     let documented: BTreeSet<&str> =

@@ -36,6 +36,12 @@ impl Environment {
     }
 }
 
+/// The name of this machine.
+#[must_use]
+pub(crate) fn host_name() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
+}
+
 impl<K: Into<String>, V: Into<String>> FromIterator<(K, V)> for Environment {
     fn from_iter<I: IntoIterator<Item = (K, V)>>(pairs: I) -> Self {
         let redactor = Redactor::default();

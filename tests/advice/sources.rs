@@ -72,6 +72,7 @@ fn files() -> Vec<PathBuf> {
     let keeps = [
         "host/src/error.rs",
         "host/src/config/problem.rs",
+        "host/src/plugin/imports/events.rs",
         "host/src/plugin/imports/report.rs",
         "host/src/plugin/inspect/json.rs",
         "host/src/plugin/sink.rs",

@@ -8,6 +8,8 @@ pub(crate) struct Puppet {
     script: Vec<String>,
     /// More of its settings, such as `optional: true`.
     settings: serde_json::Map<String, serde_json::Value>,
+    /// More of its `config`: the deeds of its hooks.
+    config: serde_json::Map<String, serde_json::Value>,
     manifest: String,
 }
 
@@ -17,8 +19,18 @@ impl Puppet {
             name: name.into(),
             script: script.iter().map(|deed| (*deed).to_owned()).collect(),
             settings: serde_json::Map::new(),
+            config: serde_json::Map::new(),
             manifest: String::new(),
         }
+    }
+
+    /// Its hooks do what these say.
+    pub(crate) fn with_config(
+        mut self,
+        config: serde_json::Map<String, serde_json::Value>,
+    ) -> Self {
+        self.config = config;
+        self
     }
 
     pub(crate) fn with(mut self, key: &str, value: serde_json::Value) -> Self {
@@ -42,13 +54,15 @@ impl Sandbox {
         let built = repository().join("tests/guests/puppet.wasm");
         let mut settings = serde_json::Map::new();
         for puppet in puppets {
-            let Puppet { name, script, settings: own, manifest } = puppet;
+            let Puppet { name, script, settings: own, config, manifest } = puppet;
             std::fs::copy(&built, self.path(&format!("plugins/{name}.wasm"))).unwrap();
             if !manifest.is_empty() {
                 self.write(&format!("plugins/{name}.yml"), manifest);
             }
             let mut own = own.clone();
-            own.insert("config".into(), serde_json::json!({ "script": script }));
+            let mut config = config.clone();
+            config.insert("script".into(), serde_json::json!(script));
+            own.insert("config".into(), config.into());
             settings.insert(name.clone(), own.into());
         }
         let settings = serde_json::json!({ "settings": settings });

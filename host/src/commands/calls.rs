@@ -1,9 +1,10 @@
 //! The calls of a command: one for each database, in parallel, and the result of each.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
@@ -13,10 +14,14 @@ use crate::code::Code;
 use crate::context::Context;
 use crate::create;
 use crate::error::{Error, Result};
-use crate::plugin::{Call, Hooks, InvocationData, Plugin, Role, Sink, run_command};
+use crate::exit::Exit;
+use crate::litestream::replica::source::Source;
+use crate::plugin::events::{Verification, VerifyPlan};
+use crate::plugin::{Call, Hooks, InvocationData, Plugin, Restores, Role, Sink, run_command};
 use crate::project::Database;
 use crate::report::event::Event;
 use crate::report::{DatabaseReport, Outcome};
+use crate::results::History;
 use crate::stop::Stop;
 
 /// What every call shares.
@@ -33,6 +38,10 @@ pub(super) struct PreparedCall {
     pub(super) success: Arc<str>,
     /// The word for work that could not be done.
     pub(super) failure: Option<Arc<str>>,
+    /// When the run began.
+    pub(super) started: jiff::Timestamp,
+    /// The worst code of the hooks that were called when a database was done.
+    pub(super) afterwards: Arc<Mutex<Exit>>,
     /// How many databases are done, and of how many.
     pub(super) done: Arc<AtomicUsize>,
     pub(super) of: usize,
@@ -85,7 +94,11 @@ pub(super) async fn all(
     }
     running.abort_all();
     let done = done.into_iter().zip(places);
-    Ok(done.map(|(done, place)| done.unwrap_or_else(|| place.unfinished(base))).collect())
+    Ok(join_all(done.map(async |(done, place)| match done {
+        Some(done) => done,
+        None => place.unfinished(base).await,
+    }))
+    .await)
 }
 
 /// How long everything may take to end after the run was stopped; what has not ended
@@ -96,6 +109,7 @@ const GIVE_UP: Duration = Duration::from_secs(10);
 struct TargetPlace {
     name: String,
     path: String,
+    source: Option<Source>,
     sink: Arc<OnceLock<Arc<Sink>>>,
 }
 
@@ -109,10 +123,15 @@ impl TargetPlace {
             }
             Target::Whole => (String::new(), String::new()),
         };
-        Self { name, path, sink: Arc::default() }
+        let source = match target {
+            Target::Database(database) => Some(Source::Database(database.clone())),
+            Target::Url(url) => Some(Source::Url(url.clone())),
+            Target::Whole => None,
+        };
+        Self { name, path, source, sink: Arc::default() }
     }
 
-    fn unfinished(self, base: &PreparedCall) -> (DatabaseReport, Vec<u8>) {
+    async fn unfinished(self, base: &PreparedCall) -> (DatabaseReport, Vec<u8>) {
         let error = base.context.stop.signal().map(Stop::error);
         let (report, data) = match self.sink.get() {
             Some(sink) => sink.finish(error),
@@ -124,6 +143,9 @@ impl TargetPlace {
         };
         let event = Event::DatabaseFinished { report: &report, success: &base.success, done: None };
         base.context.reporter.report(event);
+        let aside = Sink::aside(Arc::clone(&base.context));
+        let call = base.call(aside, Vec::new(), Duration::ZERO);
+        base.verified(&call, self.source, &report).await;
         (report, data)
     }
 }
@@ -156,9 +178,9 @@ async fn work(
     fresh: Option<String>,
     place: &OnceLock<Arc<Sink>>,
 ) -> (DatabaseReport, Vec<u8>) {
-    let PreparedCall { context, plugin, hooks, parsed, needs_databases, records, failure, .. } =
-        base;
-    let TargetPlace { name, path, .. } = TargetPlace::of(&target);
+    let context = Arc::clone(&base.context);
+    let PreparedCall { parsed, hooks, .. } = &base;
+    let TargetPlace { name, path, source, .. } = TargetPlace::of(&target);
     let sink = Sink::new(Arc::clone(&context), name, path);
     let sink = Arc::clone(place.get_or_init(|| sink));
     if let Some(reason) = fresh {
@@ -172,30 +194,24 @@ async fn work(
         Target::Database(database) => vec![database.clone()],
         Target::Url(_) | Target::Whole => Vec::new(),
     };
-    if needs_databases
+    if base.needs_databases
         && let Target::Database(database) = &target
         && let Err(error) = create::if_missing(&context, database)
     {
         return sink.finish(Some(error));
     }
     let patience = parsed.timeout.unwrap_or(context.project.verify().timeout);
-    let invocation = invocation(&parsed, &target, &context, databases.clone(), patience);
+    let invocation = invocation(parsed, &target, &context, databases.clone(), patience);
     let stop = context.stop.clone();
-    let call = Call {
-        run: context.session.run(),
-        context,
-        plugin,
-        sink: Arc::clone(&sink),
-        databases,
-        patience,
-        hooks,
-        prefix: String::new(),
-        role: Role::Command,
-        verbose: parsed.verbose,
+    let call = base.call(Arc::clone(&sink), databases, patience);
+    let allowed = base.pre_verify(&call, source.as_ref()).await;
+    let result = match &allowed {
+        Ok(()) => run_command(call.clone(), Arc::new(invocation)).await,
+        Err(refused) => Err(refused.clone()),
     };
-    let result = run_command(call, Arc::new(invocation)).await;
+    hooks.settle(&call, result.as_ref().err()).await;
     let (mut report, data) = sink.finish(result.err());
-    if records && report.proves_nothing() {
+    if base.records && report.proves_nothing() {
         report.error = Some(
             Error::inconclusive(format!("{} proved nothing: no check passed", parsed.name))
                 .hint("a command that records has to report what it checked"),
@@ -208,9 +224,72 @@ async fn work(
         report.error = Some(Stop::error(signal));
     }
     if report.error.is_some() && report.target.is_none() {
-        report.undone = failure.as_deref().map(str::to_owned);
+        report.undone = base.failure.as_deref().map(str::to_owned);
     }
+    base.verified(&call, source, &report).await;
     (report, data)
+}
+
+impl PreparedCall {
+    fn call(&self, sink: Arc<Sink>, databases: Vec<Database>, patience: Duration) -> Call {
+        Call {
+            run: self.context.session.run(),
+            context: Arc::clone(&self.context),
+            plugin: Arc::clone(&self.plugin),
+            sink,
+            databases,
+            patience,
+            hooks: Arc::clone(&self.hooks),
+            restores: Restores::default(),
+            prefix: String::new(),
+            role: Role::Command,
+            verbose: self.parsed.verbose,
+        }
+    }
+
+    /// Asks the hooks before a proof, if it is one.
+    async fn pre_verify(&self, call: &Call, source: Option<&Source>) -> Result<()> {
+        match source {
+            Some(source) if self.records => {
+                let plan = VerifyPlan { command: self.parsed.name.clone(), source: source.clone() };
+                self.hooks.pre_verify(call, &Arc::new(plan)).await
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Tells the hooks how a proof ended, if it is one. What is told later than the run may
+    /// take is waited for.
+    async fn verified(&self, call: &Call, source: Option<Source>, report: &DatabaseReport) {
+        let Some(source) = source.filter(|_| self.records && !self.hooks.is_empty()) else {
+            return;
+        };
+        let _hold = self.context.stop.hold();
+        let (project, environment) = (&self.context.project, &self.context.environment);
+        let command = self.parsed.name.clone();
+        // A history that cannot be read is a warning of the run.
+        let last = History::of(project, environment)
+            .and_then(|history| history.last_good(&command, &report.path))
+            .unwrap_or_default();
+        let mut report = report.clone();
+        let last_proved = match report.outcome() {
+            Outcome::Passed => Some(self.started),
+            _ => last.as_ref().map(|last| last.started),
+        };
+        if report.outcome() == Outcome::Failed {
+            report.last_good = last;
+        }
+        let verification = Verification {
+            plan: VerifyPlan { command, source },
+            started: self.started,
+            word: report.word(&self.success).to_owned(),
+            report,
+            last_proved,
+        };
+        let exit = self.hooks.verified(call, &Arc::new(verification)).await;
+        let mut afterwards = self.afterwards.lock().unwrap_or_else(PoisonError::into_inner);
+        *afterwards = afterwards.worst(exit);
+    }
 }
 
 fn invocation(

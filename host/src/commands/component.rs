@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::ffi::OsString;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::arguments::{self, Parsed};
@@ -14,7 +14,7 @@ use crate::error::Result;
 use crate::exit::Exit;
 use crate::figures;
 use crate::plugin::engine::{self, Engine};
-use crate::plugin::{Builtin, Hooks, Origin, Plugin, manifest};
+use crate::plugin::{Builtin, Hooks, Origin, Plugin, manifest, of_command};
 use crate::report::event::Event;
 use crate::report::{NOT_REPLICATED, Outcome, Report};
 use crate::results::{Delivery, Destinations};
@@ -49,9 +49,9 @@ pub(super) async fn run(
     let work = Work { plugin, described, parsed, started, clock };
     match work.run(context, delivery.as_ref()).await {
         Ok(Done::Exit(exit)) => Ok(exit),
-        Ok(Done::Report { report, data, verbose }) => {
+        Ok(Done::Report { report, data, verbose, afterwards }) => {
             let stopped = context.stop.signal().map(|signal| signal.exit());
-            let exit = stopped.unwrap_or(Exit::Success).worst(report.exit());
+            let exit = stopped.unwrap_or(Exit::Success).worst(report.exit()).worst(afterwards);
             let event = Event::RunReported { report: &report, data: &data, verbose };
             context.reporter.report(event);
             let own = match delivery {
@@ -124,7 +124,13 @@ struct Work {
 /// The result.
 enum Done {
     Exit(Exit),
-    Report { report: Report, data: Vec<u8>, verbose: bool },
+    Report {
+        report: Report,
+        data: Vec<u8>,
+        verbose: bool,
+        /// That of the hooks which were called when it was over.
+        afterwards: Exit,
+    },
 }
 
 impl Work {
@@ -136,9 +142,10 @@ impl Work {
         {
             context.notes.note(&format!("no database is in shard {shard}: nothing to do"));
         }
-        let hooks = match plugin.imports("hooks") {
-            true => Hooks::load(context, &plugin)?,
-            false => Hooks::default(),
+        let interfaces = of_command(&plugin);
+        let hooks = match interfaces.is_empty() {
+            true => Hooks::default(),
+            false => Hooks::load(context, plugin.engine(), &interfaces)?,
         };
         let verbose = parsed.verbose;
         let whole = matches!(targets.as_slice(), [Target::Whole]);
@@ -159,10 +166,13 @@ impl Work {
             records: described.records,
             success: Arc::from(described.success.as_str()),
             failure: described.failure.as_deref().map(Arc::from),
+            started,
+            afterwards: Arc::new(Mutex::new(Exit::Success)),
             done: Arc::default(),
             of: targets.len(),
         };
         let done = all(&mut base, targets, left_out, jobs).await?;
+        let afterwards = *base.afterwards.lock().unwrap_or_else(PoisonError::into_inner);
         context.connections.settle(Duration::from_secs(2));
         context.reporter.report(Event::Idle);
         let (databases, data): (Vec<_>, Vec<_>) = done.into_iter().unzip();
@@ -190,7 +200,7 @@ impl Work {
         if let Some(delivery) = delivery {
             delivery.recall(&mut report);
         }
-        Ok(Done::Report { report, data, verbose })
+        Ok(Done::Report { report, data, verbose, afterwards })
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod alone;
 mod arguments;
+mod around;
 mod calls;
 mod component;
 mod history;

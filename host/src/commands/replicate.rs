@@ -4,10 +4,11 @@
 //! an end whose last changes did not reach the replica is an error.
 
 use std::ffi::OsString;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use super::alone::{alone, free, patience};
+use super::around::ReplicateHooks;
 use super::supervisor::Supervisor;
 use super::{component, passthrough};
 use crate::config::{Config, Purpose};
@@ -105,42 +106,68 @@ pub(super) async fn run(context: &Arc<Context>, verb: &Verb, words: &[OsString])
             return Ok(exit.code());
         }
     }
-    let held = match by_hand {
-        true => Vec::new(),
-        false => guard::hold(context, &context.project.every_database()?).await?,
-    };
-    let has_socket = feature::require(version, Feature::Socket).is_ok();
-    let runtime = match config {
-        Some(config) if config.socket().is_none() && has_socket => Some(Runtime::create(context)?),
-        _ => None,
-    };
-    let socket = config.and_then(Config::socket).or_else(|| runtime.as_ref().map(Runtime::socket));
-    let mut arguments: Vec<OsString> = vec![verb.name.into()];
-    let file = match config {
-        None => None,
-        Some(config) => {
-            let private = runtime.as_ref().map(Runtime::socket);
-            let purpose = Purpose::Replicate { socket: private };
-            let child = config.for_child(&purpose, &context.environment)?;
-            let file = ConfigFile::write(context, child)?;
-            arguments.extend(["-config".into(), file.path().into()]);
-            Some(file)
-        }
-    };
-    arguments.extend(line.words().cloned());
-    let limit = config.map_or(Duration::from_secs(30), Config::shutdown_timeout);
-    let supervisor = Supervisor {
-        context,
-        socket,
-        databases,
-        limit,
-        can_sync: feature::require(version, Feature::Sync).is_ok(),
-    };
-    let held = tokio::spawn(guard::until_seen(held, supervisor.socket.clone()));
-    let code = supervisor.run(&arguments, file.as_ref(), application).await;
-    held.abort();
-    drop((file, runtime));
-    code
+    let hooks = ReplicateHooks::load(context, databases.clone(), application.as_deref())?;
+    let daemon = DaemonRun { context, verb, line, config, databases, application };
+    hooks.around(|reason| daemon.run(reason)).await
+}
+
+/// Litestream's daemon, and what is beside it.
+struct DaemonRun<'a> {
+    context: &'a Context,
+    verb: &'a Verb,
+    line: CommandLine,
+    /// None with a configuration of the user's own.
+    config: Option<&'a Config>,
+    databases: Vec<Database>,
+    application: Option<Vec<OsString>>,
+}
+
+impl DaemonRun<'_> {
+    /// Runs it to its end; `reason` is told why it ended.
+    async fn run(self, reason: Arc<OnceLock<&'static str>>) -> Result<u8> {
+        let Self { context, verb, line, config, databases, application } = self;
+        let version = &context.binary().await?.version;
+        let held = match config {
+            None => Vec::new(),
+            Some(_) => guard::hold(context, &context.project.every_database()?).await?,
+        };
+        let has_socket = feature::require(version, Feature::Socket).is_ok();
+        let runtime = match config {
+            Some(config) if config.socket().is_none() && has_socket => {
+                Some(Runtime::create(context)?)
+            }
+            _ => None,
+        };
+        let socket =
+            config.and_then(Config::socket).or_else(|| runtime.as_ref().map(Runtime::socket));
+        let mut arguments: Vec<OsString> = vec![verb.name.into()];
+        let file = match config {
+            None => None,
+            Some(config) => {
+                let private = runtime.as_ref().map(Runtime::socket);
+                let purpose = Purpose::Replicate { socket: private };
+                let child = config.for_child(&purpose, &context.environment)?;
+                let file = ConfigFile::write(context, child)?;
+                arguments.extend(["-config".into(), file.path().into()]);
+                Some(file)
+            }
+        };
+        arguments.extend(line.words().cloned());
+        let limit = config.map_or(Duration::from_secs(30), Config::shutdown_timeout);
+        let supervisor = Supervisor {
+            context,
+            socket,
+            databases,
+            limit,
+            can_sync: feature::require(version, Feature::Sync).is_ok(),
+            reason,
+        };
+        let held = tokio::spawn(guard::until_seen(held, supervisor.socket.clone()));
+        let code = supervisor.run(&arguments, file.as_ref(), application).await;
+        held.abort();
+        drop((file, runtime));
+        code
+    }
 }
 
 /// Restores every database that is not there and has a backup, with the hooks and checks

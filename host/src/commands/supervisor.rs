@@ -4,6 +4,7 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
@@ -44,6 +45,8 @@ pub(super) struct Supervisor<'a> {
     /// How long the last sync may take.
     pub(super) limit: Duration,
     pub(super) can_sync: bool,
+    /// Is told why it ended.
+    pub(super) reason: Arc<OnceLock<&'static str>>,
 }
 
 /// Why the supervisor stops waiting.
@@ -53,7 +56,22 @@ pub(super) enum Ended {
     Signal(Signal),
 }
 
+impl Ended {
+    /// As `types.replication` has it.
+    fn word(&self) -> &'static str {
+        match self {
+            Self::Application(_) => "application",
+            Self::Litestream(_) => "daemon",
+            Self::Signal(_) => "signal",
+        }
+    }
+}
+
 impl Supervisor<'_> {
+    fn because(&self, reason: &'static str) {
+        let _the_first_counts = self.reason.set(reason);
+    }
+
     pub(super) async fn run(
         &self,
         arguments: &[OsString],
@@ -67,13 +85,18 @@ impl Supervisor<'_> {
         self.context.stop.allow(APPLICATION_GRACE + self.limit + MARGIN * 2);
         let Some(application) = application else {
             let ended = tokio::select! {
-                status = litestream.wait() => return Ok(passthrough::code(status?)),
+                status = litestream.wait() => {
+                    self.because("daemon");
+                    return Ok(passthrough::code(status?));
+                }
                 signal = self.context.stop.stopped() => signal,
             };
+            self.because("signal");
             return self.finish(litestream, ended.number(), Exit::Success.code()).await;
         };
         let mut hang_ups = self.context.stop.take_hang_ups();
         if let Some(ended) = self.ready(litestream.as_mut()).await? {
+            self.because(ended.word());
             return match ended {
                 Ended::Signal(signal) => {
                     self.finish(litestream, signal.number(), signal.exit().code()).await
@@ -100,6 +123,7 @@ impl Supervisor<'_> {
                 }
             }
         };
+        self.because(ended.word());
         match ended {
             Ended::Application(status) => {
                 let code = passthrough::code(status);

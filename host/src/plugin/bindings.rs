@@ -16,13 +16,21 @@ wasmtime::component::bindgen!({
         "lsrun:host/types.present-database": handles::PresentDatabaseHandle,
         "lsrun:host/types.replaced": handles::ReplacedHandle,
         "lsrun:host/types.invocation": handles::InvocationHandle,
+        "lsrun:host/types.verify-plan": handles::VerifyPlanHandle,
+        "lsrun:host/types.verification": handles::VerificationHandle,
+        "lsrun:host/types.check-result": handles::CheckResultHandle,
+        "lsrun:host/types.replicate-plan": handles::ReplicatePlanHandle,
+        "lsrun:host/types.replication": handles::ReplicationHandle,
+        "lsrun:host/types.process": handles::ProcessHandle,
+        "lsrun:host/hooks.check-job": handles::CheckJobHandle,
+        "lsrun:host/history.past-result": handles::PastResultHandle,
+        "lsrun:host/tasks.task-request": handles::TaskRequestHandle,
         "lsrun:host/config.problem": handles::ProblemHandle,
         "lsrun:host/litestream.sync-request": handles::SyncRequestHandle,
         "lsrun:host/litestream.sync-job": handles::SyncJobHandle,
         "lsrun:host/litestream.sync-result": handles::SyncResultHandle,
         "lsrun:host/litestream.restore-request": handles::RestoreRequestHandle,
         "lsrun:host/litestream.restore-job": handles::RestoreJobHandle,
-        "lsrun:host/litestream.process": handles::ProcessHandle,
         "lsrun:host/sqlite.connection": handles::ConnectionHandle,
         "lsrun:host/sqlite.rows": handles::RowsHandle,
         "lsrun:host/sqlite.content-job": handles::ContentJobHandle,
@@ -35,4 +43,6 @@ wasmtime::component::bindgen!({
     },
 });
 
-pub use lsrun::host::{config, databases, hooks, litestream, report, settings, sqlite, types};
+pub use lsrun::host::{
+    config, databases, history, hooks, litestream, report, settings, sqlite, tasks, types,
+};

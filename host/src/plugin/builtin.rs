@@ -22,13 +22,18 @@ pub(crate) struct Builtin {
     manifest: OnceLock<Result<Manifest>>,
 }
 
-/// All of them.
+/// The commands.
 pub(crate) static BUILTIN: [Builtin; 4] = [
     Builtin::new("config", include_bytes!("../../builtin/config.wasm")),
     Builtin::new("points", include_bytes!("../../builtin/points.wasm")),
     Builtin::new("restore", include_bytes!("../../builtin/restore.wasm")),
     Builtin::new("verify", include_bytes!("../../builtin/verify.wasm")),
 ];
+
+/// The one that is no command: it runs the tasks that the project file names for the
+/// hooks.
+pub(super) static TASKS: Builtin =
+    Builtin::new("tasks", include_bytes!("../../builtin/tasks.wasm"));
 
 /// The commands among them that prove something: their reports are what the history is
 /// about.

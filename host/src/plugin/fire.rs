@@ -4,12 +4,20 @@ use std::sync::Arc;
 
 use futures_util::future::join_all;
 
-use super::store::Call;
-use super::{Hooks, POST_RESTORE, PRE_RESTORE, Plugin, RESTORED, handles, run};
+use super::events::{EndedReplication, ReplicatePlan, Verification, VerifyPlan};
+use super::restores::{Restores, UnsettledRestore};
+use super::store::{Call, Role};
+use super::{
+    Hooks, NOT_RESTORED, Origin, POST_RESTORE, PRE_REPLICATE, PRE_RESTORE, PRE_VERIFY, Plugin,
+    REPLICATED, RESTORED, Sink, VERIFIED, handles, run,
+};
 use crate::code::Code;
+use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::exit::Exit;
 use crate::litestream::replica::source::Source;
+use crate::project::Database;
+use crate::report::event::Event;
 use crate::report::{CheckKind, Outcome};
 
 impl Hooks {
@@ -36,7 +44,9 @@ impl Hooks {
     ) -> Result<()> {
         for (plugin, own) in self.around_restore(PRE_RESTORE, call, plan) {
             let asked = recorded(plugin, call, "pre-restore", run::pre_restore(plugin, own, plan));
-            asked.await.map_err(|error| refusal(plugin, "refused the restore", error))?;
+            asked.await.map_err(|error| {
+                refusal(plugin, "refused the restore", error).or_hint(NOTHING_TOUCHED)
+            })?;
         }
         Ok(())
     }
@@ -51,7 +61,9 @@ impl Hooks {
         for (plugin, own) in self.around_restore(POST_RESTORE, call, plan) {
             let run = run::post_restore(plugin, own, plan, copy);
             let asked = recorded(plugin, call, "post-restore", run);
-            asked.await.map_err(|error| refusal(plugin, "refused the restored copy", error))?;
+            asked.await.map_err(|error| {
+                refusal(plugin, "refused the restored copy", error).or_hint(NOTHING_TOUCHED)
+            })?;
         }
         Ok(())
     }
@@ -75,6 +87,123 @@ impl Hooks {
         first
     }
 
+    /// Calls what comes after restores that the command of `call` has left unsettled: it
+    /// has ended, and `reason` is why. What fails is a warning.
+    pub(crate) async fn settle(&self, call: &Call, reason: Option<&Error>) {
+        let unsettled = call.restores.take();
+        if unsettled.is_empty() {
+            return;
+        }
+        // What finished is reported when it is done; it does not take long.
+        let _hold = call.context.stop.hold();
+        let gave_up = || Error::inconclusive("the command ended without restoring anything");
+        let reason = reason.cloned().unwrap_or_else(gave_up);
+        for restore in unsettled {
+            match restore {
+                UnsettledRestore::Planned(plan) => self.not_restored(call, &plan, &reason).await,
+                UnsettledRestore::Replaced(plan, replaced) => {
+                    if let Err(error) = self.restored(call, &plan, &replaced).await {
+                        call.context.notes.warning(&error.one_line());
+                    }
+                }
+            }
+        }
+    }
+
+    /// Calls every `not-restored` that applies.
+    async fn not_restored(&self, call: &Call, plan: &handles::RestorePlanHandle, reason: &Error) {
+        for (plugin, own) in self.of_plan(NOT_RESTORED, call, plan, Role::After) {
+            let own = Call { sink: aside(call), ..own };
+            if let Err(error) = run::not_restored(plugin, own, plan, reason).await {
+                let text = format!("{} failed after a restore that did not happen", plugin.name);
+                call.context.notes.warning(&format!("{text}: {}", error.one_line()));
+            }
+        }
+    }
+
+    /// Runs every `pre-verify` that applies, in the order of names; the first that refuses
+    /// ends it.
+    pub(crate) async fn pre_verify(&self, call: &Call, plan: &Arc<VerifyPlan>) -> Result<()> {
+        let databases = plan.database().into_iter().cloned().collect();
+        for (plugin, own) in self.of(PRE_VERIFY, call, databases, Role::Hook) {
+            // Nothing of it proves anything.
+            let sink = aside(call);
+            let own = Call { sink: Arc::clone(&sink), ..own };
+            let asked = run::pre_verify(plugin, own, Arc::clone(plan)).await;
+            let asked = asked.and_then(|()| said_aside(&sink));
+            optionally(plugin, call, asked).map_err(|error| {
+                refusal(plugin, "refused to verify", error).or_hint(NOTHING_EXAMINED)
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Calls every `verified` that applies, in parallel, and gives the code of those that
+    /// failed. They change nothing of the report.
+    pub(crate) async fn verified(&self, call: &Call, verification: &Arc<Verification>) -> Exit {
+        let databases = verification.plan.database().into_iter().cloned().collect();
+        let hooks = self.of(VERIFIED, call, databases, Role::After);
+        let told = hooks.map(async |(plugin, own)| {
+            let sink = aside(call);
+            let own = Call { sink: Arc::clone(&sink), ..own };
+            let told = run::verified(plugin, own, Arc::clone(verification)).await;
+            told_after(plugin, call, told.and_then(|()| said_aside(&sink)))
+        });
+        join_all(told).await.into_iter().fold(Exit::Success, Exit::worst)
+    }
+
+    /// Runs every `pre-replicate`, in the order of names; the first that refuses ends it.
+    pub(crate) async fn pre_replicate(&self, call: &Call, plan: &Arc<ReplicatePlan>) -> Result<()> {
+        for (plugin, own) in self.of(PRE_REPLICATE, call, plan.databases.clone(), Role::Hook) {
+            let sink = aside(call);
+            let own = Call { sink: Arc::clone(&sink), ..own };
+            let asked = run::pre_replicate(plugin, own, Arc::clone(plan)).await;
+            let asked = asked.and_then(|()| said_aside(&sink));
+            optionally(plugin, call, asked).map_err(|error| {
+                refusal(plugin, "refused to replicate", error).or_hint(NOTHING_STARTED)
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Calls every `replicated`, whatever the others return, and gives the code of those
+    /// that failed.
+    pub(crate) async fn replicated(
+        &self,
+        call: &Call,
+        replication: &Arc<EndedReplication>,
+    ) -> Exit {
+        let mut worst = Exit::Success;
+        let databases = replication.plan.databases.clone();
+        for (plugin, own) in self.of(REPLICATED, call, databases, Role::After) {
+            let sink = aside(call);
+            let own = Call { sink: Arc::clone(&sink), ..own };
+            let told = run::replicated(plugin, own, Arc::clone(replication)).await;
+            let told = told.and_then(|()| said_aside(&sink));
+            worst = worst.worst(told_after(plugin, call, told));
+        }
+        worst
+    }
+
+    /// The call of a command that the host has itself; none when it has no hooks.
+    #[must_use]
+    pub(crate) fn call_of_host(self: &Arc<Self>, context: &Arc<Context>) -> Option<Call> {
+        Some(Call {
+            run: context.session.run(),
+            context: Arc::clone(context),
+            // Each hook gets its own.
+            plugin: Arc::clone(self.plugins().next()?),
+            sink: Sink::aside(Arc::clone(context)),
+            databases: Vec::new(),
+            patience: context.project.verify().timeout,
+            hooks: Arc::clone(self),
+            restores: Restores::default(),
+            prefix: String::new(),
+            role: Role::Command,
+            verbose: false,
+        })
+    }
+
     /// The hooks for a plan's database, each with the call that it gets.
     fn around_restore(
         &self,
@@ -82,19 +211,88 @@ impl Hooks {
         call: &Call,
         plan: &handles::RestorePlanHandle,
     ) -> impl Iterator<Item = (&Arc<Plugin>, Call)> {
-        let database = match &plan.request.source {
-            Source::Database(database) => Some(database.clone()),
-            Source::Url(_) => None,
+        self.of_plan(interface, call, plan, Role::Hook)
+    }
+
+    fn of_plan(
+        &self,
+        interface: &str,
+        call: &Call,
+        plan: &handles::RestorePlanHandle,
+        role: Role,
+    ) -> impl Iterator<Item = (&Arc<Plugin>, Call)> {
+        let databases = match &plan.request.source {
+            Source::Database(database) => vec![database.clone()],
+            Source::Url(_) => Vec::new(),
         };
+        self.of(interface, call, databases, role)
+    }
+
+    /// The hooks that apply to any of these databases, or to none in particular, each with
+    /// the call that it gets.
+    fn of(
+        &self,
+        interface: &str,
+        call: &Call,
+        databases: Vec<Database>,
+        role: Role,
+    ) -> impl Iterator<Item = (&Arc<Plugin>, Call)> {
         let applies = |plugin: &&Arc<Plugin>| {
-            database.as_ref().is_none_or(|database| plugin.applies_to(database))
+            databases.is_empty() || databases.iter().any(|database| plugin.applies_to(database))
         };
         let plugins: Vec<&Arc<Plugin>> = self.exporting(interface).filter(applies).collect();
-        let databases: Vec<_> = database.into_iter().collect();
-        let calls: Vec<Call> =
-            plugins.iter().map(|plugin| call.for_plugin(plugin, databases.clone())).collect();
+        let calls: Vec<Call> = plugins
+            .iter()
+            .map(|plugin| {
+                let own = databases.iter().filter(|database| plugin.applies_to(database));
+                call.for_plugin(plugin, own.cloned().collect(), role)
+            })
+            .collect();
         plugins.into_iter().zip(calls)
     }
+}
+
+/// A sink for what hooks say when the report is finished.
+fn aside(call: &Call) -> Arc<Sink> {
+    Sink::aside(Arc::clone(&call.context))
+}
+
+/// Fails if a hook has reported a check that did not pass.
+fn said_aside(sink: &Sink) -> Result<()> {
+    let (report, _data) = sink.finish(None);
+    match report.not_passed().next() {
+        Some(check) => Err(Error::inconclusive(format!("{}: {}", check.id, check.message))),
+        None => Ok(()),
+    }
+}
+
+/// The answer of a hook; one that is optional and fails is a warning.
+fn optionally(plugin: &Plugin, call: &Call, answer: Result<()>) -> Result<()> {
+    match answer {
+        Err(error) if plugin.setting.optional => {
+            let text = format!("{} (optional): {}", plugin.name, error.one_line());
+            call.context.notes.warning(&text);
+            Ok(())
+        }
+        answer => answer,
+    }
+}
+
+/// The code for what a hook answered that is called when everything is over; what failed
+/// is shown.
+fn told_after(plugin: &Plugin, call: &Call, told: Result<()>) -> Exit {
+    let Err(error) = optionally(plugin, call, told) else { return Exit::Success };
+    let code = match error.code() {
+        code @ (Code::Crashed | Code::Denied) => code,
+        _ => Code::Inconclusive,
+    };
+    let mut shown =
+        Error::new(code, format!("{} failed afterwards", plugin.name)).cause(error.one_line());
+    if let Some(hint) = error.hint_text() {
+        shown = shown.hint(hint);
+    }
+    call.context.reporter.report(Event::Error(&shown));
+    shown.exit()
 }
 
 /// Runs a hook and puts its answer into the report. One that is optional and fails
@@ -105,6 +303,10 @@ async fn recorded(
     hook: &str,
     run: impl Future<Output = Result<()>>,
 ) -> Result<()> {
+    if plugin.origin == Origin::Builtin {
+        // It reports each of its tasks.
+        return run.await;
+    }
     let optional = plugin.setting.optional;
     let id = format!("{}/{hook}", plugin.name);
     let mut started = call.sink.start(id, CheckKind::Data, &plugin.name, optional);
@@ -113,21 +315,24 @@ async fn recorded(
         return Ok(());
     };
     started.end_with(&error, Outcome::Inconclusive, None);
-    if optional {
-        let text = format!("{} (optional): {}", plugin.name, error.one_line());
-        call.context.notes.warning(&text);
-        return Ok(());
-    }
-    Err(error)
+    optionally(plugin, call, Err(error))
 }
 
-/// The error of a restore that a hook refused.
+/// What is so when something was refused.
+const NOTHING_TOUCHED: &str = "nothing was touched";
+const NOTHING_EXAMINED: &str = "nothing was examined";
+const NOTHING_STARTED: &str = "nothing was started";
+
+/// The error of what a hook refused.
 fn refusal(plugin: &Plugin, refused: &str, error: Error) -> Error {
-    match error.code() {
-        Code::Crashed | Code::Denied => error,
-        _ => Error::new(Code::Refused, format!("{} {refused}", plugin.name))
-            .cause(error.one_line())
-            .or_hint(error.hint_text().unwrap_or("nothing was touched")),
+    if matches!(error.code(), Code::Crashed | Code::Denied) {
+        return error;
+    }
+    let own = Error::new(Code::Refused, format!("{} {refused}", plugin.name));
+    let own = own.cause(error.one_line());
+    match error.hint_text() {
+        Some(hint) => own.hint(hint),
+        None => own,
     }
 }
 
@@ -166,7 +371,8 @@ async fn check_one(
         &plugin.name,
         plugin.setting.optional,
     );
-    let own = call.for_plugin(plugin, database.iter().map(|database| database.0.clone()).collect());
+    let databases = database.iter().map(|database| database.0.clone()).collect();
+    let own = call.for_plugin(plugin, databases, Role::Hook);
     let outcome = match run::check(plugin, own, database, copy).await {
         Ok(()) => {
             started.end(Outcome::Passed, String::new(), None);

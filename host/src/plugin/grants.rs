@@ -9,12 +9,13 @@ use crate::error::Error;
 use crate::project::Database;
 
 /// Words that are for a database.
-const SCOPED: [&str; 5] = [
+const SCOPED: [&str; 6] = [
     "sqlite:read=",
     "sqlite:write=",
     "litestream:sync=",
     "litestream:restore=",
     "litestream:replace=",
+    "task=",
 ];
 /// Words that go without a scope.
 const WHOLE: [&str; 5] =

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio::task::JoinHandle;
 
+use super::events::{EndedReplication, ReplicatePlan, Verification, VerifyPlan};
 use crate::code::Code;
 use crate::error::{Error, Result};
 use crate::litestream::replica::places::Places;
@@ -14,6 +15,8 @@ use crate::litestream::restore::request::Request;
 use crate::litestream::restore::{copy, replace};
 use crate::litestream::sync::request::Synced;
 use crate::project;
+use crate::report::Outcome;
+use crate::results::Past;
 
 /// `types.database`.
 #[derive(Clone)]
@@ -40,6 +43,21 @@ pub struct PresentDatabaseHandle(pub Present);
 /// `types.replaced`.
 #[derive(Clone)]
 pub struct ReplacedHandle(pub replace::Replaced);
+
+/// `types.verify-plan`.
+pub struct VerifyPlanHandle(pub Arc<VerifyPlan>);
+
+/// `types.verification`.
+pub struct VerificationHandle(pub Arc<Verification>);
+
+/// `types.check-result`: a check of a verification, by its number.
+pub struct CheckResultHandle(pub Arc<Verification>, pub usize);
+
+/// `types.replicate-plan`.
+pub struct ReplicatePlanHandle(pub(crate) Arc<ReplicatePlan>);
+
+/// `types.replication`.
+pub struct ReplicationHandle(pub Arc<EndedReplication>);
 
 /// `types.invocation`.
 #[derive(Clone)]
@@ -90,7 +108,7 @@ pub struct RestoreJobHandle(
     #[expect(dead_code, reason = "counted")] pub Token,
 );
 
-/// `litestream.process`.
+/// `types.process`.
 pub struct ProcessHandle(
     pub super::process::Process,
     #[expect(dead_code, reason = "counted")] pub Token,
@@ -141,6 +159,22 @@ pub struct PagesJobHandle(pub crate::sqlite::Running<crate::pages::Comparison>);
 
 /// `sqlite.page-comparison`.
 pub struct PageComparisonHandle(pub crate::pages::Comparison);
+
+/// `hooks.check-job`.
+pub struct CheckJobHandle(pub(crate) HostJob<Outcome>);
+
+/// `history.past-result`.
+pub struct PastResultHandle(pub(crate) Past);
+
+/// `tasks.task-request`.
+pub struct TaskRequestHandle {
+    /// Of the project file.
+    pub name: String,
+    /// More of its environment.
+    pub variables: Vec<(String, String)>,
+    /// What it reads.
+    pub input: Vec<u8>,
+}
 
 /// `report.check`.
 pub struct CheckHandle(pub super::sink::Started);

@@ -2,20 +2,41 @@
 
 use std::sync::Arc;
 
+use wasmtime::Engine;
+
 use super::registry::{self, PluginFile, Unusable};
-use super::{CHECK, POST_RESTORE, PRE_RESTORE, Plugin, RESTORED, handles, problems};
+use super::{
+    CHECK, KINDS, NOT_RESTORED, POST_RESTORE, PRE_RESTORE, PRE_VERIFY, Plugin, RESTORED, TASKS,
+    VERIFIED, handles, problems,
+};
 use crate::config::Severity;
 use crate::context::Context;
 use crate::error::Result;
 
 /// The functions of `hooks`, each with what it runs.
-const WANTED: [(&str, &str); 5] = [
+const WANTED: [(&str, &str); 6] = [
     ("check", CHECK),
-    ("check-only", CHECK),
     ("pre-restore", PRE_RESTORE),
+    // By the host, if nothing is restored after all, or the command does not say so.
+    ("pre-restore", NOT_RESTORED),
+    ("pre-restore", RESTORED),
     ("post-restore", POST_RESTORE),
     ("restored", RESTORED),
 ];
+
+/// What is called for this command: by itself, and around it if its results are recorded.
+#[must_use]
+pub(crate) fn of_command(command: &Plugin) -> Vec<&'static str> {
+    let fired = WANTED
+        .iter()
+        .filter(|(function, _)| command.imports_function("hooks", function))
+        .map(|(_, interface)| *interface);
+    let around: &[&'static str] = match &command.manifest.command {
+        Some(described) if described.records => &[PRE_VERIFY, VERIFIED],
+        _ => &[],
+    };
+    fired.chain(around.iter().copied()).collect()
+}
 
 /// The hooks of a project, by what they export.
 #[derive(Default)]
@@ -24,10 +45,15 @@ pub(crate) struct Hooks {
 }
 
 impl Hooks {
-    /// Loads the plugins of the project that `command` can fire. One that cannot be
-    /// used is an error, unless the project file calls it optional; so is whatever
-    /// else would keep a plugin from running that should.
-    pub(crate) fn load(context: &Context, command: &Plugin) -> Result<Self> {
+    /// Loads the plugins of the project that export one of `interfaces`, and `tasks` if the
+    /// project file names some for them. One that cannot be used is an error, unless the
+    /// project file calls it optional; so is whatever else would keep a plugin from running
+    /// that should.
+    pub(crate) fn load(
+        context: &Context,
+        engine: &Engine,
+        interfaces: &[&'static str],
+    ) -> Result<Self> {
         let all = registry::scan(context);
         // Nothing is known of a folder that cannot be read, least of all what is missing.
         let folder = all.iter().filter_map(|one| one.as_ref().err());
@@ -42,11 +68,7 @@ impl Hooks {
                 Severity::Note => context.notes.note(&problem.message),
             }
         }
-        let wanted = |found: &PluginFile| {
-            WANTED.iter().any(|(function, interface)| {
-                command.imports_function("hooks", function) && found.is(interface)
-            })
-        };
+        let wanted = |found: &PluginFile| interfaces.iter().any(|it| found.is(it));
         let mut plugins = Vec::new();
         let of_use = |one: &Result<PluginFile, Unusable>| match one {
             // What is not a component is an error below.
@@ -62,14 +84,32 @@ impl Hooks {
                 name.is_some_and(|name| context.project.plugins().setting(&name).optional);
             let loaded = found
                 .map_err(|unusable| unusable.error)
-                .and_then(|found| found.load(context, command.component.engine()));
+                .and_then(|found| found.load(context, engine));
             match loaded {
                 Ok(plugin) => plugins.push(plugin),
                 Err(error) if optional => context.notes.warning(&error.one_line()),
                 Err(error) => return Err(error),
             }
         }
+        // The last: what it does before something begins is for what nobody refused.
+        let event = |interface: &str| {
+            let word = KINDS.iter().find(|(it, _)| *it == interface).map(|(_, word)| *word);
+            word.is_some_and(|word| context.project.tasks().hooks.contains_key(word))
+        };
+        if interfaces.iter().any(|interface| event(interface)) {
+            plugins.push(TASKS.load(context, engine)?);
+        }
         Ok(Self { plugins })
+    }
+
+    /// Whether there is nothing to call.
+    #[must_use]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.plugins.is_empty()
+    }
+
+    pub(super) fn plugins(&self) -> impl Iterator<Item = &Arc<Plugin>> {
+        self.plugins.iter()
     }
 
     pub(super) fn exporting(&self, interface: &str) -> impl Iterator<Item = &Arc<Plugin>> {

@@ -43,6 +43,13 @@ pub(super) const CHECKS: usize = 1000;
 /// Facts that one plugin may record of one database, and their bytes in all.
 pub(super) const FACTS: usize = 1000;
 pub(super) const FACT_BYTES: usize = 1 << 20;
+/// Figures for monitoring that one plugin may give of one database.
+pub(super) const METRICS: usize = 100;
+/// Earlier results that are given at once.
+pub(super) const RESULTS: u32 = 1000;
+/// Bytes of a task's input, and of the variables that a plugin gives it.
+pub(super) const INPUT: usize = 1 << 20;
+pub(super) const VARIABLES: usize = 64 << 10;
 /// Bytes of data that one command may write to standard output.
 pub(super) const DATA: usize = 64 << 20;
 
@@ -124,6 +131,8 @@ pub(super) enum Exceeded {
     Checks(usize),
     #[error("recorded more facts than it may ({FACTS}, {} in all)", crate::figures::bytes(FACT_BYTES as u64))]
     Facts,
+    #[error("gave more than {METRICS} figures for monitoring")]
+    Metrics,
     #[error("wrote more than {} of data", crate::figures::bytes(*.0 as u64))]
     Data(usize),
     #[error("reported more than {0} lines")]

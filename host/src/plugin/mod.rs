@@ -7,6 +7,8 @@ mod builtin;
 mod compiled;
 pub(crate) mod engine;
 #[allow(unreachable_pub, reason = "re-exported by the generated bindings")]
+pub(crate) mod events;
+#[allow(unreachable_pub, reason = "re-exported by the generated bindings")]
 mod failure;
 mod fire;
 mod grants;
@@ -23,6 +25,7 @@ mod problems;
 #[allow(unreachable_pub, reason = "re-exported by the generated bindings")]
 mod process;
 pub(crate) mod registry;
+mod restores;
 mod run;
 mod sink;
 mod spawn;
@@ -30,12 +33,14 @@ mod store;
 
 use std::path::PathBuf;
 
+use builtin::TASKS;
 pub(crate) use builtin::{BUILTIN, Builtin, proofs};
 use grants::Grants;
 pub(crate) use handles::InvocationData;
-pub(crate) use hooks::Hooks;
+pub(crate) use hooks::{Hooks, of_command};
 use manifest::Manifest;
 pub(crate) use problems::problems;
+pub(crate) use restores::Restores;
 pub(crate) use run::run_command;
 pub(crate) use sink::Sink;
 use store::State;
@@ -57,13 +62,24 @@ pub(crate) const PRE_RESTORE: &str = "lsrun:plugin/pre-restore@0.1.0";
 pub(crate) const POST_RESTORE: &str = "lsrun:plugin/post-restore@0.1.0";
 pub(crate) const RESTORED: &str = "lsrun:plugin/restored@0.1.0";
 
+pub(crate) const NOT_RESTORED: &str = "lsrun:plugin/not-restored@0.1.0";
+pub(crate) const PRE_VERIFY: &str = "lsrun:plugin/pre-verify@0.1.0";
+pub(crate) const VERIFIED: &str = "lsrun:plugin/verified@0.1.0";
+pub(crate) const PRE_REPLICATE: &str = "lsrun:plugin/pre-replicate@0.1.0";
+pub(crate) const REPLICATED: &str = "lsrun:plugin/replicated@0.1.0";
+
 /// What a component can be: each of them with its word.
-const KINDS: [(&str, &str); 5] = [
+const KINDS: [(&str, &str); 10] = [
     (COMMAND, "command"),
     (CHECK, "check"),
     (PRE_RESTORE, "pre-restore"),
     (POST_RESTORE, "post-restore"),
     (RESTORED, "restored"),
+    (NOT_RESTORED, "not-restored"),
+    (PRE_VERIFY, "pre-verify"),
+    (VERIFIED, "verified"),
+    (PRE_REPLICATE, "pre-replicate"),
+    (REPLICATED, "replicated"),
 ];
 
 /// Where a plugin comes from.
@@ -130,12 +146,10 @@ impl Plugin {
         self.component.get_export_index(None, interface).is_some()
     }
 
-    /// Whether it imports this interface of `lsrun:host`.
+    /// The engine that it is compiled for.
     #[must_use]
-    pub(crate) fn imports(&self, interface: &str) -> bool {
-        let prefix = format!("lsrun:host/{interface}@");
-        let engine = self.component.engine();
-        self.component.component_type().imports(engine).any(|(name, _)| name.starts_with(&prefix))
+    pub(crate) fn engine(&self) -> &Engine {
+        self.component.engine()
     }
 
     /// Whether it imports this function of an interface of `lsrun:host`.

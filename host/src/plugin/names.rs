@@ -14,8 +14,8 @@ const LONGEST_NAME: usize = 64;
 /// The longest id of a check, and key of a fact, in characters.
 const LONGEST_ID: usize = 128;
 
-/// What the host itself reports beside the checks of commands.
-const RUN: &str = "run";
+/// What the host itself reports beside the checks of commands, and what runs its tasks.
+const HOST: [&str; 2] = ["run", "tasks"];
 
 /// Whether a command of lsrun has a check of this name, or a group of them.
 #[must_use]
@@ -23,7 +23,7 @@ pub(super) fn is_check(name: &str) -> bool {
     let of_command = |builtin: &Builtin| {
         builtin.command().is_some_and(|command| command.checks.iter().any(|check| check == name))
     };
-    name == RUN || BUILTIN.iter().any(of_command)
+    HOST.contains(&name) || BUILTIN.iter().any(of_command)
 }
 
 /// Whether a plugin may have this name: `[a-z0-9_-]{1,64}`.

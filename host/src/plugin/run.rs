@@ -7,11 +7,15 @@ use wasmtime::component::{ComponentNamedList, Lower, Resource, ResourceTableErro
 use wasmtime::{Trap, WasmBacktrace};
 
 use super::bindings::types;
-use super::failure::from_guest;
+use super::events::{EndedReplication, ReplicatePlan, Verification, VerifyPlan};
+use super::failure::{from_guest, to_guest};
 use super::handles::{self, InvocationData};
 use super::limits::{self, Exceeded, LimitNames};
-use super::store::{self, Call, State, Stopped};
-use super::{CHECK, COMMAND, Origin, POST_RESTORE, PRE_RESTORE, Plugin, RESTORED};
+use super::store::{self, Call, Role, State, Stopped};
+use super::{
+    CHECK, COMMAND, NOT_RESTORED, Origin, POST_RESTORE, PRE_REPLICATE, PRE_RESTORE, PRE_VERIFY,
+    Plugin, REPLICATED, RESTORED, VERIFIED,
+};
 use crate::code::Code;
 use crate::error::{Error, Result};
 use crate::shown::bounded;
@@ -22,6 +26,8 @@ use crate::stop::Stop;
 const GRACE: Duration = Duration::from_secs(2);
 /// The same for a built-in command, which has its processes and files to put away.
 const BUILTIN_GRACE: Duration = Duration::from_secs(8);
+/// How long what comes after a run may take once that was stopped; `plugin.wit` says so.
+const AFTER: Duration = Duration::from_secs(10);
 
 /// Runs a command. Its checks are in the call's sink.
 pub(crate) async fn run_command(call: Call, invocation: Arc<InvocationData>) -> Result<()> {
@@ -85,6 +91,61 @@ pub(super) async fn restored(
     .await
 }
 
+/// Tells a hook that a restore did not happen.
+pub(super) async fn not_restored(
+    plugin: &Plugin,
+    call: Call,
+    plan: &handles::RestorePlanHandle,
+    reason: &Error,
+) -> Result<()> {
+    let reason = to_guest(reason);
+    invoke(plugin, call, NOT_RESTORED, |state| Ok((state.table.push(plan.clone())?, reason))).await
+}
+
+/// Asks a hook before a proof.
+pub(super) async fn pre_verify(plugin: &Plugin, call: Call, plan: Arc<VerifyPlan>) -> Result<()> {
+    invoke(plugin, call, PRE_VERIFY, |state| {
+        Ok((state.table.push(handles::VerifyPlanHandle(plan))?,))
+    })
+    .await
+}
+
+/// Tells a hook how a proof ended.
+pub(super) async fn verified(
+    plugin: &Plugin,
+    call: Call,
+    verification: Arc<Verification>,
+) -> Result<()> {
+    invoke(plugin, call, VERIFIED, |state| {
+        Ok((state.table.push(handles::VerificationHandle(verification))?,))
+    })
+    .await
+}
+
+/// Asks a hook before a replication.
+pub(super) async fn pre_replicate(
+    plugin: &Plugin,
+    call: Call,
+    plan: Arc<ReplicatePlan>,
+) -> Result<()> {
+    invoke(plugin, call, PRE_REPLICATE, |state| {
+        Ok((state.table.push(handles::ReplicatePlanHandle(plan))?,))
+    })
+    .await
+}
+
+/// Tells a hook how a replication ended.
+pub(super) async fn replicated(
+    plugin: &Plugin,
+    call: Call,
+    replication: Arc<EndedReplication>,
+) -> Result<()> {
+    invoke(plugin, call, REPLICATED, |state| {
+        Ok((state.table.push(handles::ReplicationHandle(replication))?,))
+    })
+    .await
+}
+
 /// One call of `run` of an exported interface, in a store of its own.
 async fn invoke<Params>(
     plugin: &Plugin,
@@ -96,10 +157,20 @@ where
     Params: ComponentNamedList + Lower + Send + Sync + 'static,
 {
     let context = Arc::clone(&call.context);
+    let stop = context.stop.clone();
+    let is_after = call.role == Role::After;
     let grace = match plugin.origin {
         // It waits only in the host, where everything ends with the run.
         Origin::Builtin => BUILTIN_GRACE,
         Origin::File(_) => GRACE,
+    };
+    let overdue = async move {
+        if is_after {
+            stop.stopped().await;
+            tokio::time::sleep(AFTER).await;
+        } else {
+            stop.stopped_for(grace).await;
+        }
     };
     let mut store = store::store(call);
     let (ends, limits) = (store.data().ends, store.data().limits);
@@ -121,7 +192,7 @@ where
         biased;
         result = work => result,
         () = tokio::time::sleep_until(ends.into()) => Err(Exceeded::Wall(limits.wall).into()),
-        _signal = context.stop.stopped_for(grace) => Err(Stopped.into()),
+        () = overdue => Err(Stopped.into()),
     };
     let state = store.data();
     for line in state.stdout.text().lines().chain(state.stderr.text().lines()) {

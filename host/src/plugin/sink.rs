@@ -18,6 +18,8 @@ use crate::shown::{self, bounded};
 /// What is known so far.
 pub(crate) struct Sink {
     context: Arc<Context>,
+    /// Its checks are shown when they end.
+    shows: bool,
     report: Mutex<DatabaseReport>,
     started: Instant,
     data: Mutex<Vec<u8>>,
@@ -65,8 +67,19 @@ impl Sink {
     #[must_use]
     pub(crate) fn new(context: Arc<Context>, name: String, path: String) -> Arc<Self> {
         context.reporter.report(Event::DatabaseStarted { name: &name, path: &path });
+        Self::quiet(context, name, path, true)
+    }
+
+    /// For what is said when the report is finished: nothing of it is in one.
+    #[must_use]
+    pub(crate) fn aside(context: Arc<Context>) -> Arc<Self> {
+        Self::quiet(context, String::new(), String::new(), false)
+    }
+
+    fn quiet(context: Arc<Context>, name: String, path: String, shows: bool) -> Arc<Self> {
         Arc::new(Self {
             context,
+            shows,
             report: Mutex::new(DatabaseReport::new(name, path)),
             started: Instant::now(),
             data: Mutex::default(),
@@ -157,6 +170,13 @@ impl Sink {
         self.context.reporter.report(Event::Stage { name: &name, text: &text });
     }
 
+    /// Shows what is being done, with a figure that changes all the time.
+    pub(crate) fn state_in_figures(&self, text: &str) {
+        let name = self.report().name.clone();
+        let text = bounded(text);
+        self.context.reporter.report(Event::Figures { name: &name, text: &text });
+    }
+
     /// Shows how far a restore has come, after `elapsed`.
     pub(crate) fn restoring(&self, done: u64, of: Option<u64>, elapsed: Duration) {
         let mut text = format!("restoring, {}", figures::bytes(done));
@@ -207,6 +227,20 @@ impl Sink {
             .unwrap_or_else(|_error| serde_json::Value::String(json.to_owned()));
         self.report().facts.insert(names::id(key), value);
         Ok(())
+    }
+
+    /// Records a figure for monitoring; a name that is there gets the new value. Fails when
+    /// they are more than a plugin may give.
+    pub(super) fn metric(
+        &self,
+        plugin: &str,
+        name: String,
+        value: f64,
+    ) -> std::result::Result<(), Exceeded> {
+        let mut report = self.report();
+        let own = report.metrics.entry(plugin.to_owned()).or_default();
+        own.insert(name, value);
+        if own.len() > limits::METRICS { Err(Exceeded::Metrics) } else { Ok(()) }
     }
 
     /// Records a fact that the host itself has found.
@@ -290,7 +324,7 @@ impl Started {
         check.duration = elapsed;
         check.exit = exit;
         let (name, path) = (&report.name, &report.path);
-        if let Some(check) = report.checks.get(index) {
+        if let Some(check) = report.checks.get(index).filter(|_| self.sink.shows) {
             let event = Event::CheckFinished { name, path, check };
             self.sink.context.reporter.report(event);
         }

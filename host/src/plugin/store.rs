@@ -14,12 +14,13 @@ use super::failure::Given;
 use super::handles::Token;
 use super::limits::{self, Exceeded, Limits, Meter};
 use super::output::Stream;
-use super::{Hooks, Plugin, Sink};
+use super::{Hooks, Plugin, Restores, Sink};
 use crate::code::Code;
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::litestream::room::RunId;
 use crate::project::Database;
+use crate::stop::Stop;
 
 /// The role in which a guest is called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,6 +29,8 @@ pub(crate) enum Role {
     Command,
     /// It reports for itself, in the run of another command.
     Hook,
+    /// The same, of what is over: it runs also when the run is being stopped.
+    After,
 }
 
 /// What a guest is called for, and the caller.
@@ -47,6 +50,8 @@ pub(crate) struct Call {
     pub patience: Duration,
     /// What it may fire.
     pub hooks: Arc<Hooks>,
+    /// The restores for which it has fired hooks.
+    pub restores: Restores,
     /// What the ids of its checks and the keys of its facts start with.
     pub prefix: String,
     /// The role in which it is called.
@@ -56,17 +61,32 @@ pub(crate) struct Call {
 }
 
 impl Call {
-    /// The same run for a hook.
+    /// The same run for a hook, in the role [`Role::Hook`] or [`Role::After`].
     #[must_use]
-    pub(super) fn for_plugin(&self, plugin: &Arc<Plugin>, databases: Vec<Database>) -> Self {
+    pub(super) fn for_plugin(
+        &self,
+        plugin: &Arc<Plugin>,
+        databases: Vec<Database>,
+        role: Role,
+    ) -> Self {
         Self {
             plugin: Arc::clone(plugin),
             databases,
             // A hook that fired hooks could run forever.
             hooks: Arc::default(),
+            restores: Restores::default(),
             prefix: format!("{}/", plugin.name),
-            role: Role::Hook,
+            role,
             ..self.clone()
+        }
+    }
+
+    /// What stops the guest and what it waits for. What comes after a run is not stopped
+    /// with it, but ended after a while.
+    fn stop(&self) -> Stop {
+        match self.role {
+            Role::After => Stop::default(),
+            Role::Command | Role::Hook => self.context.stop.clone(),
         }
     }
 
@@ -82,6 +102,7 @@ pub(super) struct State {
     pub(super) table: ResourceTable,
     pub(super) call: Call,
     pub(super) limits: Limits,
+    pub(super) stop: Stop,
     /// When the call is over, whatever it does.
     pub(super) ends: Instant,
     pub(super) lines_left: usize,
@@ -149,6 +170,7 @@ pub(super) fn store(call: Call) -> Store<State> {
     let state = State {
         table,
         limits,
+        stop: call.stop(),
         ends: Instant::now() + limits.wall,
         lines_left: limits::LINES,
         output_left: limits.output,
@@ -170,7 +192,7 @@ pub(super) fn store(call: Call) -> Store<State> {
     store.set_epoch_deadline(1);
     store.epoch_deadline_callback(move |mut store| {
         let state = store.data_mut();
-        if state.call.context.stop.signal().is_some() {
+        if state.stop.signal().is_some() {
             return Err(Stopped.into());
         }
         // Waiting for the host ends in one tick, however long it took.

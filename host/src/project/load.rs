@@ -11,7 +11,8 @@ use crate::path::absolute;
 use crate::yaml::{Cursor, Document};
 
 /// The keys at the top of the file.
-const SECTIONS: [&str; 5] = ["databases", "litestream", "verify", "restore", "plugins"];
+const SECTIONS: [&str; 7] =
+    ["databases", "litestream", "verify", "restore", "plugins", "tasks", "hooks"];
 
 impl Project {
     /// Reads the project file: `at` (`-C`, a folder or a file), else the one that
@@ -125,6 +126,10 @@ impl Project {
         }
         match settings::plugins(root.get("plugins"), &aliases, &self.root, &self.environment) {
             Ok(plugins) => self.plugins = plugins,
+            Err(error) => problems.push(error),
+        }
+        match settings::tasks(root.get("tasks"), root.get("hooks"), &aliases) {
+            Ok(tasks) => self.tasks = tasks,
             Err(error) => problems.push(error),
         }
         if let Some(litestream) = root.get("litestream")

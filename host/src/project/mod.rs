@@ -24,7 +24,8 @@ pub(crate) use self::entry::Entry;
 pub(crate) use self::roll::Folders;
 use self::roll::Roll;
 pub(crate) use self::settings::{
-    PluginLimits, PluginSetting, PluginSettings, RestoreSettings, ResultSettings, VerifySettings,
+    PluginLimits, PluginSetting, PluginSettings, RestoreSettings, ResultSettings, Task,
+    TaskSettings, VerifySettings,
 };
 use crate::environment::Environment;
 use crate::error::{Error, Result};
@@ -48,6 +49,7 @@ pub(crate) struct Project {
     verify: VerifySettings,
     restore: RestoreSettings,
     plugins: PluginSettings,
+    tasks: TaskSettings,
     binary: Option<PathBuf>,
     version: Option<String>,
     /// `$NAME` in the `litestream` part is a reference.
@@ -79,6 +81,7 @@ impl Project {
                 path: vec![cwd.join("plugins")],
                 ..PluginSettings::default()
             },
+            tasks: TaskSettings::default(),
             binary: None,
             version: None,
             expand: true,
@@ -144,6 +147,12 @@ impl Project {
         &self.plugins
     }
 
+    /// `tasks:` and `hooks:`
+    #[must_use]
+    pub(crate) fn tasks(&self) -> &TaskSettings {
+        &self.tasks
+    }
+
     /// `restore:`
     #[must_use]
     pub(crate) fn restore(&self) -> &RestoreSettings {
@@ -157,6 +166,7 @@ impl Project {
         match command {
             "verify" => self.verify.to_json(),
             "restore" => serde_json::json!({ "keep": self.restore.keep }),
+            "tasks" => self.tasks.to_json(),
             _ => serde_json::Value::Null,
         }
     }

@@ -1,5 +1,7 @@
 //! The JSON report, `schema_version: 1`. Fields are added, never renamed or removed.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
 use super::{Check, DatabaseReport, Fault, Outcome, Report};
@@ -37,6 +39,8 @@ pub(super) struct JsonDatabase<'a> {
     checks: Vec<JsonCheck<'a>>,
     #[serde(skip_serializing_if = "serde_json::Map::is_empty")]
     facts: &'a serde_json::Map<String, serde_json::Value>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    metrics: &'a BTreeMap<String, BTreeMap<String, f64>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     skipped: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -111,6 +115,12 @@ pub(crate) fn render(report: &Report) -> String {
     serde_json::to_string(&json).unwrap_or_default()
 }
 
+/// One database of a report, as one line of JSON; `outcome` is its word in the report.
+#[must_use]
+pub(crate) fn render_database(database: &DatabaseReport, outcome: &str) -> String {
+    serde_json::to_string(&of_database(database, outcome)).unwrap_or_default()
+}
+
 /// `outcome` is its word in this report.
 pub(super) fn of_database<'a>(database: &'a DatabaseReport, outcome: &'a str) -> JsonDatabase<'a> {
     JsonDatabase {
@@ -135,6 +145,7 @@ pub(super) fn of_database<'a>(database: &'a DatabaseReport, outcome: &'a str) ->
         }),
         checks: database.checks.iter().map(of_check).collect(),
         facts: &database.facts,
+        metrics: &database.metrics,
         skipped: database.skipped.as_deref(),
         error: database.error.as_ref().map(|error| JsonError {
             exit_code: error.exit().code(),

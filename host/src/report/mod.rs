@@ -12,6 +12,7 @@ mod palette;
 pub(crate) mod reporter;
 mod shown;
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 pub(crate) use fault::Fault;
@@ -180,6 +181,8 @@ pub(crate) struct DatabaseReport {
     pub checks: Vec<Check>,
     /// What plugins recorded besides.
     pub facts: serde_json::Map<String, serde_json::Value>,
+    /// Figures for monitoring, by the plugin that gave them and their name.
+    pub metrics: BTreeMap<String, BTreeMap<String, f64>>,
     /// Why nothing was to be done.
     pub skipped: Option<String>,
     /// Why the work could not be done.
@@ -204,6 +207,7 @@ impl DatabaseReport {
             restore: None,
             checks: Vec::new(),
             facts: serde_json::Map::new(),
+            metrics: BTreeMap::new(),
             skipped: None,
             error: None,
             last_good: None,
@@ -248,6 +252,14 @@ impl DatabaseReport {
     pub(crate) fn interrupted(&self) -> bool {
         let ends = |exit: Exit| matches!(exit, Exit::Interrupted | Exit::Terminated);
         self.error.as_ref().is_some_and(|error| ends(error.exit()))
+    }
+
+    /// Whether there is a result, good or bad: it was neither skipped nor interrupted, and
+    /// no hook refused that it began.
+    #[must_use]
+    pub(crate) fn has_result(&self) -> bool {
+        let refused = self.error.as_ref().is_some_and(|error| error.exit() == Exit::HookRefused);
+        self.outcome() != Outcome::Skipped && !self.interrupted() && !refused
     }
 
     /// Whether nothing speaks against a good outcome, and nothing for it.

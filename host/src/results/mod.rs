@@ -12,3 +12,4 @@ mod webhook;
 
 pub(crate) use self::delivery::{Delivery, Destinations};
 pub(crate) use self::history::{History, Past};
+pub(crate) use self::prometheus::is_reserved;

@@ -1,7 +1,7 @@
 //! Metrics for the textfile collector of Prometheus' node exporter. The file holds
 //! all databases of the project that were part of a run of one command.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fmt::Write;
 
 use super::history::Past;
@@ -27,6 +27,15 @@ const METRICS: [(&str, &str); 8] = [
     ("restored_bytes", "The size of the restored database."),
 ];
 
+/// What the figures of plugins begin with, after which come the plugin and the name.
+const OF_PLUGINS: &str = "lsrun_plugin";
+
+/// Whether a metric of a command has this name, or ends like it.
+#[must_use]
+pub(crate) fn is_reserved(name: &str) -> bool {
+    METRICS.iter().any(|(metric, _)| *metric == name || name.ends_with(&format!("_{metric}")))
+}
+
 /// The samples of one database: the part after the metric's name, by metric.
 type Samples = BTreeMap<String, Vec<String>>;
 
@@ -51,6 +60,7 @@ pub(super) struct KnownResults {
 /// longer has, or no longer replicates, go.
 pub(super) fn render(report: &Report, before: &str, known: &KnownResults) -> String {
     let prefix = &report.metrics;
+    let mut figures = figures(before);
     let mut before = read(before, prefix);
     let mut all: BTreeMap<&str, Vec<String>> = BTreeMap::new();
     for database in &report.databases {
@@ -59,8 +69,10 @@ pub(super) fn render(report: &Report, before: &str, known: &KnownResults) -> Str
         if database.skipped.as_deref() == Some(NOT_REPLICATED) {
             continue;
         }
-        let examined = database.outcome() != Outcome::Skipped && !database.interrupted();
+        let examined = database.has_result();
         if examined {
+            figures.retain(|(_, sample)| first_label(sample) != Some(&label));
+            figures.extend(given(database, &label));
             samples.extend(measured(report, database, &label));
         } else if let Some(past) = known.newest.get(&database.path) {
             samples.extend(remembered(report, past, &label));
@@ -77,11 +89,13 @@ pub(super) fn render(report: &Report, before: &str, known: &KnownResults) -> Str
     let names = known.names.as_ref();
     let current: Option<HashSet<String>> =
         names.map(|names| names.iter().map(|name| label(name)).collect());
+    let is_current = |label: &str| current.as_ref().is_none_or(|current| current.contains(label));
     for (label, samples) in before {
-        if current.as_ref().is_none_or(|current| current.contains(&label)) {
+        if is_current(&label) {
             add(&mut all, samples);
         }
     }
+    figures.retain(|(_, sample)| first_label(sample).is_some_and(is_current));
     let mut text = String::new();
     for (metric, help) in METRICS {
         let Some(samples) = all.get(metric).filter(|samples| !samples.is_empty()) else { continue };
@@ -91,7 +105,39 @@ pub(super) fn render(report: &Report, before: &str, known: &KnownResults) -> Str
             let _infallible = writeln!(text, "{prefix}_{metric}{sample}");
         }
     }
+    let mut last = "";
+    for (metric, sample) in &figures {
+        if metric != last {
+            let help = "A figure that a plugin gave.";
+            let _infallible = writeln!(text, "# HELP {metric} {help}\n# TYPE {metric} gauge");
+            last = metric;
+        }
+        let _infallible = writeln!(text, "{metric}{{{sample}");
+    }
     text
+}
+
+/// The figures of plugins that an earlier run wrote: the metric, and the rest of the line
+/// from its labels on.
+fn figures(text: &str) -> BTreeSet<(String, String)> {
+    let figure = |line: &str| {
+        let (name, rest) = line.split_once('{')?;
+        let of_plugin = name.strip_prefix(OF_PLUGINS)?.strip_prefix('_')?;
+        // What commands that are plugins have measured is not one.
+        let own = METRICS.iter().any(|(metric, _)| of_plugin.ends_with(&format!("_{metric}")));
+        (!own && first_label(rest).is_some()).then(|| (name.to_owned(), rest.to_owned()))
+    };
+    text.lines().filter_map(figure).collect()
+}
+
+/// Those of this run.
+fn given(database: &DatabaseReport, label: &str) -> impl Iterator<Item = (String, String)> {
+    database.metrics.iter().flat_map(move |(plugin, figures)| {
+        let plugin = plugin.replace('-', "_");
+        figures.iter().map(move |(name, value)| {
+            (format!("{OF_PLUGINS}_{plugin}_{name}"), format!("{label}}} {value}"))
+        })
+    })
 }
 
 fn add(all: &mut BTreeMap<&str, Vec<String>>, mut samples: Samples) {
@@ -219,8 +265,34 @@ mod tests {
         }
     }
 
+    #[test]
+    fn figures_of_plugins_are_kept_until_their_database_is_examined_again() {
+        let mut run = report(&["default", "other"]);
+        let figures =
+            BTreeMap::from([("rows".to_owned(), 5.0), ("oldest_seconds".to_owned(), 0.5)]);
+        for database in &mut run.databases {
+            database.metrics.insert("row-count".into(), figures.clone());
+        }
+        let text = render(&run, "", &KnownResults::default());
+        let line = |alias: &str, value: &str| {
+            format!("lsrun_plugin_row_count_rows{{alias=\"{alias}\"}} {value}")
+        };
+        has(&text, &[line("default", "5"), line("other", "5")]);
+        has(&text, &["# TYPE lsrun_plugin_row_count_rows gauge".to_owned()]);
+        run.databases[0].metrics.entry("row-count".into()).or_default().insert("rows".into(), 7.0);
+        run.databases[1] = DatabaseReport::new("other".into(), "/other".into());
+        run.databases[1].skipped = Some("fresh".into());
+        let after = render(&run, &text, &KnownResults::default());
+        has(&after, &[line("default", "7"), line("other", "5")]);
+        let names = Some(["default"].map(str::to_owned).into());
+        let known = KnownResults { names, ..KnownResults::default() };
+        let one = render(&report(&["default"]), &after, &known);
+        assert!(!one.contains("lsrun_plugin"), "{one}");
+    }
+
     fn past(path: &str, outcome: Outcome, second: i64) -> Past {
         Past {
+            command: "verify".to_owned(),
             name: path.trim_start_matches('/').to_owned(),
             path: path.to_owned(),
             started: jiff::Timestamp::from_second(second).unwrap(),

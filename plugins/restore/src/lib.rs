@@ -31,7 +31,7 @@ fn run(invocation: &Invocation) -> Result<(), Error> {
         report::skipped("the database exists");
         return Ok(());
     }
-    report::progress("listing the backup");
+    report::progress("listing the backup", None);
     let plan = match request.plan() {
         Ok(plan) => plan,
         Err(error) if error.code == "not-found" && invocation.flag("if-replica-exists") => {
@@ -47,10 +47,10 @@ fn run(invocation: &Invocation) -> Result<(), Error> {
     let skip = skip::of(invocation, database)?;
     announce(&plan);
     hooks::pre_restore(&plan)?;
-    report::progress("restoring");
+    report::progress("restoring", None);
     let restored = request.start()?.wait();
     let copy = restored.map_err(|error| older::suggest(invocation, &request, error))?;
-    report::progress(&format!("checking the copy, {}", words::bytes(copy.bytes())));
+    report::progress(&format!("checking the copy, {}", words::bytes(copy.bytes())), None);
     let comparison = replaced(database, &plan).map(|own| Comparison::start(own, &copy));
     let level = one(invocation, "integrity-check").unwrap_or_else(|| "full".into());
     let level = if skip.has(skip::INTEGRITY) { "none" } else { level.as_str() };
@@ -74,7 +74,7 @@ fn run(invocation: &Invocation) -> Result<(), Error> {
     }
     hooks::post_restore(&plan, &copy)?;
     let duration = copy.duration_ms();
-    report::progress("putting the copy in place");
+    report::progress("putting the copy in place", None);
     let replaced = litestream::replace(copy, invocation.flag("force"))?;
     done(invocation, &plan, &replaced, duration)
 }
@@ -230,7 +230,7 @@ fn show(
 ) -> Result<(), Error> {
     let differs = match replaced(database, plan).filter(|_own| invocation.flag("compare")) {
         Some(own) => {
-            report::progress("restoring into a private folder");
+            report::progress("restoring into a private folder", None);
             let copy = request.start()?.wait()?;
             Some(Comparison::start(own, &copy)?.finish()?)
         }

@@ -44,6 +44,6 @@ impl Skip {
         for name in left_out {
             Check::new(&name).skipped("left out with --skip");
         }
-        Ok(hooks::check_only(database, copy, &run)? == "passed")
+        Ok(hooks::check(database, copy, Some(&run))?.wait()? == "passed")
     }
 }

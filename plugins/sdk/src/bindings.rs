@@ -9,7 +9,7 @@ pub mod host {
         generate_all,
     });
     pub use self::lsrun::host::{
-        config, databases, hooks, litestream, report, settings, sqlite, types,
+        config, databases, history, hooks, litestream, report, settings, sqlite, tasks, types,
     };
 }
 
@@ -30,6 +30,8 @@ macro_rules! world {
                     "lsrun:host/litestream@0.1.0": crate::bindings::host::litestream,
                     "lsrun:host/sqlite@0.1.0": crate::bindings::host::sqlite,
                     "lsrun:host/hooks@0.1.0": crate::bindings::host::hooks,
+                    "lsrun:host/history@0.1.0": crate::bindings::host::history,
+                    "lsrun:host/tasks@0.1.0": crate::bindings::host::tasks,
                     "lsrun:host/report@0.1.0": crate::bindings::host::report,
                 },
             });
@@ -42,3 +44,8 @@ world!(check_world, "check-plugin", "export_check");
 world!(pre_restore_world, "pre-restore-plugin", "export_pre_restore");
 world!(post_restore_world, "post-restore-plugin", "export_post_restore");
 world!(restored_world, "restored-plugin", "export_restored");
+world!(not_restored_world, "not-restored-plugin", "export_not_restored");
+world!(pre_verify_world, "pre-verify-plugin", "export_pre_verify");
+world!(verified_world, "verified-plugin", "export_verified");
+world!(pre_replicate_world, "pre-replicate-plugin", "export_pre_replicate");
+world!(replicated_world, "replicated-plugin", "export_replicated");

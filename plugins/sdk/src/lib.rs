@@ -22,7 +22,8 @@ pub mod words;
 
 pub use bindings::host;
 pub use bindings::{
-    check_world, command_world, post_restore_world, pre_restore_world, restored_world,
+    check_world, command_world, not_restored_world, post_restore_world, pre_replicate_world,
+    pre_restore_world, pre_verify_world, replicated_world, restored_world, verified_world,
 };
 pub use sql::{Query, integer, is_damage, text};
 
@@ -31,9 +32,12 @@ use host::types::Error;
 /// What nearly every plugin uses.
 pub mod prelude {
     pub use crate::host::types::{
-        Database, Error, Invocation, Replaced, RestorePlan, RestoredCopy,
+        Database, Error, Invocation, Replaced, ReplicatePlan, Replication, RestorePlan,
+        RestoredCopy, Verification, VerifyPlan,
     };
-    pub use crate::host::{config, databases, hooks, litestream, report, settings, sqlite};
+    pub use crate::host::{
+        config, databases, history, hooks, litestream, report, settings, sqlite, tasks,
+    };
     pub use crate::sql::{Query, integer, text};
     pub use crate::{error, failed, refused};
 }
@@ -102,68 +106,148 @@ macro_rules! check {
     };
 }
 
-/// Makes the plugin a hook that runs `fn(&RestorePlan) -> Result<(), Error>`
-/// before a restore.
+/// What a macro of a hook makes: the world's export, with the plugin's own function.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __hook {
+    ($world:ident, $hook:ident, $plugin:ident, $export:ident, $run:path, $($name:ident: $type:ident),+) => {
+        struct $plugin;
+        impl $crate::$world::exports::lsrun::plugin::$hook::Guest for $plugin {
+            fn run(
+                $($name: $crate::host::types::$type),+
+            ) -> Result<(), $crate::host::types::Error> {
+                $crate::start();
+                $run($(&$name),+)
+            }
+        }
+        $crate::$world::$export!($plugin with_types_in $crate::$world);
+    };
+}
+
+/// Makes the plugin a hook that runs
+/// `fn(&RestorePlan) -> Result<(), Error>` before a restore.
 #[macro_export]
 macro_rules! pre_restore {
     ($run:path) => {
-        struct PreRestorePlugin;
-        impl $crate::pre_restore_world::exports::lsrun::plugin::pre_restore::Guest
-            for PreRestorePlugin
-        {
-            fn run(
-                plan: $crate::host::types::RestorePlan,
-            ) -> Result<(), $crate::host::types::Error> {
-                $crate::start();
-                $run(&plan)
-            }
-        }
-        $crate::pre_restore_world::export_pre_restore!(
-            PreRestorePlugin with_types_in $crate::pre_restore_world
+        $crate::__hook!(
+            pre_restore_world,
+            pre_restore,
+            PreRestorePlugin,
+            export_pre_restore,
+            $run,
+            plan: RestorePlan
         );
     };
 }
 
-/// Makes the plugin a hook that runs `fn(&RestorePlan, &RestoredCopy) -> Result<(), Error>`
-/// before a restored copy is put in place.
+/// Makes the plugin a hook that runs
+/// `fn(&RestorePlan, &RestoredCopy) -> Result<(), Error>` before a restored copy is put in place.
 #[macro_export]
 macro_rules! post_restore {
     ($run:path) => {
-        struct PostRestorePlugin;
-        impl $crate::post_restore_world::exports::lsrun::plugin::post_restore::Guest
-            for PostRestorePlugin
-        {
-            fn run(
-                plan: $crate::host::types::RestorePlan,
-                copy: $crate::host::types::RestoredCopy,
-            ) -> Result<(), $crate::host::types::Error> {
-                $crate::start();
-                $run(&plan, &copy)
-            }
-        }
-        $crate::post_restore_world::export_post_restore!(
-            PostRestorePlugin with_types_in $crate::post_restore_world
+        $crate::__hook!(
+            post_restore_world,
+            post_restore,
+            PostRestorePlugin,
+            export_post_restore,
+            $run,
+            plan: RestorePlan, copy: RestoredCopy
         );
     };
 }
 
-/// Makes the plugin a hook that runs `fn(&RestorePlan, &Replaced) -> Result<(), Error>`
-/// when a restored copy has been put in place.
+/// Makes the plugin a hook that runs
+/// `fn(&RestorePlan, &Replaced) -> Result<(), Error>` when a restored copy has been put in place.
 #[macro_export]
 macro_rules! restored {
     ($run:path) => {
-        struct RestoredPlugin;
-        impl $crate::restored_world::exports::lsrun::plugin::restored::Guest for RestoredPlugin {
-            fn run(
-                plan: $crate::host::types::RestorePlan,
-                replaced: $crate::host::types::Replaced,
-            ) -> Result<(), $crate::host::types::Error> {
-                $crate::start();
-                $run(&plan, &replaced)
-            }
-        }
-        $crate::restored_world::export_restored!(
-            RestoredPlugin with_types_in $crate::restored_world
+        $crate::__hook!(
+            restored_world,
+            restored,
+            RestoredPlugin,
+            export_restored,
+            $run,
+            plan: RestorePlan, replaced: Replaced
+        );
+    };
+}
+
+/// Makes the plugin a hook that runs
+/// `fn(&RestorePlan, &Error) -> Result<(), Error>` when a restore did not happen after all.
+#[macro_export]
+macro_rules! not_restored {
+    ($run:path) => {
+        $crate::__hook!(
+            not_restored_world,
+            not_restored,
+            NotRestoredPlugin,
+            export_not_restored,
+            $run,
+            plan: RestorePlan, reason: Error
+        );
+    };
+}
+
+/// Makes the plugin a hook that runs
+/// `fn(&VerifyPlan) -> Result<(), Error>` before a proof.
+#[macro_export]
+macro_rules! pre_verify {
+    ($run:path) => {
+        $crate::__hook!(
+            pre_verify_world,
+            pre_verify,
+            PreVerifyPlugin,
+            export_pre_verify,
+            $run,
+            plan: VerifyPlan
+        );
+    };
+}
+
+/// Makes the plugin a hook that runs
+/// `fn(&Verification) -> Result<(), Error>` when a proof has ended.
+#[macro_export]
+macro_rules! verified {
+    ($run:path) => {
+        $crate::__hook!(
+            verified_world,
+            verified,
+            VerifiedPlugin,
+            export_verified,
+            $run,
+            verification: Verification
+        );
+    };
+}
+
+/// Makes the plugin a hook that runs
+/// `fn(&ReplicatePlan) -> Result<(), Error>` before a replication.
+#[macro_export]
+macro_rules! pre_replicate {
+    ($run:path) => {
+        $crate::__hook!(
+            pre_replicate_world,
+            pre_replicate,
+            PreReplicatePlugin,
+            export_pre_replicate,
+            $run,
+            plan: ReplicatePlan
+        );
+    };
+}
+
+/// Makes the plugin a hook that runs
+/// `fn(&Replication) -> Result<(), Error>` when a replication has ended.
+#[macro_export]
+macro_rules! replicated {
+    ($run:path) => {
+        $crate::__hook!(
+            replicated_world,
+            replicated,
+            ReplicatedPlugin,
+            export_replicated,
+            $run,
+            replication: Replication
         );
     };
 }

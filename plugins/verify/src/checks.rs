@@ -30,13 +30,13 @@ pub(crate) fn run(
     // the host meanwhile.
     let integrity = wanted(options, Id::IntegrityCheck).then(|| Check::new("integrity_check"));
     let integrity = integrity.map(|check| (check, started(copy)));
+    let plugins = plugins(database, copy, options);
     let compared = compared::start(copy, live, missing, options, &mut failures);
     if wanted(options, Id::ForeignKeyCheck) {
         foreign_keys(copy, &mut failures);
     }
     limits::check(copy, lag, options);
     assertions(database, copy, options, &mut failures);
-    plugins(database, copy, options);
     let known = compared.finish(&mut failures);
     if let Some((check, (_connection, job))) = integrity {
         match job.and_then(|job| job.wait()) {
@@ -58,6 +58,10 @@ pub(crate) fn run(
         Known::Held(live) => Side::Held { reader: live.reader(), sure: live.is_current() },
         Known::Nothing => Side::Now,
     });
+    // The last: what a slow plugin takes is not the time of another check.
+    if let Err(error) = plugins.and_then(|job| job.wait()) {
+        Check::new("plugins").ended(&error);
+    }
 }
 
 /// A check that runs in the background, and the connection that it needs.
@@ -104,14 +108,16 @@ pub(crate) fn broken_references(connection: &sqlite::Connection) -> Result<Vec<S
     Ok(rows.iter().map(line).collect())
 }
 
-/// The project's own checks.
-fn plugins(database: &Database, copy: &RestoredCopy, options: &Options) {
+/// Starts the project's own checks.
+fn plugins(
+    database: &Database,
+    copy: &RestoredCopy,
+    options: &Options,
+) -> Result<hooks::CheckJob, Error> {
     let all = hooks::checks(Some(database));
     let chosen: Vec<String> =
         all.into_iter().filter(|name| options.wants_named(name, Id::Plugins)).collect();
-    if let Err(error) = hooks::check_only(Some(database), copy, &chosen) {
-        Check::new("plugins").ended(&error);
-    }
+    hooks::check(Some(database), copy, Some(&chosen))
 }
 
 /// The SQL of `verify.assertions` in the project file, each with its name.

@@ -34,7 +34,7 @@ impl Damage {
     /// Proves the newest backup.
     pub(crate) fn prove(self, database: &Database, options: &Options) -> Result<(), Ended> {
         let Self { check, text, no_database } = self;
-        report::progress("restoring");
+        report::progress("restoring", None);
         // Without a backup nothing says that there ever was a database.
         if no_database && restored_copy(database, None).is_err() {
             check.inconclusive(&text);

@@ -94,7 +94,7 @@ pub(crate) fn checked(
     missing: &str,
     options: &Options,
 ) {
-    report::progress(&format!("checking the copy, {}", words::bytes(copy.bytes())));
+    report::progress(&format!("checking the copy, {}", words::bytes(copy.bytes())), None);
     checks::run(database, copy, lag, live, missing, options);
     if options.keep {
         match litestream::keep(copy) {
@@ -109,7 +109,7 @@ pub(crate) fn checked(
 
 /// Every obstacle that can be known before anything is written.
 fn preflight(database: &Database, options: &Options) -> Result<(), Ended> {
-    report::progress("examining the database and its replica");
+    report::progress("examining the database and its replica", None);
     let check = Check::new("preflight");
     let looked = || -> Result<String, Error> {
         // An older point is proved without the live database.
@@ -146,7 +146,7 @@ fn with_sentinel(
     database: &Database,
     options: &Options,
 ) -> Result<(Sentinel, Option<Live>), Ended> {
-    report::progress("writing the sentinel");
+    report::progress("writing the sentinel", None);
     let written = Sentinel::write(database, options);
     let (sentinel, snapshot) =
         written.map_err(|error| Damage::or_could_not(Check::new("sentinel"), error))?;
@@ -191,7 +191,7 @@ fn restored(database: &Database, sentinel: &Sentinel) -> Result<(RestoredCopy, u
 }
 
 fn synced(database: &Database, after: Option<&str>, read_only: bool) -> Result<SyncResult, Ended> {
-    report::progress("waiting for the replica");
+    report::progress("waiting for the replica", None);
     let check = Check::new("sync");
     let request = SyncRequest::new(database);
     if let Some(txid) = after {
@@ -222,7 +222,7 @@ pub(crate) fn restore(
     synced: Option<&SyncResult>,
     point: Option<&Point>,
 ) -> Result<RestoredCopy, Ended> {
-    report::progress("restoring");
+    report::progress("restoring", None);
     let check = Check::new("restore");
     // The replica answers: what cannot be restored now is not a backup. A point that does
     // not exist says nothing about those that do.

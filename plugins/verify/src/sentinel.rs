@@ -94,7 +94,7 @@ impl Sentinel {
             statement(INSERT, vec![Value::Text(code.clone())]),
         ];
         let limit = LOCKED_MS.min(options.timeout_ms);
-        match writer.transact_within(&statements, limit) {
+        match writer.transact(&statements, Some(limit)) {
             Ok(_changed) => Ok(Self { code }),
             Err(mut error) if error.code == "sqlite" => {
                 error.message = format!("no row can be written to the table {TABLE}");

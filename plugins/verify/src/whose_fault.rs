@@ -190,7 +190,7 @@ impl Asked<'_> {
     /// What a check of the live database finds.
     fn live(&self) -> Result<&Integrity, Error> {
         let found = self.live.get_or_init(|| {
-            report::progress("checking the live database");
+            report::progress("checking the live database", None);
             let connection = match self.side {
                 Side::Held { reader, .. } => Ok(reader),
                 _ => self.now(),

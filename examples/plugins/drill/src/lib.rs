@@ -30,7 +30,7 @@ fn run(invocation: &Invocation) -> Result<(), Error> {
         (None, Some(url)) => RestoreRequest::from_url(&url)?,
         (None, None) => return Err(error("invalid", "no database was given")),
     };
-    report::progress("restoring");
+    report::progress("restoring", None);
     let restored = Check::new("restored");
     let copy = match request.start()?.wait() {
         Ok(copy) => copy,

@@ -1,5 +1,5 @@
 //! An example of a check: a table of the restored copy must have at least that many
-//! rows. Its settings in `lsrun.yml`:
+//! rows, and how many there are is a metric. Its settings in `lsrun.yml`:
 //!
 //! ```yaml
 //! plugins:
@@ -24,6 +24,7 @@ fn run(_database: Option<&Database>, copy: &RestoredCopy) -> Result<(), Error> {
     // A name cannot be a parameter; doubled quotes keep it a name.
     let sql = format!("SELECT count(*) FROM \"{}\"", table.replace('"', "\"\""));
     let count = sqlite::open_copy(copy)?.integer(&sql)?;
+    report::metric("rows", count as f64)?;
     if count < min {
         return Err(failed(format!("{table} has {count} rows, expected at least {min}")));
     }

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use wasmtime::component::Resource;
 
-use crate::plugin::bindings::hooks::Host;
+use crate::plugin::bindings::hooks::{Host, HostCheckJob};
 use crate::plugin::failure::Failure;
 use crate::plugin::handles::{
-    DatabaseHandle, ReplacedHandle, RestorePlanHandle, RestoredCopyHandle,
+    CheckJobHandle, DatabaseHandle, HostJob, ReplacedHandle, RestorePlanHandle, RestoredCopyHandle,
 };
 use crate::plugin::store::State;
 
@@ -18,30 +18,9 @@ impl State {
     ) -> wasmtime::Result<Option<DatabaseHandle>> {
         Ok(handle.map(|handle| self.table.get(handle).cloned()).transpose()?)
     }
-
-    async fn check_those(
-        &mut self,
-        database: Option<&Resource<DatabaseHandle>>,
-        copy: &Resource<RestoredCopyHandle>,
-        wanted: impl Fn(&str) -> bool,
-    ) -> Result<String, Failure> {
-        let database = self.database(database)?;
-        let copy = self.table.get(copy)?.clone();
-        let hooks = Arc::clone(&self.call.hooks);
-        let worst = hooks.check(&self.call, database.as_ref(), &copy, wanted).await;
-        Ok(worst.word().to_owned())
-    }
 }
 
 impl Host for State {
-    async fn check(
-        &mut self,
-        database: Option<Resource<DatabaseHandle>>,
-        copy: Resource<RestoredCopyHandle>,
-    ) -> Result<String, Failure> {
-        self.check_those(database.as_ref(), &copy, |_name| true).await
-    }
-
     async fn checks(
         &mut self,
         database: Option<Resource<DatabaseHandle>>,
@@ -50,17 +29,27 @@ impl Host for State {
         Ok(self.call.hooks.checks(database.as_ref()).map(|plugin| plugin.name.clone()).collect())
     }
 
-    async fn check_only(
+    async fn check(
         &mut self,
         database: Option<Resource<DatabaseHandle>>,
         copy: Resource<RestoredCopyHandle>,
-        names: Vec<String>,
-    ) -> Result<String, Failure> {
-        self.check_those(database.as_ref(), &copy, |name| names.iter().any(|one| one == name)).await
+        names: Option<Vec<String>>,
+    ) -> Result<Resource<CheckJobHandle>, Failure> {
+        let database = self.database(database.as_ref())?;
+        let copy = self.table.get(&copy)?.clone();
+        let call = self.call.clone();
+        let job = HostJob::start(async move {
+            let wanted =
+                |name: &str| names.as_ref().is_none_or(|names| names.iter().any(|one| one == name));
+            let hooks = Arc::clone(&call.hooks);
+            Ok(hooks.check(&call, database.as_ref(), &copy, wanted).await)
+        });
+        Ok(self.table.push(CheckJobHandle(job))?)
     }
 
     async fn pre_restore(&mut self, plan: Resource<RestorePlanHandle>) -> Result<(), Failure> {
         let plan = self.table.get(&plan)?.clone();
+        self.call.restores.planned(&plan);
         let hooks = Arc::clone(&self.call.hooks);
         Ok(hooks.pre_restore(&self.call, &plan).await?)
     }
@@ -81,7 +70,19 @@ impl Host for State {
         replaced: Resource<ReplacedHandle>,
     ) -> Result<(), Failure> {
         let (plan, replaced) = (self.table.get(&plan)?.clone(), self.table.get(&replaced)?.clone());
+        self.call.restores.told();
         let hooks = Arc::clone(&self.call.hooks);
         Ok(hooks.restored(&self.call, &plan, &replaced).await?)
+    }
+}
+
+impl HostCheckJob for State {
+    async fn wait(&mut self, handle: Resource<CheckJobHandle>) -> Result<String, Failure> {
+        Ok(self.table.get_mut(&handle)?.0.wait().await?.word().to_owned())
+    }
+
+    async fn drop(&mut self, handle: Resource<CheckJobHandle>) -> wasmtime::Result<()> {
+        self.table.delete(handle)?;
+        Ok(())
     }
 }

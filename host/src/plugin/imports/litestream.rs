@@ -4,9 +4,9 @@ use std::ffi::OsString;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
 use wasmtime::component::Resource;
 
+use super::instants::instant;
 use crate::code::Code;
 use crate::config::Purpose;
 use crate::error::Error;
@@ -21,10 +21,9 @@ use crate::litestream::restore::{copy, fetch, plan, replace};
 use crate::litestream::sync::request::SyncRequest as Wanted;
 use crate::litestream::sync::{request, wait};
 use crate::plugin::bindings::litestream::{
-    Host, HostProcess, HostRestoreJob, HostRestoreRequest, HostSyncJob, HostSyncRequest,
-    HostSyncResult, OutputLine,
+    Host, HostRestoreJob, HostRestoreRequest, HostSyncJob, HostSyncRequest, HostSyncResult,
 };
-use crate::plugin::bindings::types::{Instant, MissingPoints, RestorePoint, RestorePoints};
+use crate::plugin::bindings::types::{MissingPoints, RestorePoint, RestorePoints};
 use crate::plugin::failure::Failure;
 use crate::plugin::handles::{
     DatabaseHandle, HostJob, ProcessHandle, ReplacedHandle, RestoreJobHandle, RestorePlanHandle,
@@ -92,7 +91,9 @@ impl Host for State {
             |error| Error::new(Code::Unexpected, "the swap ended unexpectedly").cause(error);
         let replaced = swap.await.map_err(broke_off)??;
         self.call.sink.written(replaced.path.display().to_string());
-        Ok(self.table.push(ReplacedHandle(replaced))?)
+        let replaced = ReplacedHandle(replaced);
+        self.call.restores.replaced(&replaced);
+        Ok(self.table.push(replaced)?)
     }
 
     async fn spawn(&mut self, arguments: Vec<String>) -> Result<Resource<ProcessHandle>, Failure> {
@@ -118,7 +119,8 @@ impl Host for State {
             resolved.extend(["-socket".into(), socket.into_os_string()]);
         }
         let token = self.jobs.take(limits::JOBS, JOBS)?;
-        let process = process::Process::start(&context, resolved, config).await?;
+        let process =
+            process::Process::litestream(&context, resolved, config, self.stop.clone()).await?;
         Ok(self.table.push(ProcessHandle(process, token))?)
     }
 }
@@ -447,28 +449,6 @@ impl HostRestoreJob for State {
     }
 }
 
-impl HostProcess for State {
-    async fn next_lines(
-        &mut self,
-        handle: Resource<ProcessHandle>,
-        max: u32,
-    ) -> Result<Vec<OutputLine>, Failure> {
-        let max = usize::try_from(max).unwrap_or(1);
-        let lines = self.table.get_mut(&handle)?.0.next_lines(max).await?;
-        let output = lines.into_iter();
-        Ok(output.map(|line| OutputLine { is_error: line.is_error, text: line.text }).collect())
-    }
-
-    async fn wait(&mut self, handle: Resource<ProcessHandle>) -> Result<i32, Failure> {
-        Ok(self.table.get_mut(&handle)?.0.wait().await?)
-    }
-
-    async fn drop(&mut self, handle: Resource<ProcessHandle>) -> wasmtime::Result<()> {
-        self.table.delete(handle)?;
-        Ok(())
-    }
-}
-
 /// How long it took when this backup was last restored here. A history that cannot be
 /// read has no answer.
 fn expected(session: &Session, request: &Request) -> Option<Duration> {
@@ -478,14 +458,6 @@ fn expected(session: &Session, request: &Request) -> Option<Duration> {
     }
     let history = History::of(&session.project, &session.environment).ok()?;
     history.restore_time(&proofs(), &database.path.display().to_string()).ok().flatten()
-}
-
-fn instant(at: Timestamp) -> Instant {
-    Instant {
-        unix_ms: at.as_millisecond(),
-        rfc3339: at.strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string(),
-        local: moment::local(at),
-    }
 }
 
 fn point(point: &points::RestorePoint) -> RestorePoint {

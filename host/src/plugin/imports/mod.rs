@@ -2,9 +2,14 @@
 
 mod config;
 mod databases;
+mod events;
+mod history;
 mod hooks;
+mod instants;
 mod litestream;
+mod processes;
 mod report;
 mod settings;
 mod sqlite;
+mod tasks;
 mod types;

@@ -3,13 +3,16 @@
 use wasmtime::component::Resource;
 
 use crate::code::Code;
+use crate::error::Error;
 use crate::plugin::Origin;
 use crate::plugin::bindings::report::{Host, HostCheck};
 use crate::plugin::bindings::types;
+use crate::plugin::failure::Failure;
 use crate::plugin::handles::CheckHandle;
 use crate::plugin::limits::{self, Exceeded};
 use crate::plugin::store::{Call, Role, State};
 use crate::report::{CheckKind, Outcome};
+use crate::results::is_reserved;
 use crate::shown::bounded;
 
 impl Host for State {
@@ -25,10 +28,29 @@ impl Host for State {
         Ok(())
     }
 
-    async fn progress(&mut self, message: String) -> wasmtime::Result<()> {
+    async fn progress(&mut self, message: String, percent: Option<u8>) -> wasmtime::Result<()> {
         self.count_line()?;
-        self.call.sink.state(&message);
+        match percent {
+            Some(percent) => {
+                self.call.sink.state_in_figures(&format!("{message}, {} %", percent.min(100)));
+            }
+            None => self.call.sink.state(&message),
+        }
         Ok(())
+    }
+
+    async fn metric(&mut self, name: String, value: f64) -> Result<(), Failure> {
+        if !is_metric(&name) || is_reserved(&name) {
+            let message = format!("{name:?} is not the name of a metric");
+            return Err(Error::usage(message)
+                .hint("a lower-case letter, then letters, digits and _, at most 64: rows_seconds")
+                .into());
+        }
+        if !value.is_finite() {
+            return Err(Error::usage(format!("the metric {name} is not a finite number")).into());
+        }
+        let Call { plugin, sink, .. } = &self.call;
+        Ok(sink.metric(&plugin.name, name, value).map_err(wasmtime::Error::from)?)
     }
 
     async fn log(&mut self, level: String, message: String) -> wasmtime::Result<()> {
@@ -69,7 +91,7 @@ impl Host for State {
     }
 
     async fn cancelled(&mut self) -> wasmtime::Result<bool> {
-        Ok(self.call.context.stop.signal().is_some())
+        Ok(self.stop.signal().is_some())
     }
 }
 
@@ -80,7 +102,7 @@ impl HostCheck for State {
         let optional = plugin.setting.optional;
         let kind = match self.call.role {
             Role::Command => CheckKind::Backup,
-            Role::Hook => CheckKind::Data,
+            Role::Hook | Role::After => CheckKind::Data,
         };
         let started = match plugin.origin {
             // Known to be few, and under names that are lsrun's.
@@ -172,6 +194,14 @@ impl HostCheck for State {
         self.table.delete(handle)?;
         Ok(())
     }
+}
+
+/// Whether Prometheus takes it, and people know what is meant.
+fn is_metric(name: &str) -> bool {
+    let word = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
+    name.len() <= 64
+        && name.starts_with(|first: char| first.is_ascii_lowercase())
+        && name.bytes().all(word)
 }
 
 impl State {

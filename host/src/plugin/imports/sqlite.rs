@@ -74,7 +74,7 @@ impl State {
         }
         // Its statements end with the call.
         let deadline = self.ends;
-        let stop = self.call.context.stop.clone();
+        let stop = self.stop.clone();
         let slots = self.connections.clone();
         let sql = sqlite::Connection::open(path, access, deadline, stop, &slots).await?;
         let sql = Arc::new(sql);
@@ -95,13 +95,49 @@ impl HostConnection for State {
         Ok(self.table.push(RowsHandle { rows, read: 0, connection })?)
     }
 
+    async fn query_all(
+        &mut self,
+        handle: Resource<ConnectionHandle>,
+        sql: String,
+        parameters: Vec<Value>,
+        max: u32,
+    ) -> Result<Vec<Vec<Value>>, Failure> {
+        let statement = Statement { sql, parameters };
+        let mut rows = Arc::clone(&self.table.get(&handle)?.sql).query(statement.into())?;
+        let max = usize::try_from(max).unwrap_or(usize::MAX);
+        let mut all: Vec<Vec<Value>> = Vec::new();
+        loop {
+            let some = rows.next(MAX_ROWS).await?;
+            if some.is_empty() {
+                return Ok(all);
+            }
+            if all.len() + some.len() > max {
+                let message = format!("the query has more than {max} rows");
+                return Err(Error::new(Code::Limit, message)
+                    .hint("ask for fewer, or read them in parts with query")
+                    .into());
+            }
+            if (all.len() + some.len()) as u64 > self.limits.rows {
+                return Err(Failure::Trap(Exceeded::Rows(self.limits.rows).into()));
+            }
+            all.extend(some.into_iter().map(|row| row.into_iter().map(Into::into).collect()));
+        }
+    }
+
     async fn transact(
         &mut self,
         handle: Resource<ConnectionHandle>,
         statements: Vec<Statement>,
+        lock_ms: Option<u64>,
     ) -> Result<u64, Failure> {
         let statements = statements.into_iter().map(Into::into).collect();
-        Ok(self.table.get(&handle)?.sql.transact(statements).await?)
+        let connection = &self.table.get(&handle)?.sql;
+        Ok(match lock_ms {
+            Some(limit) => {
+                connection.transact_within(statements, Duration::from_millis(limit)).await?
+            }
+            None => connection.transact(statements).await?,
+        })
     }
 
     async fn content(
@@ -162,17 +198,6 @@ impl HostConnection for State {
 
     async fn distrust_schema(&mut self, handle: Resource<ConnectionHandle>) -> Result<(), Failure> {
         Ok(self.table.get(&handle)?.sql.distrust_schema().await?)
-    }
-
-    async fn transact_within(
-        &mut self,
-        handle: Resource<ConnectionHandle>,
-        statements: Vec<Statement>,
-        lock_ms: u64,
-    ) -> Result<u64, Failure> {
-        let statements = statements.into_iter().map(Into::into).collect();
-        let limit = Duration::from_millis(lock_ms);
-        Ok(self.table.get(&handle)?.sql.transact_within(statements, limit).await?)
     }
 
     async fn drop(&mut self, handle: Resource<ConnectionHandle>) -> wasmtime::Result<()> {

@@ -19,6 +19,8 @@ const KEPT: u32 = 1000;
 /// One database in one run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Past {
+    /// The command of the run.
+    pub command: String,
     /// The alias, or the path of a database without one.
     pub name: String,
     /// The absolute path.
@@ -45,10 +47,10 @@ pub(crate) struct Past {
 
 impl History {
     /// Adds the databases of a run that have a result: not those
-    /// that were skipped, and not those that were interrupted.
+    /// that were skipped, interrupted, or refused by a hook.
     pub(crate) fn record(&self, report: &Report) -> Result<()> {
-        let worth = |it: &&DatabaseReport| it.outcome() != Outcome::Skipped && !it.interrupted();
-        let databases: Vec<&DatabaseReport> = report.databases.iter().filter(worth).collect();
+        let databases = report.databases.iter().filter(|database| database.has_result());
+        let databases: Vec<&DatabaseReport> = databases.collect();
         if databases.is_empty() {
             return Ok(());
         }
@@ -141,6 +143,20 @@ impl History {
             .map_err(|error| self.failed("cannot be read", &error.into()))
     }
 
+    /// The results of every command for the database at `path`, newest first, at most
+    /// `limit`.
+    pub(crate) fn of_database(&self, path: &str, limit: u32) -> Result<Vec<Past>> {
+        let Some(connection) = self.open()? else { return Ok(Vec::new()) };
+        let read = || -> rusqlite::Result<Vec<Past>> {
+            let mut select = connection.prepare(&format!(
+                "SELECT {COLUMNS} FROM results WHERE path = ?1 ORDER BY id DESC LIMIT ?2"
+            ))?;
+            let rows = select.query_map(params![path, limit], one)?;
+            rows.collect()
+        };
+        read().map_err(|error| self.failed("cannot be read", &error.into()))
+    }
+
     /// What is known, newest first, at most `limit` for each database.
     pub(crate) fn past(&self, commands: &[&str], limit: u32) -> Result<Vec<Past>> {
         let Some(connection) = self.open()? else { return Ok(Vec::new()) };
@@ -191,7 +207,7 @@ fn insert(
 
 /// What [`one`] reads.
 const COLUMNS: &str = "name, path, started_ms, outcome, txid, method, lag_ms, restore_ms, bytes,
-                       duration_ms, not_passed";
+                       duration_ms, not_passed, command";
 
 fn past(connection: &Connection, commands: &[&str], limit: u32) -> rusqlite::Result<Vec<Past>> {
     let mut select = connection.prepare(&format!(
@@ -224,6 +240,7 @@ fn one(row: &rusqlite::Row<'_>) -> rusqlite::Result<Past> {
         bytes: row.get::<_, Option<i64>>(8)?.and_then(|bytes| u64::try_from(bytes).ok()),
         duration: time(9)?.unwrap_or_default(),
         not_passed: serde_json::from_str(row.get_ref(10)?.as_str()?).unwrap_or_default(),
+        command: row.get(11)?,
     })
 }
 
@@ -276,6 +293,8 @@ mod tests {
         assert_eq!((past[0].outcome, past[1].outcome), (Outcome::Failed, Outcome::Passed));
         assert_eq!(past[0].not_passed, ["restore"]);
         assert_eq!(history.past(&["verify"], 1).unwrap(), past[..1]);
+        assert_eq!(history.of_database("/default", 9).unwrap(), past);
+        assert_eq!(past[0].command, "verify");
         let last = history.last_success(&["verify"], "/default").unwrap().unwrap();
         assert_eq!(last.as_millisecond(), success.as_millisecond());
         let good = history.last_good("verify", "/default").unwrap().unwrap();
@@ -294,9 +313,10 @@ mod tests {
     fn what_was_not_looked_at_is_no_result() {
         let folder = tempfile::tempdir().unwrap();
         let history = history(folder.path());
-        let mut run = report(&["fresh", "cut"]);
+        let mut run = report(&["fresh", "cut", "refused"]);
         run.databases[0].skipped = Some("fresh".into());
         run.databases[1].error = Some(crate::stop::Stop::error(crate::stop::Signal::Interrupt));
+        run.databases[2].error = Some(crate::error::Error::new(crate::code::Code::Refused, "no"));
         history.record(&run).unwrap();
         assert!(!history.path().exists());
     }

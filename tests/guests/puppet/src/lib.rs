@@ -1,7 +1,8 @@
 //! A guest that does what its settings say, for the tests: `config: {script: [...]}`,
 //! one deed a line, in order, such as `check content passed all is well`. It is a
-//! check, a command and a pre-restore hook, and has no manifest: a test puts one
-//! beside it.
+//! check, a command and every kind of hook, and has no manifest: a test puts one
+//! beside it. The deeds of a hook are those of `config: {HOOK: [...]}`, such as
+//! `verified`, if there are any; `config: {script: []}` does nothing.
 
 use lsrun_plugin::host::report::Check;
 use lsrun_plugin::prelude::*;
@@ -10,34 +11,86 @@ use tinyjson::JsonValue;
 lsrun_plugin::check!(check);
 lsrun_plugin::command!(command);
 lsrun_plugin::pre_restore!(pre_restore);
+lsrun_plugin::post_restore!(post_restore);
+lsrun_plugin::restored!(restored);
+lsrun_plugin::not_restored!(not_restored);
+lsrun_plugin::pre_verify!(pre_verify);
+lsrun_plugin::verified!(verified);
+lsrun_plugin::pre_replicate!(pre_replicate);
+lsrun_plugin::replicated!(replicated);
 
 /// What the deeds are done to.
 #[derive(Clone, Copy)]
 enum To<'a> {
     Copy(&'a RestoredCopy),
     Database(&'a Database),
+    Verification(&'a Verification),
     Nothing,
 }
 
 fn check(_database: Option<&Database>, copy: &RestoredCopy) -> Result<(), Error> {
-    run(To::Copy(copy))
+    run("script", To::Copy(copy))
 }
 
 fn command(invocation: &Invocation) -> Result<(), Error> {
     match invocation.databases().first() {
-        Some(database) => run(To::Database(database)),
-        None => run(To::Nothing),
+        Some(database) => run("script", To::Database(database)),
+        None => run("script", To::Nothing),
     }
 }
 
 fn pre_restore(_plan: &RestorePlan) -> Result<(), Error> {
-    run(To::Nothing)
+    run("pre-restore", To::Nothing)
 }
 
-fn run(to: To<'_>) -> Result<(), Error> {
+fn post_restore(_plan: &RestorePlan, copy: &RestoredCopy) -> Result<(), Error> {
+    run("post-restore", To::Copy(copy))
+}
+
+fn restored(_plan: &RestorePlan, replaced: &Replaced) -> Result<(), Error> {
+    log("restored", &replaced.path());
+    run("restored", To::Nothing)
+}
+
+fn not_restored(_plan: &RestorePlan, reason: &Error) -> Result<(), Error> {
+    log("not-restored", &format!("{}: {}", reason.code, reason.message));
+    run("not-restored", To::Nothing)
+}
+
+fn pre_verify(plan: &VerifyPlan) -> Result<(), Error> {
+    let name = plan.database().map(|database| database.name()).unwrap_or_default();
+    log("pre-verify", &format!("{} {name}", plan.command()));
+    run("pre-verify", To::Nothing)
+}
+
+fn verified(verification: &Verification) -> Result<(), Error> {
+    run("verified", To::Verification(verification))
+}
+
+fn pre_replicate(plan: &ReplicatePlan) -> Result<(), Error> {
+    let names: Vec<String> = plan.databases().iter().map(Database::name).collect();
+    let application = plan.application().unwrap_or_default();
+    log("pre-replicate", &format!("{} {application}", names.join(",")));
+    run("pre-replicate", To::Nothing)
+}
+
+fn replicated(replication: &Replication) -> Result<(), Error> {
+    let (reason, code) = (replication.reason(), replication.exit_code());
+    log("replicated", &format!("{reason} {code}"));
+    run("replicated", To::Nothing)
+}
+
+/// What a hook was called with, if its own script is there.
+fn log(hook: &str, text: &str) {
+    if settings::at(&format!("/{hook}")).is_some() {
+        report::log("info", &format!("{hook}: {text}"));
+    }
+}
+
+fn run(script: &str, to: To<'_>) -> Result<(), Error> {
     let settings: JsonValue = settings::get().parse().unwrap_or(JsonValue::Null);
     let JsonValue::Object(mut settings) = settings else { return Ok(()) };
-    let Some(JsonValue::Array(script)) = settings.remove("script") else { return Ok(()) };
+    let Some(JsonValue::Array(script)) = settings.remove(script) else { return Ok(()) };
     let mut held = Vec::new();
     for deed in script {
         if let JsonValue::String(deed) = deed {
@@ -68,7 +121,40 @@ fn act(deed: &str, to: To<'_>, held: &mut Held) -> Result<(), Error> {
         "skipped" => report::skipped(rest),
         "log" => report::log(first, more),
         "logs" => (0..number).for_each(|_| report::log("info", more)),
-        "progress" => report::progress(rest),
+        "progress" => report::progress(rest, None),
+        "metric" => report::metric(first, more.parse().unwrap_or(f64::NAN))?,
+        "verification" => {
+            if let To::Verification(verification) = to {
+                tell(verification);
+            }
+        }
+        "history" => {
+            let database = databases::resolve(first)?;
+            for past in history::results(&database, 10)? {
+                let (outcome, not_passed) = (past.outcome(), past.not_passed().join(","));
+                report::log("info", &format!("past: {} {outcome} {not_passed}", past.command()));
+            }
+        }
+        "task" => {
+            let request = tasks::TaskRequest::new(first);
+            request.set_variable("LSRUN_FROM", "puppet")?;
+            request.set_input(more.as_bytes())?;
+            let process = request.start()?;
+            loop {
+                let lines = process.next_lines(10)?;
+                if lines.is_empty() {
+                    break;
+                }
+                lines.iter().for_each(|line| report::log("info", &format!("task: {}", line.text)));
+            }
+            report::log("info", &format!("task: ended with {}", process.wait()?));
+        }
+        "task-variable" => tasks::TaskRequest::new("any").set_variable(first, more)?,
+        "tasks" => report::log("info", &format!("tasks: {}", tasks::names().join(","))),
+        "query-all" => {
+            let rows = connection(to)?.query_all(more, &[], number as u32)?;
+            end(&Check::new("query-all"), "passed", &rows.len().to_string());
+        }
         "error" => return Err(error(first, more)),
         "panic" => panic!("{rest}"),
         "trap" => core::arch::wasm32::unreachable(),
@@ -121,7 +207,9 @@ fn connection(to: To<'_>) -> Result<sqlite::Connection, Error> {
     match to {
         To::Copy(copy) => sqlite::open_copy(copy),
         To::Database(database) => sqlite::open(database),
-        To::Nothing => Err(error("invalid", "there is nothing to open")),
+        To::Verification(_) | To::Nothing => {
+            Err(error("invalid", "there is nothing to open"))
+        }
     }
 }
 
@@ -138,6 +226,29 @@ fn end(check: &Check, outcome: &str, message: &str) {
         }
         _ => {}
     }
+}
+
+/// Everything that a verification says, a line each.
+fn tell(verification: &Verification) {
+    let line = |text: String| report::log("info", &format!("verification: {text}"));
+    line(format!("{} {}", verification.command(), verification.outcome()));
+    line(format!("exit {}", verification.exit_code()));
+    if let Some(database) = verification.database() {
+        line(format!("database {}", database.name()));
+    }
+    if let Some(error) = verification.error() {
+        line(format!("error {}: {}", error.code, error.message));
+    }
+    let known = [verification.txid().is_some(), verification.restore_ms().is_some()];
+    line(format!("measured {known:?}"));
+    line(format!("proved {}", verification.last_proved().is_some()));
+    line(format!("from nothing {}", verification.last_proved_whole().is_some()));
+    for check in verification.checks() {
+        line(format!("check {} {} {}", check.id(), check.outcome(), check.plugin()));
+    }
+    let json = verification.json();
+    line(format!("json {}", json.starts_with("{\"alias\":")));
+    line(format!("host {}", !verification.host().is_empty()));
 }
 
 /// Not a loop, whatever the compiler thinks of it.
