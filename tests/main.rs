@@ -13,6 +13,7 @@ mod faults;
 mod gaps;
 mod hooks_around;
 mod hostile;
+mod hostile_network;
 mod layers;
 mod litestream_configuration;
 mod many;

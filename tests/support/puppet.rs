@@ -11,6 +11,8 @@ pub(crate) struct Puppet {
     /// More of its `config`: the deeds of its hooks.
     config: serde_json::Map<String, serde_json::Value>,
     manifest: String,
+    /// The file of `tests/guests`.
+    guest: &'static str,
 }
 
 impl Puppet {
@@ -21,6 +23,7 @@ impl Puppet {
             settings: serde_json::Map::new(),
             config: serde_json::Map::new(),
             manifest: String::new(),
+            guest: "puppet",
         }
     }
 
@@ -31,6 +34,11 @@ impl Puppet {
     ) -> Self {
         self.config = config;
         self
+    }
+
+    /// One that uses the standard interfaces: see `tests/guests/standard`.
+    pub(crate) fn standard(name: &str, script: &[&str]) -> Self {
+        Self { guest: "standard", ..Self::new(name, script) }
     }
 
     pub(crate) fn with(mut self, key: &str, value: serde_json::Value) -> Self {
@@ -51,10 +59,10 @@ impl Sandbox {
     pub(crate) fn puppets(&self, more: &str, puppets: &[Puppet]) {
         let _none = std::fs::remove_dir_all(self.path("plugins"));
         std::fs::create_dir_all(self.path("plugins")).unwrap();
-        let built = repository().join("tests/guests/puppet.wasm");
         let mut settings = serde_json::Map::new();
         for puppet in puppets {
-            let Puppet { name, script, settings: own, config, manifest } = puppet;
+            let Puppet { name, script, settings: own, config, manifest, guest } = puppet;
+            let built = repository().join(format!("tests/guests/{guest}.wasm"));
             std::fs::copy(&built, self.path(&format!("plugins/{name}.wasm"))).unwrap();
             if !manifest.is_empty() {
                 self.write(&format!("plugins/{name}.yml"), manifest);

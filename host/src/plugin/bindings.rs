@@ -39,10 +39,12 @@ wasmtime::component::bindgen!({
         "lsrun:host/sqlite.table-content": handles::TableContentHandle,
         "lsrun:host/sqlite.pages-job": handles::PagesJobHandle,
         "lsrun:host/sqlite.page-comparison": handles::PageComparisonHandle,
+        "lsrun:host/http.request": handles::HttpRequestHandle,
+        "lsrun:host/http.response": handles::HttpResponseHandle,
         "lsrun:host/report.check": handles::CheckHandle,
     },
 });
 
 pub use lsrun::host::{
-    config, databases, history, hooks, litestream, report, settings, sqlite, tasks, types,
+    config, databases, history, hooks, http, litestream, report, settings, sqlite, tasks, types,
 };

@@ -160,6 +160,23 @@ pub struct PagesJobHandle(pub crate::sqlite::Running<crate::pages::Comparison>);
 /// `sqlite.page-comparison`.
 pub struct PageComparisonHandle(pub crate::pages::Comparison);
 
+/// `http.request`.
+pub struct HttpRequestHandle {
+    /// As the guest has it.
+    pub(super) method: String,
+    /// The same.
+    pub(super) url: String,
+    /// Checked.
+    pub(super) headers: reqwest::header::HeaderMap,
+    /// At most what may be sent.
+    pub(super) body: Vec<u8>,
+    /// Until the answer is complete.
+    pub(super) timeout: Duration,
+}
+
+/// `http.response`.
+pub struct HttpResponseHandle(pub(super) super::http::HttpAnswer);
+
 /// `hooks.check-job`.
 pub struct CheckJobHandle(pub(crate) HostJob<Outcome>);
 

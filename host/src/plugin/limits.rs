@@ -52,6 +52,18 @@ pub(super) const INPUT: usize = 1 << 20;
 pub(super) const VARIABLES: usize = 64 << 10;
 /// Bytes of data that one command may write to standard output.
 pub(super) const DATA: usize = 64 << 20;
+/// Requests of one call, and how many of them run at once.
+pub(super) const HTTP_REQUESTS: usize = 100;
+pub(super) const HTTP_AT_ONCE: usize = 8;
+/// Bytes of a request's content, and of the headers of a request or an answer.
+pub(super) const HTTP_REQUEST: usize = 1 << 20;
+pub(super) const HTTP_HEADERS: usize = 64 << 10;
+/// Bytes of the content of an answer, and of all answers of one call.
+pub(super) const HTTP_ANSWER: usize = 8 << 20;
+pub(super) const HTTP_ANSWERS: usize = 64 << 20;
+/// How long a request that says nothing else may take, and how long any may.
+pub(super) const HTTP_PATIENCE: Duration = Duration::from_secs(30);
+pub(super) const HTTP_TIMEOUT: Duration = Duration::from_secs(300);
 
 /// The limits of one call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -11,10 +11,12 @@ pub(crate) mod events;
 #[allow(unreachable_pub, reason = "re-exported by the generated bindings")]
 mod failure;
 mod fire;
+mod folders;
 mod grants;
 #[allow(unreachable_pub, reason = "re-exported by the generated bindings")]
 mod handles;
 mod hooks;
+mod http;
 mod imports;
 pub(crate) mod inspect;
 mod limits;
@@ -30,6 +32,7 @@ mod run;
 mod sink;
 mod spawn;
 mod store;
+mod wasi;
 
 use std::path::PathBuf;
 
@@ -102,6 +105,8 @@ pub(crate) struct Plugin {
     /// What the project file says about it.
     pub setting: PluginSetting,
     grants: Grants,
+    /// What was said of the hosts that it was denied.
+    told: wasi::Told,
     component: Component,
     pre: InstancePre<State>,
 }
@@ -137,7 +142,8 @@ impl Plugin {
                 .cause(format!("{error:#}"))
                 .hint("build it against the wit/ of this lsrun, which offers another interface")
         })?;
-        Ok(Self { name, origin, manifest, setting, grants, component, pre })
+        let told = wasi::Told::default();
+        Ok(Self { name, origin, manifest, setting, grants, told, component, pre })
     }
 
     /// Whether it exports this interface.

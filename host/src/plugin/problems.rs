@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use super::folders::folders;
 use super::registry::{self, PluginFile, Unusable};
 use super::{COMMAND, KINDS, grants, names};
 use crate::code::Code;
@@ -133,9 +134,12 @@ fn of_settings(context: &Context, found: &[Result<PluginFile, Unusable>], all: &
                 format!("lsrun.yml has settings for the plugin {name}, which does not exist");
             all.push(wrong(Some(name.clone()), message, &hint));
         }
-        for word in setting.grant.iter().filter(|word| !grants::is_known(word)) {
-            let message =
-                format!("lsrun.yml grants {word:?} to {name}: there is no such permission");
+        for word in setting.grant.iter().filter(|word| !grants::is_grantable(word)) {
+            let what = match grants::is_known(word) {
+                true => "that is too much",
+                false => "there is no such permission",
+            };
+            let message = format!("lsrun.yml grants {word:?} to {name}: {what}");
             all.push(wrong(Some(name.clone()), message, &grants::hint(word)));
         }
     }
@@ -172,8 +176,16 @@ fn of_one(context: &Context, found: &PluginFile, all: &mut Vec<Finding>) {
         let message = format!("{place} asks for {word:?}: there is no such permission");
         all.push(wrong(Some(name.clone()), message, &grants::hint(word)));
     }
-    for word in &context.project.plugins().setting(name).grant {
-        if grants::is_known(word) && !grants::concerns(&manifest.permissions, word) {
+    let setting = context.project.plugins().setting(name);
+    let effective = grants::Grants::new(name, &manifest.permissions, &setting.grant);
+    for folder in folders(&context.project, &effective) {
+        if let Err(error) = folder.check(&context.project, name) {
+            let problem = Problem { code: "project", ..Problem::from(&error) };
+            all.push(Finding { plugin: Some(name.clone()), problem });
+        }
+    }
+    for word in &setting.grant {
+        if grants::is_grantable(word) && !grants::concerns(&manifest.permissions, word) {
             all.push(Finding {
                 plugin: Some(name.clone()),
                 problem: Problem {

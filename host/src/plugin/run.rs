@@ -172,7 +172,7 @@ where
             stop.stopped_for(grace).await;
         }
     };
-    let mut store = store::store(call);
+    let mut store = store::store(call)?;
     let (ends, limits) = (store.data().ends, store.data().limits);
     let work = async {
         let instance = plugin.pre.instantiate_async(&mut store).await?;
@@ -203,8 +203,31 @@ where
             Some(what) => Err(overstepped(plugin, what)),
             None => Ok(()),
         },
-        Ok(Err(error)) => Err(from_guest(error, &state.given)),
-        Err(error) => Err(crashed(plugin, &error, state, context.stop.signal().map(Stop::error))),
+        Ok(Err(error)) => Err(unless_denied(from_guest(error, &state.given), state)),
+        Err(error) => {
+            let stopped = context.stop.signal().map(Stop::error);
+            Err(unless_denied(crashed(plugin, &error, state, stopped), state))
+        }
+    }
+}
+
+/// The error of a guest that failed, or the denial before it: a guest whose toolchain gives
+/// it no reason fails of something else. What it says of the copy stays.
+fn unless_denied(error: Error, state: &State) -> Error {
+    match (error.code(), state.standard.requests.denied()) {
+        (
+            Code::Failed
+            | Code::Refused
+            | Code::NotApplicable
+            | Code::Denied
+            | Code::Cancelled
+            | Code::Interrupted
+            | Code::Terminated
+            | Code::Overdue,
+            _,
+        )
+        | (_, None) => error,
+        (_, Some(denied)) => denied.cause(error.one_line()),
     }
 }
 

@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 
 use wasmtime::component::{Component, HasSelf, Linker, ResourceTable};
 use wasmtime::{Engine, Store, UpdateDeadline};
-use wasmtime_wasi::{WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
+use wasmtime_wasi::{WasiCtxView, WasiView};
+use wasmtime_wasi_http::{WasiHttpCtxView, WasiHttpView};
 
 use super::bindings::Imports;
 use super::engine::TICK;
@@ -14,6 +15,7 @@ use super::failure::Given;
 use super::handles::Token;
 use super::limits::{self, Exceeded, Limits, Meter};
 use super::output::Stream;
+use super::wasi::Standard;
 use super::{Hooks, Plugin, Restores, Sink};
 use crate::code::Code;
 use crate::context::Context;
@@ -121,14 +123,22 @@ pub(super) struct State {
     pub(super) overstepped: Option<&'static str>,
     meter: Meter,
     ticks_left: u128,
-    wasi: WasiCtx,
+    /// What it has of WASI.
+    pub(super) standard: Standard,
     pub(super) stdout: Stream,
     pub(super) stderr: Stream,
 }
 
 impl WasiView for State {
     fn ctx(&mut self) -> WasiCtxView<'_> {
-        WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
+        WasiCtxView { ctx: &mut self.standard.wasi, table: &mut self.table }
+    }
+}
+
+impl WasiHttpView for State {
+    fn http(&mut self) -> WasiHttpCtxView<'_> {
+        let Standard { http, requests, .. } = &mut self.standard;
+        WasiHttpCtxView { hooks: requests, table: &mut self.table, ctx: http }
     }
 }
 
@@ -153,18 +163,22 @@ pub(super) fn linker(engine: &Engine, wasi: bool) -> Result<Linker<State>> {
         .map_err(failed)?;
     if wasi {
         wasmtime_wasi::p2::add_to_linker_async(&mut linker).map_err(failed)?;
+        wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker).map_err(failed)?;
     }
     Ok(linker)
 }
 
 /// A store for one call.
-pub(super) fn store(call: Call) -> Store<State> {
+///
+/// Fails if it cannot have what it is granted.
+pub(super) fn store(call: Call) -> Result<Store<State>> {
     let plugin = &call.plugin;
     let engine = plugin.component.engine().clone();
     let is_command = call.role == Role::Command;
     let limits =
         Limits::effective(&plugin.manifest.limits, plugin.setting.limits.as_ref(), is_command);
     let (stdout, stderr) = (Stream::new(limits.output), Stream::new(limits.output));
+    let standard = Standard::new(plugin, &call.context, &stdout, &stderr)?;
     let mut table = ResourceTable::new();
     table.set_max_capacity(limits::HANDLES);
     let state = State {
@@ -181,8 +195,7 @@ pub(super) fn store(call: Call) -> Store<State> {
         overstepped: None,
         meter: Meter::new(limits.memory),
         ticks_left: limits.cpu.as_millis().div_ceil(TICK.as_millis()),
-        // No environment, no folder, no network.
-        wasi: WasiCtxBuilder::new().stdout(stdout.clone()).stderr(stderr.clone()).build(),
+        standard,
         stdout,
         stderr,
         call,
@@ -202,5 +215,5 @@ pub(super) fn store(call: Call) -> Store<State> {
         }
         Ok(UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now())))
     });
-    store
+    Ok(store)
 }

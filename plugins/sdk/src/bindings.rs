@@ -9,7 +9,7 @@ pub mod host {
         generate_all,
     });
     pub use self::lsrun::host::{
-        config, databases, history, hooks, litestream, report, settings, sqlite, tasks, types,
+        config, databases, history, hooks, http, litestream, report, settings, sqlite, tasks, types,
     };
 }
 
@@ -32,6 +32,7 @@ macro_rules! world {
                     "lsrun:host/hooks@0.1.0": crate::bindings::host::hooks,
                     "lsrun:host/history@0.1.0": crate::bindings::host::history,
                     "lsrun:host/tasks@0.1.0": crate::bindings::host::tasks,
+                    "lsrun:host/http@0.1.0": crate::bindings::host::http,
                     "lsrun:host/report@0.1.0": crate::bindings::host::report,
                 },
             });

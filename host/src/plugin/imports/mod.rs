@@ -6,6 +6,7 @@ mod events;
 mod history;
 mod hooks;
 mod instants;
+mod http;
 mod litestream;
 mod processes;
 mod report;

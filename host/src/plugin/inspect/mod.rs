@@ -17,19 +17,20 @@ use crate::plugin::{KINDS, manifest, problems};
 
 /// What each interface that a plugin imports lets it do. What changes anything needs a
 /// permission besides.
-const POWERS: [(&str, &str); 7] = [
+const POWERS: [(&str, &str); 8] = [
     ("lsrun:host/sqlite", "query the database and the copy that it is called for, by SQL"),
     ("lsrun:host/litestream", "use litestream, as far as its permissions go"),
     ("lsrun:host/config", "see the Litestream configuration"),
     ("lsrun:host/databases", "find the project's databases by their alias"),
     ("lsrun:host/hooks", "run the project's checks and hooks"),
     ("lsrun:host/settings", "read its own settings in lsrun.yml"),
+    ("lsrun:host/http", "send requests to the hosts that its permissions name"),
     ("lsrun:host/report", "report checks, figures and lines"),
 ];
 
 /// What the standard interfaces let it do, whichever of them it imports.
-const STANDARD: &str =
-    "read the clocks, draw random numbers and write lines (no files, no network)";
+const STANDARD: &str = "read the clocks, draw random numbers and write lines; variables, files and requests \
+     by permission only";
 
 /// A permission that a plugin asks for.
 pub(crate) struct InspectedPermission {

@@ -197,6 +197,41 @@ fn act(deed: &str, to: To<'_>, held: &mut Held) -> Result<(), Error> {
                 held.push(Box::new(databases::resolve(more)?));
             }
         }
+        "http" => {
+            let (url, body) = more.split_once(' ').unwrap_or((more, ""));
+            let request = http::Request::new(first, url);
+            request.set_header("X-Mine", "yes")?;
+            request.set_body(body.as_bytes())?;
+            let answer = request.send()?;
+            let text = String::from_utf8_lossy(&answer.body()).into_owned();
+            let location = answer.header("LOCATION").join(" ");
+            let said = format!("{} {} {}", answer.status(), location, text);
+            end(&Check::new("http"), "passed", said.trim());
+        }
+        // What may not be set, and what is too large.
+        "http-odd" => {
+            let request = http::Request::new("GET", rest);
+            for name in ["host", "Content-Length", "transfer-encoding", "CONNECTION", "proxy-x", "a b"] {
+                match request.set_header(name, "x") {
+                    Err(why) if why.code == "invalid" => {}
+                    _ => return Err(error("failed", format!("{name} was set"))),
+                }
+            }
+            if request.set_header("x", "a\r\nhost: b").is_ok() {
+                return Err(failed("a line was set"));
+            }
+            for large in [request.set_header("x", &"y".repeat(1 << 17)), request.set_body(&vec![0; 2 << 20])] {
+                match large {
+                    Err(why) if why.code == "limit" => {}
+                    _ => return Err(failed("there is no limit")),
+                }
+            }
+            let why = http::Request::new("BAD METHOD", rest).send().err();
+            if why.is_none_or(|why| why.code != "invalid") {
+                return Err(failed("any method will do"));
+            }
+            end(&Check::new("http-odd"), "passed", "");
+        }
         "cancelled" => while !report::cancelled() {},
         _ => return Err(error("invalid", format!("no such deed: {deed}"))),
     }

@@ -1,0 +1,195 @@
+//! The standard interfaces of a guest, WASI 0.2: clocks, random numbers and its own two
+//! streams for everyone; variables, folders and requests as far as it is granted them; no
+//! sockets, no arguments, no standard input.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::{Request, Response};
+use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxBuilder};
+use wasmtime_wasi_http::{
+    Error as HttpError, ForbiddenHeaderFilter, RequestOptions, WasiBody, WasiHttpCtx, WasiHttpHooks,
+};
+
+use super::folders::folders;
+use super::http::{HttpAnswer, Outgoing, Traffic, WebTarget, is_forbidden, size_of, system_lookup};
+use super::output::Stream;
+use super::{Plugin, limits};
+use crate::code::Code;
+use crate::context::Context;
+use crate::error::{Error, Result};
+
+type HttpResult<T> = std::result::Result<T, HttpError>;
+
+/// What a call has of WASI.
+pub(super) struct Standard {
+    pub(super) wasi: WasiCtx,
+    pub(super) http: WasiHttpCtx,
+    pub(super) requests: Requests,
+}
+
+impl Standard {
+    /// Fails if a folder that is granted cannot be given.
+    pub(super) fn new(
+        plugin: &Arc<Plugin>,
+        context: &Arc<Context>,
+        stdout: &Stream,
+        stderr: &Stream,
+    ) -> Result<Self> {
+        let mut wasi = WasiCtxBuilder::new();
+        wasi.stdout(stdout.clone()).stderr(stderr.clone());
+        for name in plugin.grants.scopes("env") {
+            if let Some(value) = context.environment.get(name) {
+                wasi.env(name, value);
+            }
+        }
+        for folder in folders(&context.project, &plugin.grants) {
+            folder.check(&context.project, &plugin.name)?;
+            let permissions = match folder.writable {
+                true => FsPerms::ReadWrite,
+                false => FsPerms::ReadOnly,
+            };
+            wasi.preopened_dir(&folder.path, folder.written, permissions)
+                .map_err(|error| folder.unusable(&plugin.name, &error))?;
+        }
+        let mut http = WasiHttpCtx::new();
+        http.set_field_size_limit(2 * limits::HTTP_HEADERS);
+        let requests = Requests {
+            plugin: Arc::clone(plugin),
+            context: Arc::clone(context),
+            traffic: Traffic::default(),
+            denied: Denied::default(),
+        };
+        Ok(Self { wasi: wasi.build(), http, requests })
+    }
+}
+
+/// The last denial of a call whose reason the guest may not have understood.
+type Denied = Arc<Mutex<Option<Error>>>;
+
+/// The hosts that a plugin was denied, of which a line was written.
+pub(super) type Told = Mutex<BTreeSet<String>>;
+
+/// What a guest sends, by either interface. Clones share what they may take.
+#[derive(Clone)]
+pub(super) struct Requests {
+    plugin: Arc<Plugin>,
+    context: Arc<Context>,
+    traffic: Traffic,
+    denied: Denied,
+}
+
+impl Requests {
+    /// Sends a request if the plugin may.
+    pub(super) async fn send(&self, outgoing: Outgoing) -> Result<HttpAnswer> {
+        let grants = &self.plugin.grants;
+        grants.require_http(&outgoing.target)?;
+        let target = outgoing.target.clone();
+        let may_reach = |address: IpAddr| grants.require_address(&target, address);
+        self.traffic.exchange(outgoing, &system_lookup, &may_reach).await
+    }
+
+    /// The denial that a guest which then fails has failed of.
+    pub(super) fn denied(&self) -> Option<Error> {
+        self.denied.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The error as WASI has it. A denial is a line of the run as well: what becomes of its
+    /// text in the guest is up to the toolchain.
+    fn to_wasi(&self, error: &Error) -> HttpError {
+        if error.code() == Code::Denied {
+            let hint = error.hint_text().unwrap_or_default();
+            let line = format!("{}; {hint}", error.message());
+            *self.denied.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.clone());
+            let mut told = self.plugin.told.lock().unwrap_or_else(PoisonError::into_inner);
+            if told.insert(line.clone()) {
+                self.context.notes.warning(&line);
+            }
+            return HttpError::InternalError(Some(line));
+        }
+        match error.code() {
+            Code::Timeout => HttpError::ConnectionReadTimeout,
+            Code::Invalid => HttpError::HttpRequestUriInvalid,
+            _ => HttpError::InternalError(Some(error.one_line())),
+        }
+    }
+
+    async fn of_wasi(
+        &self,
+        request: Request<WasiBody>,
+        options: Option<RequestOptions>,
+    ) -> Result<HttpAnswer> {
+        let (parts, body) = request.into_parts();
+        let target = WebTarget::parse(&parts.uri.to_string())?;
+        // Before its content is waited for.
+        self.plugin.grants.require_http(&target)?;
+        let headers = allowed(parts.headers)?;
+        let options = options.unwrap_or_default();
+        let timeout = options.first_byte_timeout.or(options.connect_timeout);
+        let timeout = timeout.unwrap_or(limits::HTTP_PATIENCE).min(limits::HTTP_TIMEOUT);
+        let body = Limited::new(body, limits::HTTP_REQUEST).collect();
+        let body = tokio::time::timeout(timeout, body).await.map_err(|_elapsed| {
+            Error::new(Code::Timeout, "the content of the request was not complete in time")
+        })?;
+        let body = body.map_err(|error| {
+            Error::new(Code::Limit, "the content of the request cannot be sent").cause(error)
+        })?;
+        let body = body.to_bytes();
+        self.send(Outgoing { method: parts.method, target, headers, body, timeout }).await
+    }
+}
+
+/// The headers without those that are the host's.
+fn allowed(mut headers: hyper::HeaderMap) -> Result<hyper::HeaderMap> {
+    let forbidden: Vec<_> = headers.keys().filter(|name| is_forbidden(name)).cloned().collect();
+    for name in forbidden {
+        headers.remove(name);
+    }
+    if size_of(&headers) > limits::HTTP_HEADERS {
+        return Err(Error::new(Code::Limit, "the headers of the request are too large"));
+    }
+    Ok(headers)
+}
+
+/// `wasi:http`.
+impl WasiHttpHooks for Requests {
+    fn forbidden_header_filter(&mut self) -> ForbiddenHeaderFilter {
+        // A length is checked against the content, and then made again.
+        Arc::new(|name| is_forbidden(name) && *name != hyper::header::CONTENT_LENGTH)
+    }
+
+    fn set_host_header(&mut self) -> bool {
+        false
+    }
+
+    fn send_request(
+        &mut self,
+        request: Request<WasiBody>,
+        options: Option<RequestOptions>,
+        _received: Box<dyn Future<Output = HttpResult<()>> + Send>,
+    ) -> Box<
+        dyn Future<
+                Output = HttpResult<(
+                    Response<WasiBody>,
+                    Box<dyn Future<Output = HttpResult<()>> + Send>,
+                )>,
+            > + Send,
+    > {
+        let requests = self.clone();
+        Box::new(async move {
+            let answer = requests.of_wasi(request, options).await;
+            let answer = answer.map_err(|error| requests.to_wasi(&error))?;
+            let body = Full::new(answer.body).map_err(|never| match never {}).boxed_unsync();
+            let mut response = Response::new(body);
+            *response.status_mut() = hyper::StatusCode::from_u16(answer.status).unwrap_or_default();
+            *response.headers_mut() = answer.headers;
+            let done: Pin<Box<dyn Future<Output = HttpResult<()>> + Send>> =
+                Box::pin(std::future::ready(Ok(())));
+            let done: Box<dyn Future<Output = HttpResult<()>> + Send> = Box::new(done);
+            Ok((response, done))
+        })
+    }
+}
