@@ -1,5 +1,6 @@
 //! What a guest may use of SQLite, seen from a guest.
 
+use crate::support::puppet::Puppet;
 use crate::support::{PROJECT, Sandbox, check};
 
 /// A check that opens its database nine times and traps unless exactly the ninth time
@@ -78,4 +79,30 @@ fn a_guest_has_eight_connections() {
     std::fs::write(sandbox.path("plugins/many.wasm"), component).unwrap();
     let json = sandbox.lsrun(&["verify", "--format", "json"]).expect(0).json();
     assert_eq!(check(&json, "many")["outcome"], "passed", "{json}");
+}
+
+#[test]
+fn the_mathematical_functions_are_for_guests_and_assertions_and_not_for_lsruns_checks() {
+    let sandbox = Sandbox::new();
+    // What an application calls so is its own.
+    let application = rusqlite::Connection::open(sandbox.path("db.sqlite3")).unwrap();
+    let flags = rusqlite::functions::FunctionFlags::SQLITE_DETERMINISTIC;
+    application.create_scalar_function("ceil", 1, flags, |_| Ok("its own")).unwrap();
+    application
+        .execute_batch(
+            "CREATE TABLE t (x REAL); CREATE INDEX i ON t (ceil(x)); INSERT INTO t VALUES (1.5)",
+        )
+        .unwrap();
+    drop(application);
+    let assertion = "{name: round, sql: 'select ceil(max(x)) = 2 and pow(2, 3) = 8 from t'}";
+    sandbox.puppets(
+        &format!("verify: {{assertions: {{default: [{assertion}]}}}}\n"),
+        &[Puppet::new("counts", &["json SELECT floor(1.5), ln(-1), mod(7, 4), pi() > 3"])],
+    );
+    let report = sandbox.lsrun(&["verify", "--format", "json"]).expect(0).json();
+    assert_eq!(check(&report, "assertion:round")["outcome"], "passed");
+    assert_eq!(check(&report, "counts/json")["message"], "[[1.0,null,3.0,1]]");
+    let integrity = check(&report, "integrity_check")["message"].as_str().unwrap();
+    assert!(integrity.contains("ceil"), "{integrity}");
+    assert_eq!(check(&report, "integrity_check")["outcome"], "passed");
 }

@@ -12,6 +12,7 @@ mod integrity;
 mod jobs;
 mod json;
 mod limits;
+mod math;
 mod open;
 mod rows;
 mod slots;

@@ -8,7 +8,7 @@ use rusqlite::OpenFlags;
 use rusqlite::config::DbConfig;
 
 use super::authorizer::{Access, authorize};
-use super::limits;
+use super::{limits, math};
 use crate::path::Sidecar;
 
 /// Whether the work is not wanted any more.
@@ -69,6 +69,7 @@ pub(super) fn open(
     }
     // A schema made by an attacker must not run functions with side effects.
     connection.pragma_update(None, "trusted_schema", false)?;
+    math::add(&connection)?;
     connection.query_row("PRAGMA schema_version", [], |_row| Ok(()))?;
     watch(&mut connection, given_up, None)?;
     guard(&mut connection, access)?;
