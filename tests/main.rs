@@ -26,6 +26,7 @@ mod pipelines;
 mod plugin_commands;
 mod plugin_list;
 mod plugin_problems;
+mod plugin_settings;
 mod plugins;
 mod quickstart;
 mod reference;

@@ -55,7 +55,7 @@ use wasmtime::component::{Component, InstancePre};
 use crate::code::Code;
 use crate::context::Context;
 use crate::error::{Error, Result};
-use crate::project::PluginSetting;
+use crate::project::{PluginConfig, PluginSetting};
 use crate::report::event::Event;
 
 /// The exported interfaces, each with the one function `run`.
@@ -104,6 +104,8 @@ pub(crate) struct Plugin {
     pub manifest: Manifest,
     /// What the project file says about it.
     pub setting: PluginSetting,
+    /// What that hands to it.
+    config: PluginConfig,
     grants: Grants,
     /// What was said of the hosts that it was denied.
     told: wasi::Told,
@@ -128,6 +130,11 @@ impl Plugin {
             Origin::Builtin => format!("the built-in {name}"),
             Origin::File(path) => path.display().to_string(),
         };
+        let config = match origin {
+            Origin::Builtin => PluginConfig::default(),
+            // What it needs and does not have, it says before it is compiled.
+            Origin::File(_) => context.project.plugin_config(&name)?,
+        };
         let component = compiled::load(engine, bytes, &place, &context.environment, |text| {
             context.reporter.report(Event::Stage { name: "", text });
         })?;
@@ -143,7 +150,7 @@ impl Plugin {
                 .hint("build it against the wit/ of this lsrun, which offers another interface")
         })?;
         let told = wasi::Told::default();
-        Ok(Self { name, origin, manifest, setting, grants, told, component, pre })
+        Ok(Self { name, origin, manifest, setting, config, grants, told, component, pre })
     }
 
     /// Whether it exports this interface.

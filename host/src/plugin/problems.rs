@@ -25,7 +25,7 @@ pub(super) struct Finding {
 pub(crate) fn problems(context: &Context) -> Vec<Problem> {
     let found = registry::scan(context);
     let all = found.iter().filter_map(|one| one.as_ref().err()).map(of_unusable);
-    let all = all.chain(of_all(context, &found));
+    let all = all.chain(of_all(context, &found)).chain(of_variables(context, &found));
     all.map(|one| softened(context, one)).collect()
 }
 
@@ -36,7 +36,7 @@ pub(super) fn by_plugin(
 ) -> BTreeMap<String, Vec<Problem>> {
     let mut all: BTreeMap<String, Vec<Problem>> = BTreeMap::new();
     let unusable = found.iter().filter_map(|one| one.as_ref().err()).map(of_unusable);
-    for one in unusable.chain(of_all(context, found)) {
+    for one in unusable.chain(of_all(context, found)).chain(of_variables(context, found)) {
         let name = one.plugin.clone().unwrap_or_default();
         all.entry(name).or_default().push(softened(context, one));
     }
@@ -66,6 +66,16 @@ pub(super) fn of_all(context: &Context, found: &[Result<PluginFile, Unusable>]) 
         of_one(context, found, &mut all);
     }
     all
+}
+
+/// The variables that settings need and that are not set. A run needs only those of the
+/// plugins that it loads.
+fn of_variables(context: &Context, found: &[Result<PluginFile, Unusable>]) -> Vec<Finding> {
+    let of_one = |found: &PluginFile| {
+        let error = context.project.plugin_config(&found.name).err()?;
+        Some(Finding { plugin: Some(found.name.clone()), problem: Problem::from(&error) })
+    };
+    found.iter().flatten().filter_map(of_one).collect()
 }
 
 /// The error of a problem, for a run that it stops.

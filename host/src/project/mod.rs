@@ -24,8 +24,8 @@ pub(crate) use self::entry::Entry;
 pub(crate) use self::roll::Folders;
 use self::roll::Roll;
 pub(crate) use self::settings::{
-    PluginLimits, PluginSetting, PluginSettings, RestoreSettings, ResultSettings, Task,
-    TaskSettings, VerifySettings,
+    PluginConfig, PluginLimits, PluginSetting, PluginSettings, RestoreSettings, ResultSettings,
+    Task, TaskSettings, VerifySettings,
 };
 use crate::environment::Environment;
 use crate::error::{Error, Result};

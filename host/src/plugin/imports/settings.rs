@@ -27,7 +27,11 @@ impl State {
         if call.plugin.origin == Origin::Builtin {
             call.context.project.section(&call.plugin.name)
         } else {
-            call.plugin.setting.config.clone()
+            let database = match call.databases.as_slice() {
+                [one] => Some(one.name()),
+                _ => None,
+            };
+            call.plugin.config.of(database.as_deref()).clone()
         }
     }
 }

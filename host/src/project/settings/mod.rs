@@ -1,6 +1,7 @@
 //! The parts of the project file besides its databases and Litestream's, a file each.
 
 mod aliases;
+mod config;
 mod plugins;
 mod quantities;
 mod restore;
@@ -8,6 +9,7 @@ mod tasks;
 mod verify;
 
 pub(super) use self::aliases::did_you_mean;
+pub(crate) use self::config::PluginConfig;
 pub(super) use self::plugins::plugins;
 pub(crate) use self::plugins::{PluginLimits, PluginSetting, PluginSettings};
 pub(crate) use self::restore::RestoreSettings;

@@ -39,8 +39,11 @@ pub(crate) struct PluginSetting {
     pub databases: Option<Vec<String>>,
     /// Permissions, as words.
     pub grant: Vec<String>,
-    /// Passed to the plugin unchanged; null when there is none.
+    /// What is handed to the plugin, as it is written; null when there is none. Ready to be
+    /// handed over, it is [`crate::project::Project::plugin_config`].
     pub config: serde_json::Value,
+    /// What is merged over it for calls that are for one database, by its alias.
+    pub per_database: BTreeMap<String, serde_json::Value>,
     /// Its failure does not fail the run.
     pub optional: bool,
     /// It may take the name of another command.
@@ -103,7 +106,8 @@ fn plugin(section: &Cursor<'_>, aliases: &[&str]) -> Result<PluginSetting> {
         return Ok(setting);
     }
     for (key, value) in section.entries("a mapping")? {
-        let known = ["databases", "grant", "config", "optional", "override", "limits"];
+        let known =
+            ["databases", "grant", "config", "per_database", "optional", "override", "limits"];
         if !known.contains(&key) {
             return Err(value.unknown_key("a plugin's settings", known));
         }
@@ -120,10 +124,26 @@ fn plugin(section: &Cursor<'_>, aliases: &[&str]) -> Result<PluginSetting> {
             }
             "grant" => setting.grant = value.texts("a list of permissions")?,
             "config" => setting.config = json(value.value()),
+            "per_database" => {
+                for (alias, own) in value.entries("a mapping of aliases")? {
+                    known_alias(&own, alias, aliases)?;
+                    if own.value().is_null() {
+                        continue;
+                    }
+                    // Of anything else no keys could be merged.
+                    own.entries("a mapping")?;
+                    setting.per_database.insert(alias.to_owned(), json(own.value()));
+                }
+            }
             "optional" => setting.optional = value.boolean()?,
             "override" => setting.override_ = value.boolean()?,
             _ => setting.limits = Some(limits(&value)?),
         }
+    }
+    if !setting.per_database.is_empty()
+        && let Some(config) = section.get("config")
+    {
+        config.entries("a mapping, as there is `per_database` beside it")?;
     }
     Ok(setting)
 }

@@ -208,6 +208,11 @@ fn act(deed: &str, to: To<'_>, held: &mut Held) -> Result<(), Error> {
             let said = format!("{} {} {}", answer.status(), location, text);
             end(&Check::new("http"), "passed", said.trim());
         }
+        "setting" => {
+            let value = settings::at(first).unwrap_or_else(|| "none".to_owned());
+            end(&Check::new("setting"), "passed", &value);
+        }
+        "settings" => end(&Check::new("settings"), "passed", &settings::get()),
         // What may not be set, and what is too large.
         "http-odd" => {
             let request = http::Request::new("GET", rest);
