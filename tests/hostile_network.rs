@@ -449,3 +449,83 @@ fn a_folder_that_cannot_be_given_keeps_the_plugin_from_running() {
     sandbox.write("lsrun.yml", &file);
     sandbox.lsrun(&["verify"]).expect(30).says(&["lets the plugin walks change a database"]);
 }
+
+#[test]
+fn what_is_never_sent_takes_a_bounded_part_of_the_hosts_memory() {
+    let sandbox = Sandbox::new();
+    std::fs::create_dir(sandbox.path("in")).unwrap();
+    let opens = granted(Puppet::standard("opens", &["open in 5000"]), &["fs:read=in"]);
+    sandbox.puppets(
+        "",
+        &[
+            Puppet::new("few", &["requests 100 100000"]),
+            Puppet::new("many", &["requests 200 100000"]),
+            Puppet::new("empty", &["requests 49000 0"]),
+            Puppet::standard("fields", &["requests 5000"]),
+            Puppet::standard("long", &["long 20", "long 100000"]),
+            opens,
+        ],
+    );
+    let report = verify(&sandbox).expect(32).json();
+    assert_eq!(of(&report, "few").0, "passed");
+    assert!(of(&report, "many").1.contains("16 MiB together"), "{report}");
+    assert_eq!(of(&report, "empty").0, "passed");
+    assert!(of(&report, "fields").1.contains("more than 2000 handles"), "{report}");
+    assert_eq!(of(&report, "long/long 20"), ("passed", "[Ok(()), Ok(()), Ok(())]"));
+    assert_eq!(of(&report, "long/long 100000"), ("passed", "[Err(()), Err(()), Err(())]"));
+    assert!(of(&report, "opens").1.contains("more than 500 handles"), "{report}");
+}
+
+#[test]
+fn denials_do_not_flood_the_output() {
+    let sandbox = Sandbox::new();
+    let script: Vec<String> = (0..60).map(|it| format!("get http://h{it}.example/")).collect();
+    let script: Vec<&str> = script.iter().map(String::as_str).collect();
+    sandbox.puppets("", &[granted(Puppet::standard("curious", &script), &[])]);
+    let run = verify(&sandbox).expect(0);
+    assert_eq!(run.stderr.matches("may not http=").count(), 20, "{}", run.stderr);
+}
+
+#[test]
+fn a_hook_that_fires_hooks_fires_nothing() {
+    let sandbox = Sandbox::new();
+    let fires = |name| Puppet::new(name, &["fire", "check x passed"]);
+    sandbox.puppets("", &[fires("one"), fires("two")]);
+    let report = verify(&sandbox).expect(0).json();
+    for name in ["one", "two"] {
+        assert_eq!(of(&report, &format!("{name}/fire")), ("passed", "passed"));
+        assert_eq!(of(&report, &format!("{name}/x")).0, "passed");
+    }
+    let checks = report["databases"][0]["checks"].as_array().unwrap();
+    assert_eq!(checks.iter().filter(|it| it["plugin"] == "one").count(), 3, "{report}");
+}
+
+#[test]
+fn a_component_that_is_swapped_is_one_or_the_other() {
+    let sandbox = Sandbox::new();
+    sandbox.puppets("", &[Puppet::new("swapped", &["check x passed"])]);
+    let file = sandbox.path("plugins/swapped.wasm");
+    let good = std::fs::read(&file).unwrap();
+    let other = wat::parse_str("(component)").unwrap();
+    // Beside the folder, so that only the renamed file is seen.
+    let staged = sandbox.path("staged");
+    let over = Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let ends = Arc::clone(&over);
+    let swapper = std::thread::spawn(move || {
+        while !ends.load(std::sync::atomic::Ordering::Relaxed) {
+            for content in [&other, &good] {
+                std::fs::write(&staged, content).unwrap();
+                std::fs::rename(&staged, &file).unwrap();
+            }
+        }
+    });
+    for _ in 0..15 {
+        let run = verify(&sandbox).expect_one_of(&[0, 30]);
+        match run.code {
+            0 => assert_eq!(of(&run.json(), "swapped/x").0, "passed"),
+            _ => drop(run.says(&["exports nothing that lsrun runs"])),
+        }
+    }
+    over.store(true, std::sync::atomic::Ordering::Relaxed);
+    swapper.join().unwrap();
+}

@@ -162,9 +162,8 @@ pub struct PageComparisonHandle(pub crate::pages::Comparison);
 
 /// `http.request`.
 pub struct HttpRequestHandle {
-    /// As the guest has it.
+    /// As the guest has it, and its URL; nothing if they are longer than any can be.
     pub(super) method: String,
-    /// The same.
     pub(super) url: String,
     /// Checked.
     pub(super) headers: reqwest::header::HeaderMap,
@@ -172,6 +171,8 @@ pub struct HttpRequestHandle {
     pub(super) body: Vec<u8>,
     /// Until the answer is complete.
     pub(super) timeout: Duration,
+    /// All of it.
+    pub(super) held: super::http::HeldBytes,
 }
 
 /// `http.response`.

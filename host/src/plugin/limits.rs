@@ -61,6 +61,14 @@ pub(super) const HTTP_HEADERS: usize = 64 << 10;
 /// Bytes of the content of an answer, and of all answers of one call.
 pub(super) const HTTP_ANSWER: usize = 8 << 20;
 pub(super) const HTTP_ANSWERS: usize = 64 << 20;
+/// Bytes of all requests that one call holds, sent or not.
+pub(super) const HTTP_HELD: usize = 16 << 20;
+/// Handles of a guest that uses `wasi:http`, each of which may hold the most that headers
+/// take; and of one that has a folder, each of which may be an open file.
+pub(super) const HTTP_HANDLES: usize = 2000;
+pub(super) const FILE_HANDLES: usize = 500;
+/// Denials of one plugin that a line is written for.
+pub(super) const DENIALS: usize = 20;
 /// How long a request that says nothing else may take, and how long any may.
 pub(super) const HTTP_PATIENCE: Duration = Duration::from_secs(30);
 pub(super) const HTTP_TIMEOUT: Duration = Duration::from_secs(300);

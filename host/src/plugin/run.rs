@@ -10,7 +10,7 @@ use super::bindings::types;
 use super::events::{EndedReplication, ReplicatePlan, Verification, VerifyPlan};
 use super::failure::{from_guest, to_guest};
 use super::handles::{self, InvocationData};
-use super::limits::{self, Exceeded, LimitNames};
+use super::limits::{Exceeded, LimitNames};
 use super::store::{self, Call, Role, State, Stopped};
 use super::{
     CHECK, COMMAND, NOT_RESTORED, Origin, POST_RESTORE, PRE_REPLICATE, PRE_RESTORE, PRE_VERIFY,
@@ -251,7 +251,7 @@ fn crashed(
         return stopped;
     }
     let name = &plugin.name;
-    if let Some(exceeded) = exceeded(error) {
+    if let Some(exceeded) = exceeded(error, state) {
         let own = Error::new(Code::Crashed, format!("plugin {name} {exceeded}"));
         return reasons(own, state).hint(remedy(plugin, &exceeded));
     }
@@ -277,12 +277,12 @@ fn crashed(
 }
 
 /// The limit that a guest ran into, if it was one.
-fn exceeded(error: &wasmtime::Error) -> Option<Exceeded> {
+fn exceeded(error: &wasmtime::Error, state: &State) -> Option<Exceeded> {
     if let Some(exceeded) = error.downcast_ref::<Exceeded>() {
         return Some(exceeded.clone());
     }
     match error.downcast_ref::<ResourceTableError>() {
-        Some(ResourceTableError::Full) => Some(Exceeded::Handles(limits::HANDLES)),
+        Some(ResourceTableError::Full) => Some(Exceeded::Handles(state.handles)),
         _ => None,
     }
 }

@@ -15,7 +15,7 @@ use super::failure::Given;
 use super::handles::Token;
 use super::limits::{self, Exceeded, Limits, Meter};
 use super::output::Stream;
-use super::wasi::Standard;
+use super::wasi::{self, Standard};
 use super::{Hooks, Plugin, Restores, Sink};
 use crate::code::Code;
 use crate::context::Context;
@@ -102,6 +102,8 @@ impl Call {
 /// The data of a store.
 pub(super) struct State {
     pub(super) table: ResourceTable,
+    /// How many handles it may hold.
+    pub(super) handles: usize,
     pub(super) call: Call,
     pub(super) limits: Limits,
     pub(super) stop: Stop,
@@ -137,6 +139,8 @@ impl WasiView for State {
 
 impl WasiHttpView for State {
     fn http(&mut self) -> WasiHttpCtxView<'_> {
+        self.handles = self.handles.min(limits::HTTP_HANDLES);
+        self.table.set_max_capacity(self.handles);
         let Standard { http, requests, .. } = &mut self.standard;
         WasiHttpCtxView { hooks: requests, table: &mut self.table, ctx: http }
     }
@@ -154,16 +158,16 @@ pub(super) fn wants_wasi(engine: &Engine, component: &Component) -> bool {
 
 /// Everything that a guest can import. WASI comes only if it is imported: it
 /// costs time, and what is not linked cannot be reached.
-pub(super) fn linker(engine: &Engine, wasi: bool) -> Result<Linker<State>> {
+pub(super) fn linker(engine: &Engine, with_wasi: bool) -> Result<Linker<State>> {
     let failed = |error: wasmtime::Error| {
         Error::new(Code::Unexpected, "cannot offer the interfaces").cause(format!("{error:#}"))
     };
     let mut linker = Linker::new(engine);
     Imports::add_to_linker::<_, HasSelf<_>>(&mut linker, |state: &mut State| state)
         .map_err(failed)?;
-    if wasi {
+    if with_wasi {
         wasmtime_wasi::p2::add_to_linker_async(&mut linker).map_err(failed)?;
-        wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker).map_err(failed)?;
+        wasi::add_http(&mut linker).map_err(failed)?;
     }
     Ok(linker)
 }
@@ -180,9 +184,11 @@ pub(super) fn store(call: Call) -> Result<Store<State>> {
     let (stdout, stderr) = (Stream::new(limits.output), Stream::new(limits.output));
     let standard = Standard::new(plugin, &call.context, &stdout, &stderr)?;
     let mut table = ResourceTable::new();
-    table.set_max_capacity(limits::HANDLES);
+    let handles = if standard.has_files { limits::FILE_HANDLES } else { limits::HANDLES };
+    table.set_max_capacity(handles);
     let state = State {
         table,
+        handles,
         limits,
         stop: call.stop(),
         ends: Instant::now() + limits.wall,

@@ -9,13 +9,20 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::{Request, Response};
+use wasmtime::StoreContextMut;
+use wasmtime::component::{Linker, Resource};
 use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxBuilder};
+use wasmtime_wasi_http::p2::bindings::http::types::{HostOutgoingRequest as _, Method};
+use wasmtime_wasi_http::p2::types::HostOutgoingRequest;
 use wasmtime_wasi_http::{
-    Error as HttpError, ForbiddenHeaderFilter, RequestOptions, WasiBody, WasiHttpCtx, WasiHttpHooks,
+    Error as HttpError, ForbiddenHeaderFilter, RequestOptions, WasiBody, WasiHttpCtx,
+    WasiHttpHooks, WasiHttpView,
 };
 
 use super::folders::folders;
-use super::http::{HttpAnswer, Outgoing, Traffic, WebTarget, is_forbidden, size_of, system_lookup};
+use super::http::{
+    HttpAnswer, Outgoing, RequestMemory, Traffic, WebTarget, is_forbidden, size_of, system_lookup,
+};
 use super::output::Stream;
 use super::{Plugin, limits};
 use crate::code::Code;
@@ -26,6 +33,8 @@ type HttpResult<T> = std::result::Result<T, HttpError>;
 
 /// What a call has of WASI.
 pub(super) struct Standard {
+    /// Whether it has a folder.
+    pub(super) has_files: bool,
     pub(super) wasi: WasiCtx,
     pub(super) http: WasiHttpCtx,
     pub(super) requests: Requests,
@@ -46,7 +55,8 @@ impl Standard {
                 wasi.env(name, value);
             }
         }
-        for folder in folders(&context.project, &plugin.grants) {
+        let folders = folders(&context.project, &plugin.grants);
+        for folder in &folders {
             folder.check(&context.project, &plugin.name)?;
             let permissions = match folder.writable {
                 true => FsPerms::ReadWrite,
@@ -56,14 +66,15 @@ impl Standard {
                 .map_err(|error| folder.unusable(&plugin.name, &error))?;
         }
         let mut http = WasiHttpCtx::new();
-        http.set_field_size_limit(2 * limits::HTTP_HEADERS);
+        http.set_field_size_limit(limits::HTTP_HEADERS);
         let requests = Requests {
             plugin: Arc::clone(plugin),
             context: Arc::clone(context),
             traffic: Traffic::default(),
+            room: RequestMemory::default(),
             denied: Denied::default(),
         };
-        Ok(Self { wasi: wasi.build(), http, requests })
+        Ok(Self { has_files: !folders.is_empty(), wasi: wasi.build(), http, requests })
     }
 }
 
@@ -79,6 +90,8 @@ pub(super) struct Requests {
     plugin: Arc<Plugin>,
     context: Arc<Context>,
     traffic: Traffic,
+    /// For those of the host's own interface.
+    pub(super) room: RequestMemory,
     denied: Denied,
 }
 
@@ -105,7 +118,7 @@ impl Requests {
             let line = format!("{}; {hint}", error.message());
             *self.denied.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.clone());
             let mut told = self.plugin.told.lock().unwrap_or_else(PoisonError::into_inner);
-            if told.insert(line.clone()) {
+            if told.len() < limits::DENIALS && told.insert(line.clone()) {
                 self.context.notes.warning(&line);
             }
             return HttpError::InternalError(Some(line));
@@ -154,11 +167,56 @@ fn allowed(mut headers: hyper::HeaderMap) -> Result<hyper::HeaderMap> {
     Ok(headers)
 }
 
+/// Adds `wasi:http`. What a guest puts into a request that it never sends is the host's
+/// memory: the texts in it are bounded here, as the headers are by themselves.
+pub(super) fn add_http<T: WasiHttpView + 'static>(linker: &mut Linker<T>) -> wasmtime::Result<()> {
+    wasmtime_wasi_http::p2::add_only_http_to_linker_async(linker)?;
+    linker.allow_shadowing(true);
+    let mut types = linker.instance("wasi:http/types@0.2.12")?;
+    types.func_wrap(
+        "[method]outgoing-request.set-method",
+        |mut store: StoreContextMut<'_, T>,
+         (request, method): (Resource<HostOutgoingRequest>, Method)| {
+            if matches!(&method, Method::Other(name) if name.len() > 32) {
+                return Ok((Err(()),));
+            }
+            Ok((store.data_mut().http().set_method(request, method)?,))
+        },
+    )?;
+    types.func_wrap(
+        "[method]outgoing-request.set-path-with-query",
+        |mut store: StoreContextMut<'_, T>,
+         (request, path): (Resource<HostOutgoingRequest>, Option<String>)| {
+            if path.as_ref().is_some_and(|path| path.len() > 8 << 10) {
+                return Ok((Err(()),));
+            }
+            Ok((store.data_mut().http().set_path_with_query(request, path)?,))
+        },
+    )?;
+    types.func_wrap(
+        "[method]outgoing-request.set-authority",
+        |mut store: StoreContextMut<'_, T>,
+         (request, authority): (Resource<HostOutgoingRequest>, Option<String>)| {
+            if authority.as_ref().is_some_and(|authority| authority.len() > 300) {
+                return Ok((Err(()),));
+            }
+            Ok((store.data_mut().http().set_authority(request, authority)?,))
+        },
+    )?;
+    linker.allow_shadowing(false);
+    Ok(())
+}
+
 /// `wasi:http`.
 impl WasiHttpHooks for Requests {
     fn forbidden_header_filter(&mut self) -> ForbiddenHeaderFilter {
         // A length is checked against the content, and then made again.
         Arc::new(|name| is_forbidden(name) && *name != hyper::header::CONTENT_LENGTH)
+    }
+
+    fn p2_outgoing_body_chunk_size(&mut self) -> usize {
+        // One for each handle may wait to be sent.
+        64 << 10
     }
 
     fn set_host_header(&mut self) -> bool {

@@ -9,7 +9,11 @@ use rusqlite::functions::{Context, FunctionFlags};
 use rusqlite::types::{Value, ValueRef};
 use rusqlite::{Connection, Result};
 
-const ONE: [(&str, fn(f64) -> f64); 20] = [
+/// A name and what it computes, of one number and of two.
+type One = (&'static str, fn(f64) -> f64);
+type Two = (&'static str, fn(f64, f64) -> f64);
+
+const ONE: [One; 20] = [
     ("acos", f64::acos),
     ("acosh", f64::acosh),
     ("asin", f64::asin),
@@ -32,9 +36,9 @@ const ONE: [(&str, fn(f64) -> f64); 20] = [
     ("tanh", f64::tanh),
 ];
 /// They leave an integer as it is.
-const ROUNDING: [(&str, fn(f64) -> f64); 4] =
+const ROUNDING: [One; 4] =
     [("ceil", f64::ceil), ("ceiling", f64::ceil), ("floor", f64::floor), ("trunc", f64::trunc)];
-const TWO: [(&str, fn(f64, f64) -> f64); 5] = [
+const TWO: [Two; 5] = [
     ("atan2", f64::atan2),
     ("log", |base, x| {
         let base = logarithm(base, f64::ln);
@@ -178,7 +182,7 @@ mod tests {
             ("round(tan(pi() / 4), 9)", Value::Real(1.0)),
             ("atan2(0, 1)", Value::Real(0.0)),
             ("round(degrees(pi()))", Value::Real(180.0)),
-            ("round(radians(180), 6)", Value::Real(3.141593)),
+            ("radians(180) = pi()", Value::Integer(1)),
             ("tanh(0)", Value::Real(0.0)),
             ("sinh(0) + asinh(0) + asin(0) + atan(0) + atanh(0) + acosh(1)", Value::Real(0.0)),
             ("cosh(0)", Value::Real(1.0)),

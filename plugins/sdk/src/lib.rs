@@ -36,7 +36,7 @@ pub mod prelude {
         RestoredCopy, Verification, VerifyPlan,
     };
     pub use crate::host::{
-        config, databases, history, hooks, litestream, report, settings, sqlite, tasks,
+        config, databases, history, hooks, http, litestream, report, settings, sqlite, tasks,
     };
     pub use crate::sql::{Query, integer, text};
     pub use crate::{error, failed, refused};

@@ -38,7 +38,8 @@ impl Facts {
         let bad = verification.checks().into_iter().filter(|check| {
             !check.optional() && matches!(check.outcome().as_str(), "failed" | "inconclusive")
         });
-        let bad: Vec<String> = bad.map(|check| format!("{}: {}", check.id(), check.message())).collect();
+        let bad: Vec<String> =
+            bad.map(|check| format!("{}: {}", check.id(), check.message())).collect();
         facts.add_some("problems", (!bad.is_empty()).then(|| bad.join("\n")));
         facts.add_some("txid", verification.txid());
         facts.add_some("last-proved", verification.last_proved().map(|at| at.rfc3339));

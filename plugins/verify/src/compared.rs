@@ -239,13 +239,15 @@ fn different(
             None => differences.push(format!("{name} is missing")),
         }
     }
-    differences.extend(rest.iter().map(|table| format!("{} is not in the live database", table.table())));
+    differences
+        .extend(rest.iter().map(|table| format!("{} is not in the live database", table.table())));
     differences
 }
 
 fn different_rows(live: &TableContent, copied: &TableContent) -> Option<String> {
     let (live_rows, rows) = (live.rows(), copied.rows());
-    (live_rows != rows).then(|| format!("{}: {rows} rows, {live_rows} in the live database", live.table()))
+    (live_rows != rows)
+        .then(|| format!("{}: {rows} rows, {live_rows} in the live database", live.table()))
 }
 
 fn different_content(live: &TableContent, copied: &TableContent) -> Option<String> {

@@ -132,7 +132,8 @@ fn known(name: &str, database: &Database) -> Result<(), Error> {
     }
     let ids = Id::ALL.map(Id::name).join(", ");
     let mut error = error("invalid", format!("no check is named '{name}'"));
-    error.hint = Some(format!("the checks are {ids}, assertion:NAME, and the names of check plugins"));
+    error.hint =
+        Some(format!("the checks are {ids}, assertion:NAME, and the names of check plugins"));
     Err(error)
 }
 

@@ -5,8 +5,10 @@
 mod address;
 mod client;
 mod headers;
+mod held;
 mod target;
 
 pub(super) use client::{HttpAnswer, Outgoing, Traffic, system_lookup};
 pub(super) use headers::{is_forbidden, size_of};
+pub(super) use held::{HeldBytes, RequestMemory};
 pub(super) use target::{Scope, WebTarget};

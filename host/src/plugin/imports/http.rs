@@ -16,6 +16,12 @@ use crate::plugin::limits;
 use crate::plugin::store::State;
 use crate::shown::bounded;
 
+/// The longest method and the longest URL, in bytes.
+const MOST_METHOD: usize = 32;
+const MOST_URL: usize = 8 << 10;
+/// What a request and a header take besides their texts.
+const OVERHEAD: usize = 64;
+
 impl Host for State {}
 
 impl HostRequest for State {
@@ -24,9 +30,16 @@ impl HostRequest for State {
         method: String,
         url: String,
     ) -> wasmtime::Result<Resource<HttpRequestHandle>> {
+        let mut held = self.standard.requests.room.held();
+        let fits = method.len() <= MOST_METHOD && url.len() <= MOST_URL;
+        let (method, url) = match fits && held.take(method.len() + url.len() + OVERHEAD) {
+            true => (method, url),
+            false => Default::default(),
+        };
         Ok(self.table.push(HttpRequestHandle {
             method,
             url,
+            held,
             headers: HeaderMap::new(),
             body: Vec::new(),
             timeout: limits::HTTP_PATIENCE,
@@ -51,11 +64,14 @@ impl HostRequest for State {
         if is_forbidden(&known) {
             return Err(Error::usage(format!("the header {known} is the host's")).into());
         }
-        // The map has a limit of its own in numbers, and an error for it.
-        let appended = request.headers.try_append(known, value).is_ok();
-        if !appended || size_of(&request.headers) > limits::HTTP_HEADERS {
+        let bytes = known.as_str().len() + value.len() + OVERHEAD;
+        if size_of(&request.headers) + bytes > limits::HTTP_HEADERS {
             return Err(too_large("the headers", limits::HTTP_HEADERS).into());
         }
+        if !request.held.take(bytes) {
+            return Err(no_room().into());
+        }
+        request.headers.append(known, value);
         Ok(())
     }
 
@@ -67,6 +83,9 @@ impl HostRequest for State {
         let request = self.table.get_mut(&handle)?;
         if body.len() > limits::HTTP_REQUEST {
             return Err(too_large("the content", limits::HTTP_REQUEST).into());
+        }
+        if !request.held.take(body.len()) {
+            return Err(no_room().into());
         }
         request.body = body;
         Ok(())
@@ -86,7 +105,8 @@ impl HostRequest for State {
         &mut self,
         handle: Resource<HttpRequestHandle>,
     ) -> Result<Resource<HttpResponseHandle>, Failure> {
-        let HttpRequestHandle { method, url, headers, body, timeout } = self.table.get(&handle)?;
+        let HttpRequestHandle { method, url, headers, body, timeout, .. } =
+            self.table.get(&handle)?;
         let method = Method::from_bytes(method.to_ascii_uppercase().as_bytes());
         let method = method.map_err(|error| {
             Error::usage("the method of the request cannot be used").cause(error)
@@ -137,4 +157,10 @@ impl HostResponse for State {
 fn too_large(what: &str, most: usize) -> Error {
     let most = crate::figures::bytes(most as u64);
     Error::new(Code::Limit, format!("{what} of a request may have {most}"))
+}
+
+fn no_room() -> Error {
+    let most = crate::figures::bytes(limits::HTTP_HELD as u64);
+    Error::new(Code::Limit, format!("the requests of a call may take {most} together"))
+        .hint("drop one first")
 }

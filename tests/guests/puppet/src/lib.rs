@@ -208,6 +208,21 @@ fn act(deed: &str, to: To<'_>, held: &mut Held) -> Result<(), Error> {
             let said = format!("{} {} {}", answer.status(), location, text);
             end(&Check::new("http"), "passed", said.trim());
         }
+        // Requests that are never sent, each with this much content.
+        "requests" => {
+            let size = more.parse().unwrap_or(0);
+            for _ in 0..number {
+                let request = http::Request::new("GET", "http://a.example/");
+                request.set_body(&vec![1; size])?;
+                held.push(Box::new(request));
+            }
+        }
+        // A hook that fires hooks.
+        "fire" => {
+            let To::Copy(copy) = to else { return Ok(()) };
+            let outcome = hooks::check(None, copy, None)?.wait()?;
+            end(&Check::new("fire"), "passed", &outcome);
+        }
         "setting" => {
             let value = settings::at(first).unwrap_or_else(|| "none".to_owned());
             end(&Check::new("setting"), "passed", &value);
@@ -216,7 +231,9 @@ fn act(deed: &str, to: To<'_>, held: &mut Held) -> Result<(), Error> {
         // What may not be set, and what is too large.
         "http-odd" => {
             let request = http::Request::new("GET", rest);
-            for name in ["host", "Content-Length", "transfer-encoding", "CONNECTION", "proxy-x", "a b"] {
+            for name in
+                ["host", "Content-Length", "transfer-encoding", "CONNECTION", "proxy-x", "a b"]
+            {
                 match request.set_header(name, "x") {
                     Err(why) if why.code == "invalid" => {}
                     _ => return Err(error("failed", format!("{name} was set"))),
@@ -225,7 +242,9 @@ fn act(deed: &str, to: To<'_>, held: &mut Held) -> Result<(), Error> {
             if request.set_header("x", "a\r\nhost: b").is_ok() {
                 return Err(failed("a line was set"));
             }
-            for large in [request.set_header("x", &"y".repeat(1 << 17)), request.set_body(&vec![0; 2 << 20])] {
+            for large in
+                [request.set_header("x", &"y".repeat(1 << 17)), request.set_body(&vec![0; 2 << 20])]
+            {
                 match large {
                     Err(why) if why.code == "limit" => {}
                     _ => return Err(failed("there is no limit")),
@@ -247,9 +266,7 @@ fn connection(to: To<'_>) -> Result<sqlite::Connection, Error> {
     match to {
         To::Copy(copy) => sqlite::open_copy(copy),
         To::Database(database) => sqlite::open(database),
-        To::Verification(_) | To::Nothing => {
-            Err(error("invalid", "there is nothing to open"))
-        }
+        To::Verification(_) | To::Nothing => Err(error("invalid", "there is nothing to open")),
     }
 }
 

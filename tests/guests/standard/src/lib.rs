@@ -46,7 +46,8 @@ fn act(deed: &str) -> Result<String, String> {
     match verb {
         "environment" => {
             let all = environment::get_environment();
-            let all: Vec<String> = all.into_iter().map(|(name, value)| name + "=" + &value).collect();
+            let all: Vec<String> =
+                all.into_iter().map(|(name, value)| name + "=" + &value).collect();
             Ok(all.join(" "))
         }
         "arguments" => Ok(environment::get_arguments().join(" ")),
@@ -63,6 +64,34 @@ fn act(deed: &str) -> Result<String, String> {
             let (path, target) = more.split_once(' ').unwrap_or((more, ""));
             let linked = folder(first).and_then(|it| it.symlink_at(target, path));
             linked.map(|()| "linked".to_owned()).map_err(|error| error.name().to_owned())
+        }
+        // What is never sent takes memory of the host.
+        "requests" => {
+            let mut held = Vec::new();
+            for _ in 0..first.parse().unwrap_or(0) {
+                let fields = Fields::new();
+                fields.append("x", &[b'y'; 20_000]).map_err(|error| format!("{error:?}"))?;
+                held.push(OutgoingRequest::new(fields));
+            }
+            Ok(held.len().to_string())
+        }
+        "long" => {
+            let long = "x".repeat(first.parse().unwrap_or(0));
+            let request = OutgoingRequest::new(Fields::new());
+            let set = [
+                request.set_authority(Some(&long)),
+                request.set_path_with_query(Some(&format!("/{long}"))),
+                request.set_method(&Method::Other(long)),
+            ];
+            Ok(format!("{set:?}"))
+        }
+        "open" => {
+            let mut held = Vec::new();
+            for _ in 0..more.parse().unwrap_or(0) {
+                let all = folder(first).map_err(|error| error.name().to_owned())?;
+                held.push(all);
+            }
+            Ok(held.len().to_string())
         }
         "get" => get(first, ""),
         "post" => get(first, more),
