@@ -88,8 +88,9 @@ fn one_is_shown_with_what_it_can_do_and_how_to_grant_what_it_lacks() {
     assert_eq!(shown["sha256"], sha256(&component));
     sandbox.lsrun(&["plugin", "inspect", "row-cuont"]).expect(2).says(&["did you mean row-count?"]);
     sandbox.lsrun(&["plugin", "inspect", "zzz"]).expect(2).says(&["lsrun plugin list"]);
-    sandbox.lsrun(&["plugin", "inspect"]).expect(2).says(&["lsrun plugin list"]);
-    sandbox.lsrun(&["plugin", "list", "x"]).expect(2).says(&["lsrun plugin inspect NAME"]);
+    sandbox.lsrun(&["plugin", "inspect"]).expect(2).says(&["<PLUGIN>"]);
+    sandbox.lsrun(&["plugin"]).expect(2).says(&["lsrun plugin --help"]);
+    sandbox.lsrun(&["plugin", "list", "x"]).expect(2).says(&["unexpected argument 'x'"]);
     sandbox.lsrun(&["plugin", "inspect", "drill"]).expect(0);
 }
 

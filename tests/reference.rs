@@ -70,9 +70,20 @@ fn the_page_of_commands_has_the_help_of_each_as_it_is_printed() {
     let commands = commands(&overview);
     assert!(commands.len() > 15, "{commands:?}");
     let mut written = format!("{GENERATED}\n\n## lsrun\n\n```text\n{}\n```\n", overview.trim_end());
+    let mut section = |words: &[&str]| {
+        let text = help(&sandbox, &[words, &["--help"]].concat());
+        let name = words.join(" ");
+        written += &format!("\n## lsrun {name}\n\n```text\n{}\n```\n", text.trim_end());
+        text
+    };
     for name in &commands {
-        let help = help(&sandbox, &[name, "--help"]);
-        written += &format!("\n## lsrun {name}\n\n```text\n{}\n```\n", help.trim_end());
+        let text = section(&[name]);
+        // Those of `lsrun plugin`; litestream's commands have no actions.
+        if let Some((_, actions)) = text.split_once("\nCommands:\n") {
+            for action in actions.lines().map_while(|line| line.split_whitespace().next()) {
+                section(&[name, action]);
+            }
+        }
     }
     let path = repository().join("host/reference/commands.md");
     let text = page("host/reference/commands.md");

@@ -16,16 +16,16 @@ use crate::terminal::Color;
 pub(crate) struct Global {
     /// The project: a folder with an lsrun.yml, a project file, or a Litestream
     /// configuration [env: LSRUN_PROJECT]
-    #[arg(short = 'C', long, value_name = "PATH")]
+    #[arg(short = 'C', long, global = true, value_name = "PATH")]
     pub project: Option<PathBuf>,
     /// How results are written
-    #[arg(long, value_enum, value_name = "FORMAT")]
+    #[arg(long, global = true, value_enum, value_name = "FORMAT")]
     pub format: Option<Format>,
     /// Only results, warnings and errors
-    #[arg(short, long)]
+    #[arg(short, long, global = true)]
     pub quiet: bool,
     /// When colours are used (NO_COLOR is respected)
-    #[arg(long, value_enum, value_name = "WHEN")]
+    #[arg(long, global = true, value_enum, value_name = "WHEN")]
     pub color: Option<Color>,
 }
 

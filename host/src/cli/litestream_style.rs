@@ -34,14 +34,15 @@ pub(crate) fn with_config(command: clap::Command) -> clap::Command {
     command.mut_arg("project", |project| project.visible_alias("config"))
 }
 
-/// Every long option of a command, for [`two_dashes`].
+/// Every long option of a command and of its actions, for [`two_dashes`].
 #[must_use]
 pub(crate) fn long_options(command: &clap::Command) -> Vec<String> {
     let names = command.get_arguments().flat_map(|argument| {
         let others = argument.get_all_aliases().unwrap_or_default();
         argument.get_long().into_iter().chain(others).map(str::to_owned).collect::<Vec<_>>()
     });
-    names.chain(["help".to_owned()]).collect()
+    let of_actions = command.get_subcommands().flat_map(long_options);
+    names.chain(of_actions).chain(["help".to_owned()]).collect()
 }
 
 /// Go's flags may be written `-force=true`.

@@ -44,10 +44,10 @@ pub(super) const COMMAND: Native = Native {
     name: "history",
     about: "Show the results of earlier verifications",
     examples: EXAMPLES,
-    run,
+    run: |run| Box::pin(async move { history(run) }),
 };
 
-fn run(run: &Run) -> Result<Exit> {
+fn history(run: &Run) -> Result<Exit> {
     let Some(arguments) = COMMAND.parse::<HistoryArguments>(run)? else { return Ok(Exit::Success) };
     let context = run.context(arguments.global.project.as_deref(), false)?;
     show(&context, &arguments)

@@ -92,7 +92,7 @@ impl Command {
         match self {
             Self::Builtin(builtin) => builtin_command(builtin, run).await.map(Exit::code),
             Self::Project(command) => command.run(name, run).await.map(Exit::code),
-            Self::Native(native) => (native.run)(run).map(Exit::code),
+            Self::Native(native) => (native.run)(run).await.map(Exit::code),
             Self::Litestream(verb) => litestream(verb, run).await,
             Self::Unknown(context) => {
                 context.say_notes();

@@ -1,5 +1,7 @@
 //! The command line of a command that the host has itself.
 
+use std::pin::Pin;
+
 use clap::{Args, FromArgMatches};
 
 use super::{Run, arguments};
@@ -8,12 +10,15 @@ use crate::error::Result;
 use crate::exit::Exit;
 use crate::report::event::Event;
 
+/// A command at work.
+pub(super) type CommandRun<'a> = Pin<Box<dyn Future<Output = Result<Exit>> + Send + 'a>>;
+
 /// What a native command is called, what its help says, and what it does.
 pub(super) struct Native {
     pub(super) name: &'static str,
     pub(super) about: &'static str,
     pub(super) examples: &'static str,
-    pub(super) run: fn(&Run) -> Result<Exit>,
+    pub(super) run: for<'a> fn(&'a Run) -> CommandRun<'a>,
 }
 
 impl Native {
@@ -23,6 +28,8 @@ impl Native {
             .bin_name(format!("lsrun {}", self.name))
             .about(self.about)
             .no_binary_name(true)
+            .disable_help_subcommand(true)
+            .arg_required_else_help(false)
             .after_help(self.examples);
         let command = cli::with_config(command);
         let words = cli::two_dashes(run.start.arguments.clone(), &cli::long_options(&command));

@@ -1,0 +1,78 @@
+//! `lsrun plugin`: the plugins of the project, one file for each action.
+
+mod inspect;
+mod list;
+
+use clap::{Args, Subcommand};
+
+use super::native::Native;
+use crate::cli::Global;
+use crate::context::Context;
+use crate::exit::Exit;
+use crate::plugin::inspect::{InspectedPlugin, json};
+use crate::report::event::Event;
+use crate::shown;
+
+#[derive(Debug, Args)]
+struct PluginArguments {
+    #[command(subcommand)]
+    action: Action,
+    #[command(flatten)]
+    global: Global,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// Show every plugin of the project, and why one does not run
+    List,
+    /// Show everything about one plugin: what it can do, asks for and was granted
+    Inspect(inspect::Arguments),
+}
+
+const EXAMPLES: &str = "Examples:
+  lsrun plugin list                    every plugin, and why one does not run
+  lsrun plugin inspect row-count       what it can do, what it asks for, what is granted
+  lsrun --format json plugin list      for machines";
+
+/// The command.
+pub(super) const COMMAND: Native = Native {
+    name: "plugin",
+    about: "Show the plugins of the project and what they may do",
+    examples: EXAMPLES,
+    run: |run| {
+        Box::pin(async move {
+            let Some(arguments) = COMMAND.parse::<PluginArguments>(run)? else {
+                return Ok(Exit::Success);
+            };
+            let project = arguments.global.project.as_deref();
+            match arguments.action {
+                Action::List => list::run(&run.context(project, false)?),
+                Action::Inspect(own) => inspect::run(&run.context(project, false)?, &own),
+            }
+        })
+    },
+};
+
+/// Reports these plugins, for people as `human` says. One that does not run is the end's
+/// exit code.
+fn shown(context: &Context, plugins: &[InspectedPlugin], human: &dyn Fn() -> String) -> Exit {
+    context.reporter.report(Event::Answer { human, json: &|| json::render(plugins), lines: None });
+    let broken = plugins.iter().any(|plugin| plugin.obstacle().is_some());
+    if broken { Exit::Plugin } else { Exit::Success }
+}
+
+fn kinds(plugin: &InspectedPlugin) -> String {
+    if plugin.kinds.is_empty() { "-".to_owned() } else { plugin.kinds.join(", ") }
+}
+
+fn status(plugin: &InspectedPlugin) -> String {
+    if let Some(problem) = plugin.obstacle() {
+        return format!("does not run: {}", shown::line(&problem.message));
+    }
+    let missing: Vec<&str> = plugin.not_granted().collect();
+    match missing.as_slice() {
+        [] => "runs".to_owned(),
+        missing => format!("runs, without {}", shown::line(&missing.join(", "))),
+    }
+}
