@@ -40,7 +40,7 @@ const FLOORS: &[(&str, &[&str])] = &[
     ("engine", &["litestream"]),
     ("report", &["report", "terminal"]),
     ("front", &["cli", "context", "results"]),
-    ("plugins", &["create", "plugin"]),
+    ("plugins", &["author", "create", "plugin"]),
     ("commands", &["commands"]),
     ("entry", &["entry", "testing"]),
 ];

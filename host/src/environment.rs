@@ -29,6 +29,13 @@ impl Environment {
         self.variables.get(name).map(String::as_str).filter(|value| !value.is_empty())
     }
 
+    /// The same with another value of `name`.
+    #[must_use]
+    pub(crate) fn with(mut self, name: &str, value: &str) -> Self {
+        self.variables.insert(name.to_owned(), value.to_owned());
+        self
+    }
+
     /// The secrets of this run; clones of the environment share them.
     #[must_use]
     pub fn redactor(&self) -> &Redactor {

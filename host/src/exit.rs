@@ -51,6 +51,31 @@ impl Exit {
         self as u8
     }
 
+    /// The one with this number.
+    #[must_use]
+    pub(crate) fn of_code(code: u8) -> Option<Self> {
+        const ALL: [Exit; 17] = [
+            Exit::Success,
+            Exit::Unexpected,
+            Exit::Usage,
+            Exit::NothingSelected,
+            Exit::CheckFailed,
+            Exit::Inconclusive,
+            Exit::LiveDamaged,
+            Exit::Project,
+            Exit::LitestreamMissing,
+            Exit::Litestream,
+            Exit::Plugin,
+            Exit::PluginDenied,
+            Exit::PluginCrashed,
+            Exit::HookRefused,
+            Exit::Timeout,
+            Exit::Interrupted,
+            Exit::Terminated,
+        ];
+        ALL.into_iter().find(|exit| exit.code() == code)
+    }
+
     /// The code for several databases or steps: a signal first, then a wrong
     /// backup (10), then a damaged live database (12), then what prevented an
     /// answer, then 11.

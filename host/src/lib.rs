@@ -1,5 +1,6 @@
 //! lsrun proves that SQLite backups restore. See `README.md` and `wit/README.md`.
 
+mod author;
 mod cache;
 mod cli;
 mod code;

@@ -207,6 +207,11 @@ impl Meter {
     pub(super) fn new(memory: usize) -> Self {
         Self { memory_left: memory, memory, elements_left: 100_000 }
     }
+
+    /// Bytes of all memories together: they grow and never shrink.
+    pub(super) fn memory(&self) -> usize {
+        self.memory - self.memory_left
+    }
 }
 
 impl ResourceLimiter for Meter {
@@ -291,6 +296,7 @@ mod tests {
         let mut meter = Meter::new(100);
         assert!(meter.memory_growing(0, 60, None).is_ok());
         assert!(meter.memory_growing(60, 70, None).is_ok());
+        assert_eq!(meter.memory(), 70);
         assert!(meter.memory_growing(0, 31, None).is_err());
     }
 }

@@ -143,19 +143,28 @@ fn done() -> String {
 /// The manifest in a component; none when it has no such section.
 ///
 /// The section of a core module inside counts as well: that is where a Rust
-/// guest's `#[link_section]` ends up.
+/// guest's `#[link_section]` ends up. The component's own outweighs it.
 pub(crate) fn read(component: &[u8], name: &str) -> Result<Option<Manifest>> {
+    let mut inside = None;
+    let mut depth = 0_u32;
     for payload in Parser::new(0).parse_all(component) {
         let payload = payload.map_err(|error| {
             Error::new(Code::UnusablePlugin, format!("{name} is not WebAssembly")).cause(error)
         })?;
-        if let Payload::CustomSection(section) = payload
-            && section.name() == SECTION
-        {
-            return parse(&String::from_utf8_lossy(section.data()), name).map(Some);
+        match payload {
+            Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => depth += 1,
+            Payload::End(_) => depth = depth.saturating_sub(1),
+            Payload::CustomSection(section) if section.name() == SECTION => {
+                let yaml = String::from_utf8_lossy(section.data());
+                if depth == 0 {
+                    return parse(&yaml, name).map(Some);
+                }
+                inside.get_or_insert_with(|| yaml.into_owned());
+            }
+            _ => {}
         }
     }
-    Ok(None)
+    inside.map(|yaml| parse(&yaml, name)).transpose()
 }
 
 /// The names of what a component exports, such as `lsrun:plugin/check@0.1.0`, without

@@ -85,6 +85,21 @@ const KINDS: [(&str, &str); 10] = [
     (REPLICATED, "replicated"),
 ];
 
+/// The words of the kinds that are among a component's exports.
+#[must_use]
+pub(crate) fn words_of(exports: &[String]) -> Vec<&'static str> {
+    // 0.1.1 is 0.1.0 with more, as wasmtime reads it.
+    let series = |name: &str| name.rsplit_once('.').map(|(series, _patch)| series.to_owned());
+    let is = |interface: &str| exports.iter().any(|export| series(export) == series(interface));
+    KINDS.into_iter().filter(|(interface, _)| is(interface)).map(|(_, word)| word).collect()
+}
+
+/// The words of all kinds.
+#[must_use]
+pub(crate) fn all_words() -> Vec<&'static str> {
+    KINDS.into_iter().map(|(_, word)| word).collect()
+}
+
 /// Where a plugin comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Origin {

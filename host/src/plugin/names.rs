@@ -19,7 +19,7 @@ const HOST: [&str; 2] = ["run", "tasks"];
 
 /// Whether a command of lsrun has a check of this name, or a group of them.
 #[must_use]
-pub(super) fn is_check(name: &str) -> bool {
+pub(crate) fn is_check(name: &str) -> bool {
     let of_command = |builtin: &Builtin| {
         builtin.command().is_some_and(|command| command.checks.iter().any(|check| check == name))
     };
@@ -35,7 +35,7 @@ pub(super) fn is_possible(name: &str) -> bool {
 
 /// Fails with exit 30 for a name that is not `[a-z0-9_-]{1,64}`. `place` is where it
 /// was found.
-pub(super) fn check(name: &str, place: &str) -> Result<()> {
+pub(crate) fn check(name: &str, place: &str) -> Result<()> {
     if !is_possible(name) {
         return Err(Error::new(
             Code::UnusablePlugin,
@@ -48,7 +48,7 @@ pub(super) fn check(name: &str, place: &str) -> Result<()> {
 
 /// Whether lsrun or Litestream has a command of this name.
 #[must_use]
-pub(super) fn is_command(name: &str) -> bool {
+pub(crate) fn is_command(name: &str) -> bool {
     Builtin::named(name).is_some() || NATIVE.contains(&name) || Verb::named(name).is_some()
 }
 

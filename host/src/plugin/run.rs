@@ -1,7 +1,7 @@
 //! Calls guests, and turns the result into an outcome.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use wasmtime::component::{ComponentNamedList, Lower, Resource, ResourceTableError};
 use wasmtime::{Trap, WasmBacktrace};
@@ -18,6 +18,7 @@ use super::{
 };
 use crate::code::Code;
 use crate::error::{Error, Result};
+use crate::figures;
 use crate::shown::bounded;
 use crate::stop::Stop;
 
@@ -172,6 +173,9 @@ where
             stop.stopped_for(grace).await;
         }
     };
+    // Where a command tells what its plugins took, its own share is left out.
+    let is_told = call.verbose && matches!(plugin.origin, Origin::File(_));
+    let clock = Instant::now();
     let mut store = store::store(call)?;
     let (ends, limits) = (store.data().ends, store.data().limits);
     let work = async {
@@ -197,6 +201,11 @@ where
     let state = store.data();
     for line in state.stdout.text().lines().chain(state.stderr.text().lines()) {
         context.notes.note(&format!("{}: {}", plugin.name, bounded(line)));
+    }
+    if is_told {
+        let (took, memory) = (clock.elapsed(), state.meter.memory() as u64);
+        let (took, memory) = (figures::duration(took), figures::bytes(memory));
+        context.notes.note(&format!("{}: took {took} and {memory} of memory", plugin.name));
     }
     match result {
         Ok(Ok(())) => match state.overstepped {

@@ -123,7 +123,7 @@ pub(super) struct State {
     pub(super) last_error: Option<String>,
     /// What it did that only commands may.
     pub(super) overstepped: Option<&'static str>,
-    meter: Meter,
+    pub(super) meter: Meter,
     ticks_left: u128,
     /// What it has of WASI.
     pub(super) standard: Standard,

@@ -18,6 +18,9 @@ pub mod integrity;
 pub mod json;
 mod sql;
 pub mod tables;
+pub mod testing;
+#[cfg(feature = "serde")]
+mod typed;
 pub mod words;
 
 pub use bindings::host;
@@ -26,6 +29,8 @@ pub use bindings::{
     pre_restore_world, pre_verify_world, replicated_world, restored_world, verified_world,
 };
 pub use sql::{Query, integer, is_damage, text};
+#[cfg(feature = "serde")]
+pub use typed::{TypedRows, settings_as};
 
 use host::types::Error;
 
@@ -39,6 +44,8 @@ pub mod prelude {
         config, databases, history, hooks, http, litestream, report, settings, sqlite, tasks,
     };
     pub use crate::sql::{Query, integer, text};
+    #[cfg(feature = "serde")]
+    pub use crate::typed::{TypedRows, settings_as};
     pub use crate::{error, failed, refused};
 }
 

@@ -7,29 +7,32 @@ use crate::host::types::Error;
 /// How many rows are fetched at once.
 const BATCH: u32 = 512;
 
-/// Questions to a connection.
+/// Questions to a connection, or to [`Answers`](crate::testing::Answers) in a test.
 pub trait Query {
-    /// The first column of the first row; none when there is no row.
-    fn value(&self, sql: &str, parameters: &[Value]) -> Result<Option<Value>, Error>;
-
-    /// [`Query::value`] as an integer.
-    fn integer(&self, sql: &str) -> Result<i64, Error>;
+    /// The first `most` rows.
+    fn first(&self, sql: &str, parameters: &[Value], most: u32) -> Result<Vec<Vec<Value>>, Error>;
 
     /// All rows. For results of a size that is known.
     fn rows(&self, sql: &str, parameters: &[Value]) -> Result<Vec<Vec<Value>>, Error>;
-}
 
-impl Query for Connection {
+    /// The first column of the first row; none when there is no row.
     fn value(&self, sql: &str, parameters: &[Value]) -> Result<Option<Value>, Error> {
-        let rows = self.query(sql, parameters)?;
-        Ok(rows.next(1)?.into_iter().next().and_then(|row| row.into_iter().next()))
+        let rows = self.first(sql, parameters, 1)?;
+        Ok(rows.into_iter().next().and_then(|row| row.into_iter().next()))
     }
 
+    /// [`Query::value`] as an integer.
     fn integer(&self, sql: &str) -> Result<i64, Error> {
         match self.value(sql, &[])? {
             Some(value) => integer(&value),
             None => Err(error("invalid", format!("{sql} returned no row"))),
         }
+    }
+}
+
+impl Query for Connection {
+    fn first(&self, sql: &str, parameters: &[Value], most: u32) -> Result<Vec<Vec<Value>>, Error> {
+        self.query(sql, parameters)?.next(most)
     }
 
     fn rows(&self, sql: &str, parameters: &[Value]) -> Result<Vec<Vec<Value>>, Error> {

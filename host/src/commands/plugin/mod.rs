@@ -1,7 +1,11 @@
 //! `lsrun plugin`: the plugins of the project, one file for each action.
 
+mod build;
 mod inspect;
 mod list;
+mod new;
+mod pack;
+mod test;
 
 use clap::{Args, Subcommand};
 
@@ -28,17 +32,27 @@ enum Action {
     List,
     /// Show everything about one plugin: what it can do, asks for and was granted
     Inspect(inspect::Arguments),
+    /// Create the project of a new plugin, with a working example
+    New(new::Arguments),
+    /// Build the project of a plugin with its language's own tools
+    Build(build::Arguments),
+    /// Write the manifest into a component
+    Pack(pack::Arguments),
+    /// Run a plugin in the real sandbox, against a scratch database and replica
+    Test(test::Arguments),
 }
 
 const EXAMPLES: &str = "Examples:
   lsrun plugin list                    every plugin, and why one does not run
   lsrun plugin inspect row-count       what it can do, what it asks for, what is granted
-  lsrun --format json plugin list      for machines";
+  lsrun --format json plugin list      for machines
+  lsrun plugin new has-users --kind check --lang python
+  lsrun plugin build has-users && lsrun plugin test has-users/has-users.wasm";
 
 /// The command.
 pub(super) const COMMAND: Native = Native {
     name: "plugin",
-    about: "Show the plugins of the project and what they may do",
+    about: "Show, make and try plugins",
     examples: EXAMPLES,
     run: |run| {
         Box::pin(async move {
@@ -49,6 +63,10 @@ pub(super) const COMMAND: Native = Native {
             match arguments.action {
                 Action::List => list::run(&run.context(project, false)?),
                 Action::Inspect(own) => inspect::run(&run.context(project, false)?, &own),
+                Action::New(own) => new::run(run, &own),
+                Action::Build(own) => build::run(run, &own).await,
+                Action::Pack(own) => pack::run(run, &own),
+                Action::Test(own) => test::run(run, own).await,
             }
         })
     },

@@ -1,0 +1,146 @@
+//! A scratch project to try a plugin in: a database, a replica that is a folder, and the
+//! plugin with its settings.
+
+use std::path::{Path, PathBuf};
+
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, OpenFlags};
+use serde_json::{Map, Value, json};
+
+use super::component;
+use crate::code::Code;
+use crate::error::{Error, Result};
+use crate::path::Sidecar;
+use crate::plugin::{manifest, names, words_of};
+use crate::scratch::Scratch;
+
+/// What is in the database when none is given.
+const CONTENT: &str = "
+PRAGMA journal_mode = wal;
+CREATE TABLE users (id INTEGER PRIMARY KEY, name TEXT NOT NULL, email TEXT, created TEXT);
+CREATE TABLE orders (id INTEGER PRIMARY KEY, user_id INTEGER NOT NULL REFERENCES users (id),
+  total REAL NOT NULL, note BLOB, created TEXT);
+INSERT INTO users (name, email, created) VALUES
+  ('Ada', 'ada@example.com', datetime('now', '-2 days')),
+  ('Ben', NULL, datetime('now', '-1 day')),
+  ('Cy', 'cy@example.com', datetime('now'));
+INSERT INTO orders (user_id, total, note, created) VALUES
+  (1, 12.5, x'00ff', datetime('now', '-1 hour')), (3, 7, NULL, datetime('now'));
+";
+
+/// The plugin and what it is tried with.
+pub(crate) struct Wanted<'a> {
+    /// Its component.
+    pub(crate) component: &'a Path,
+    /// A database of the user's, of which a copy is used.
+    pub(crate) database: Option<&'a Path>,
+    /// Its settings, in JSON or YAML.
+    pub(crate) settings: Option<&'a str>,
+    /// What it is granted.
+    pub(crate) grant: &'a [String],
+}
+
+/// A project that is removed when dropped.
+pub(crate) struct Trial {
+    scratch: Scratch,
+    /// The plugin's name.
+    pub(crate) name: String,
+    /// What it is, such as `check`.
+    pub(crate) kinds: Vec<&'static str>,
+}
+
+impl Trial {
+    /// Makes the project.
+    pub(crate) fn new(wanted: &Wanted) -> Result<Self> {
+        let bytes = component::read(wanted.component)?;
+        let shown = wanted.component.display().to_string();
+        let name = wanted.component.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        names::check(&name, &shown).map_err(|error| error.hint("rename the file"))?;
+        let exports = manifest::exports(&bytes, &shown)?.ok_or_else(|| {
+            Error::new(Code::UnusablePlugin, format!("{shown} is a core module, not a component"))
+                .hint("lsrun plugin pack FILE --manifest manifest.yml makes a component of it")
+        })?;
+        let kinds = words_of(&exports);
+        if kinds.is_empty() {
+            let message = format!("{shown} exports nothing of lsrun's");
+            return Err(Error::new(Code::UnusablePlugin, message).hint(
+                "build it for a world of lsrun:plugin: lsrun plugin new makes such a project",
+            ));
+        }
+        let scratch = Scratch::temporary()?;
+        let folder = scratch.path();
+        let io = |error: std::io::Error| {
+            Error::new(Code::Io, format!("cannot write to {}", folder.display())).cause(error)
+        };
+        let plugins = folder.join("plugins");
+        std::fs::create_dir(&plugins).map_err(io)?;
+        std::fs::create_dir(folder.join("state")).map_err(io)?;
+        std::fs::write(plugins.join(format!("{name}.wasm")), bytes).map_err(io)?;
+        if let Ok(beside) = std::fs::read(wanted.component.with_extension("yml")) {
+            std::fs::write(plugins.join(format!("{name}.yml")), beside).map_err(io)?;
+        }
+        let database = folder.join("database.sqlite3");
+        match wanted.database {
+            Some(path) => copied(path, &database)?,
+            None => Connection::open(&database)
+                .and_then(|new| new.execute_batch(CONTENT))
+                .map_err(|error| Error::new(Code::Sqlite, "no scratch database").cause(error))?,
+        }
+        let project = project(&name, wanted)?;
+        std::fs::write(folder.join("lsrun.yml"), project).map_err(io)?;
+        Ok(Self { scratch, name, kinds })
+    }
+
+    /// Its folder.
+    pub(crate) fn folder(&self) -> &Path {
+        self.scratch.path()
+    }
+
+    /// Where the history of its runs is kept.
+    pub(crate) fn state(&self) -> PathBuf {
+        self.folder().join("state")
+    }
+}
+
+/// The project file.
+fn project(name: &str, wanted: &Wanted) -> Result<String> {
+    let mut setting = Map::new();
+    if let Some(settings) = wanted.settings {
+        let config: Value = serde_yaml::from_str(settings)
+            .map_err(|error| Error::usage("--settings is neither JSON nor YAML").cause(error))?;
+        setting.insert("config".into(), config);
+    }
+    if !wanted.grant.is_empty() {
+        setting.insert("grant".into(), json!(wanted.grant));
+    }
+    let replica = json!({"type": "file", "path": "replica"});
+    let project = json!({
+        "databases": {"default": "database.sqlite3"},
+        "litestream": {"dbs": [{"path": "default", "replica": replica}]},
+        "plugins": {"settings": {name: setting}},
+    });
+    // JSON is YAML.
+    Ok(project.to_string())
+}
+
+/// Copies a database as its last transaction left it, without writing to it.
+fn copied(path: &Path, target: &Path) -> Result<()> {
+    let failed = |error: rusqlite::Error| {
+        Error::usage(format!("cannot copy the database {}", path.display())).cause(error)
+    };
+    let log_was_there = std::fs::metadata(Sidecar::Wal.of(path)).is_ok_and(|it| it.len() > 0);
+    // Reading too: only a connection that may write takes the log's index away again.
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let from = Connection::open_with_flags(path, flags).map_err(failed)?;
+    let copy = || -> rusqlite::Result<()> {
+        from.busy_timeout(std::time::Duration::from_secs(5))?;
+        from.pragma_update(None, "query_only", true)?;
+        from.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, log_was_there)?;
+        let mut into = Connection::open(target)?;
+        let backup = rusqlite::backup::Backup::new(&from, &mut into)?;
+        backup.run_to_completion(1000, std::time::Duration::ZERO, None)?;
+        drop(backup);
+        into.pragma_update(None, "journal_mode", "wal")
+    };
+    copy().map_err(failed)
+}
