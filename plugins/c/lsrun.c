@@ -92,6 +92,126 @@ extern void __wasm_import_lsrun_host_types_method_replaced_txid(int32_t, uint8_t
 __attribute__((__import_module__("lsrun:host/types@0.1.0"), __import_name__("[method]replaced.bytes")))
 extern int64_t __wasm_import_lsrun_host_types_method_replaced_bytes(int32_t);
 
+__attribute__((__import_module__("lsrun:host/types@0.1.0"), __import_name__("[method]verify-plan.command")))
+extern void __wasm_import_lsrun_host_types_method_verify_plan_command(int32_t, uint8_t *);
+
+__attribute__((__import_module__("lsrun:host/types@0.1.0"), __import_name__("[method]verify-plan.database")))
+extern void __wasm_import_lsrun_host_types_method_verify_plan_database(int32_t, uint8_t *);
+
+__attribute__((__import_module__("lsrun:host/types@0.1.0"), __import_name__("[method]verify-plan.source")))
+extern void __wasm_import_lsrun_host_types_method_verify_plan_source(int32_t, uint8_t *);
+
+__attribute__((__import_module__("lsrun:host/types@0.1.0"), __import_name__("[method]verification.command")))
+extern void __wasm_import_lsrun_host_types_method_verification_command(int32_t, uint8_t *);
+
+__attribute__((__import_module__("lsrun:host/types@0.1.0"), __import_name__("[method]verification.database")))
+extern void __wasm_import_lsrun_host_types_method_verification_database(int32_t, uint8_t *);
+
+__attribute__((__import_module__("lsrun:host/types@0.1.0"), __import_name__("[method]verification.source")))
+extern void __wasm_import_lsrun_host_types_method_verification_source(int32_t, uint8_t *);
+
+__attribute__((__import_module__("lsrun:host/types@0.1.0"), __import_name__("[method]verification.outcome")))
+extern void __wasm_import_lsrun_host_types_method_verification_outcome(int32_t, uint8_t *);
+
+__attribute__((__import_module__("lsrun:host/types@0.1.0"), __import_name__("[method]verification.exit-code")))
+extern int32_t __wasm_import_lsrun_host_types_method_verification_exit_code(int32_t);
+
+__attribute__((__import_module__("lsrun:host/types@0.1.0"), __import_name__("[method]verification.error")))
+extern void __wasm_import_lsrun_host_types_method_verification_error(int32_t, uint8_t *);
+
+__attribute__((__import_module__("lsrun:host/types@0.1.0"), __import_name__("[method]verification.started")))
+extern void __wasm_import_lsrun_host_types_method_verification_started(int32_t, uint8_t *);
+
+__attribute__((__import_module__("lsrun:host/types@0.1.0"), __import_name__("[method]verification.duration-ms")))
+extern int64_t __wasm_import_lsrun_host_types_method_verification_duration_ms(int32_t);
+
+__attribute__((__import_module__("lsrun:host/types@0.1.0"), __import_name__("[method]verification.txid")))
+extern void __wasm_import_lsrun_host_types_method_verification_txid(int32_t, uint8_t *);
+
+__attribute__((__import_module__("lsrun:host/types@0.1.0"), __import_name__("[method]verification.lag-ms")))
+extern void __wasm_import_lsrun_host_types_method_verification_lag_ms(int32_t, uint8_t *);
+
+__attribute__((__import_module__("lsrun:host/types@0.1.0"), __import_name__("[method]verification.restore-ms")))
+extern void __wasm_import_lsrun_host_types_method_verification_restore_ms(int32_t, uint8_t *);
+
+__attribute__((__import_module__("lsrun:host/types@0.1.0"), __import_name__("[method]verification.bytes")))
+extern void __wasm_import_lsrun_host_types_method_verification_bytes(int32_t, uint8_t *);
+
+__attribute__((__import_module__("lsrun:host/types@0.1.0"), __import_name__("[method]verification.checks")))
+extern void __wasm_import_lsrun_host_types_method_verification_checks(int32_t, uint8_t *);
+
+__attribute__((__import_module__("lsrun:host/types@0.1.0"), __import_name__("[method]verification.last-proved")))
+extern void __wasm_import_lsrun_host_types_method_verification_last_proved(int32_t, uint8_t *);
+
+__attribute__((__import_module__("lsrun:host/types@0.1.0"), __import_name__("[method]verification.last-proved-whole")))
+extern void __wasm_import_lsrun_host_types_method_verification_last_proved_whole(int32_t, uint8_t *);
+
+__attribute__((__import_module__("lsrun:host/types@0.1.0"), __import_name__("[method]verification.json")))
+extern void __wasm_import_lsrun_host_types_method_verification_json(int32_t, uint8_t *);
+
+__attribute__((__import_module__("lsrun:host/types@0.1.0"), __import_name__("[method]verification.host")))
+extern void __wasm_import_lsrun_host_types_method_verification_host(int32_t, uint8_t *);
+
+__attribute__((__import_module__("lsrun:host/types@0.1.0"), __import_name__("[method]check-result.id")))
+extern void __wasm_import_lsrun_host_types_method_check_result_id(int32_t, uint8_t *);
+
+__attribute__((__import_module__("lsrun:host/types@0.1.0"), __import_name__("[method]check-result.plugin")))
+extern void __wasm_import_lsrun_host_types_method_check_result_plugin(int32_t, uint8_t *);
+
+__attribute__((__import_module__("lsrun:host/types@0.1.0"), __import_name__("[method]check-result.kind")))
+extern void __wasm_import_lsrun_host_types_method_check_result_kind(int32_t, uint8_t *);
+
+__attribute__((__import_module__("lsrun:host/types@0.1.0"), __import_name__("[method]check-result.outcome")))
+extern void __wasm_import_lsrun_host_types_method_check_result_outcome(int32_t, uint8_t *);
+
+__attribute__((__import_module__("lsrun:host/types@0.1.0"), __import_name__("[method]check-result.message")))
+extern void __wasm_import_lsrun_host_types_method_check_result_message(int32_t, uint8_t *);
+
+__attribute__((__import_module__("lsrun:host/types@0.1.0"), __import_name__("[method]check-result.hint")))
+extern void __wasm_import_lsrun_host_types_method_check_result_hint(int32_t, uint8_t *);
+
+__attribute__((__import_module__("lsrun:host/types@0.1.0"), __import_name__("[method]check-result.code")))
+extern void __wasm_import_lsrun_host_types_method_check_result_code(int32_t, uint8_t *);
+
+__attribute__((__import_module__("lsrun:host/types@0.1.0"), __import_name__("[method]check-result.duration-ms")))
+extern int64_t __wasm_import_lsrun_host_types_method_check_result_duration_ms(int32_t);
+
+__attribute__((__import_module__("lsrun:host/types@0.1.0"), __import_name__("[method]check-result.optional")))
+extern int32_t __wasm_import_lsrun_host_types_method_check_result_optional(int32_t);
+
+__attribute__((__import_module__("lsrun:host/types@0.1.0"), __import_name__("[method]replicate-plan.databases")))
+extern void __wasm_import_lsrun_host_types_method_replicate_plan_databases(int32_t, uint8_t *);
+
+__attribute__((__import_module__("lsrun:host/types@0.1.0"), __import_name__("[method]replicate-plan.application")))
+extern void __wasm_import_lsrun_host_types_method_replicate_plan_application(int32_t, uint8_t *);
+
+__attribute__((__import_module__("lsrun:host/types@0.1.0"), __import_name__("[method]replication.databases")))
+extern void __wasm_import_lsrun_host_types_method_replication_databases(int32_t, uint8_t *);
+
+__attribute__((__import_module__("lsrun:host/types@0.1.0"), __import_name__("[method]replication.application")))
+extern void __wasm_import_lsrun_host_types_method_replication_application(int32_t, uint8_t *);
+
+__attribute__((__import_module__("lsrun:host/types@0.1.0"), __import_name__("[method]replication.reason")))
+extern void __wasm_import_lsrun_host_types_method_replication_reason(int32_t, uint8_t *);
+
+__attribute__((__import_module__("lsrun:host/types@0.1.0"), __import_name__("[method]replication.exit-code")))
+extern int32_t __wasm_import_lsrun_host_types_method_replication_exit_code(int32_t);
+
+__attribute__((__import_module__("lsrun:host/types@0.1.0"), __import_name__("[method]replication.error")))
+extern void __wasm_import_lsrun_host_types_method_replication_error(int32_t, uint8_t *);
+
+__attribute__((__import_module__("lsrun:host/types@0.1.0"), __import_name__("[method]replication.duration-ms")))
+extern int64_t __wasm_import_lsrun_host_types_method_replication_duration_ms(int32_t);
+
+__attribute__((__import_module__("lsrun:host/types@0.1.0"), __import_name__("[method]process.next-lines")))
+extern void __wasm_import_lsrun_host_types_method_process_next_lines(int32_t, int32_t, uint8_t *);
+
+__attribute__((__import_module__("lsrun:host/types@0.1.0"), __import_name__("[method]process.wait")))
+extern void __wasm_import_lsrun_host_types_method_process_wait(int32_t, uint8_t *);
+
+__attribute__((__import_module__("lsrun:host/types@0.1.0"), __import_name__("[method]process.elapsed-ms")))
+extern int64_t __wasm_import_lsrun_host_types_method_process_elapsed_ms(int32_t);
+
 __attribute__((__import_module__("lsrun:host/types@0.1.0"), __import_name__("[method]invocation.name")))
 extern void __wasm_import_lsrun_host_types_method_invocation_name(int32_t, uint8_t *);
 
@@ -244,12 +364,6 @@ extern void __wasm_import_lsrun_host_litestream_replace(int32_t, int32_t, uint8_
 __attribute__((__import_module__("lsrun:host/litestream@0.1.0"), __import_name__("spawn")))
 extern void __wasm_import_lsrun_host_litestream_spawn(uint8_t *, size_t, uint8_t *);
 
-__attribute__((__import_module__("lsrun:host/litestream@0.1.0"), __import_name__("[method]process.next-lines")))
-extern void __wasm_import_lsrun_host_litestream_method_process_next_lines(int32_t, int32_t, uint8_t *);
-
-__attribute__((__import_module__("lsrun:host/litestream@0.1.0"), __import_name__("[method]process.wait")))
-extern void __wasm_import_lsrun_host_litestream_method_process_wait(int32_t, uint8_t *);
-
 // Imported Functions from `lsrun:host/sqlite@0.1.0`
 
 __attribute__((__import_module__("lsrun:host/sqlite@0.1.0"), __import_name__("open")))
@@ -264,8 +378,11 @@ extern void __wasm_import_lsrun_host_sqlite_open_copy(int32_t, uint8_t *);
 __attribute__((__import_module__("lsrun:host/sqlite@0.1.0"), __import_name__("[method]connection.query")))
 extern void __wasm_import_lsrun_host_sqlite_method_connection_query(int32_t, uint8_t *, size_t, uint8_t *, size_t, uint8_t *);
 
+__attribute__((__import_module__("lsrun:host/sqlite@0.1.0"), __import_name__("[method]connection.query-all")))
+extern void __wasm_import_lsrun_host_sqlite_method_connection_query_all(int32_t, uint8_t *, size_t, uint8_t *, size_t, int32_t, uint8_t *);
+
 __attribute__((__import_module__("lsrun:host/sqlite@0.1.0"), __import_name__("[method]connection.transact")))
-extern void __wasm_import_lsrun_host_sqlite_method_connection_transact(int32_t, uint8_t *, size_t, uint8_t *);
+extern void __wasm_import_lsrun_host_sqlite_method_connection_transact(int32_t, uint8_t *, size_t, int32_t, int64_t, uint8_t *);
 
 __attribute__((__import_module__("lsrun:host/sqlite@0.1.0"), __import_name__("[method]connection.content")))
 extern void __wasm_import_lsrun_host_sqlite_method_connection_content(int32_t, uint8_t *, size_t, int32_t, uint8_t *);
@@ -281,9 +398,6 @@ extern void __wasm_import_lsrun_host_sqlite_method_connection_pages(int32_t, int
 
 __attribute__((__import_module__("lsrun:host/sqlite@0.1.0"), __import_name__("[method]connection.distrust-schema")))
 extern void __wasm_import_lsrun_host_sqlite_method_connection_distrust_schema(int32_t, uint8_t *);
-
-__attribute__((__import_module__("lsrun:host/sqlite@0.1.0"), __import_name__("[method]connection.transact-within")))
-extern void __wasm_import_lsrun_host_sqlite_method_connection_transact_within(int32_t, uint8_t *, size_t, int64_t, uint8_t *);
 
 __attribute__((__import_module__("lsrun:host/sqlite@0.1.0"), __import_name__("[method]integrity-job.wait")))
 extern void __wasm_import_lsrun_host_sqlite_method_integrity_job_wait(int32_t, uint8_t *);
@@ -335,14 +449,14 @@ extern void __wasm_import_lsrun_host_sqlite_method_rows_next_json(int32_t, int32
 
 // Imported Functions from `lsrun:host/hooks@0.1.0`
 
-__attribute__((__import_module__("lsrun:host/hooks@0.1.0"), __import_name__("check")))
-extern void __wasm_import_lsrun_host_hooks_check(int32_t, int32_t, int32_t, uint8_t *);
-
 __attribute__((__import_module__("lsrun:host/hooks@0.1.0"), __import_name__("checks")))
 extern void __wasm_import_lsrun_host_hooks_checks(int32_t, int32_t, uint8_t *);
 
-__attribute__((__import_module__("lsrun:host/hooks@0.1.0"), __import_name__("check-only")))
-extern void __wasm_import_lsrun_host_hooks_check_only(int32_t, int32_t, int32_t, uint8_t *, size_t, uint8_t *);
+__attribute__((__import_module__("lsrun:host/hooks@0.1.0"), __import_name__("check")))
+extern void __wasm_import_lsrun_host_hooks_check(int32_t, int32_t, int32_t, int32_t, uint8_t *, size_t, uint8_t *);
+
+__attribute__((__import_module__("lsrun:host/hooks@0.1.0"), __import_name__("[method]check-job.wait")))
+extern void __wasm_import_lsrun_host_hooks_method_check_job_wait(int32_t, uint8_t *);
 
 __attribute__((__import_module__("lsrun:host/hooks@0.1.0"), __import_name__("pre-restore")))
 extern void __wasm_import_lsrun_host_hooks_pre_restore(int32_t, uint8_t *);
@@ -352,6 +466,81 @@ extern void __wasm_import_lsrun_host_hooks_post_restore(int32_t, int32_t, uint8_
 
 __attribute__((__import_module__("lsrun:host/hooks@0.1.0"), __import_name__("restored")))
 extern void __wasm_import_lsrun_host_hooks_restored(int32_t, int32_t, uint8_t *);
+
+// Imported Functions from `lsrun:host/history@0.1.0`
+
+__attribute__((__import_module__("lsrun:host/history@0.1.0"), __import_name__("results")))
+extern void __wasm_import_lsrun_host_history_results(int32_t, int32_t, uint8_t *);
+
+__attribute__((__import_module__("lsrun:host/history@0.1.0"), __import_name__("[method]past-result.command")))
+extern void __wasm_import_lsrun_host_history_method_past_result_command(int32_t, uint8_t *);
+
+__attribute__((__import_module__("lsrun:host/history@0.1.0"), __import_name__("[method]past-result.started")))
+extern void __wasm_import_lsrun_host_history_method_past_result_started(int32_t, uint8_t *);
+
+__attribute__((__import_module__("lsrun:host/history@0.1.0"), __import_name__("[method]past-result.outcome")))
+extern void __wasm_import_lsrun_host_history_method_past_result_outcome(int32_t, uint8_t *);
+
+__attribute__((__import_module__("lsrun:host/history@0.1.0"), __import_name__("[method]past-result.txid")))
+extern void __wasm_import_lsrun_host_history_method_past_result_txid(int32_t, uint8_t *);
+
+__attribute__((__import_module__("lsrun:host/history@0.1.0"), __import_name__("[method]past-result.lag-ms")))
+extern void __wasm_import_lsrun_host_history_method_past_result_lag_ms(int32_t, uint8_t *);
+
+__attribute__((__import_module__("lsrun:host/history@0.1.0"), __import_name__("[method]past-result.restore-ms")))
+extern void __wasm_import_lsrun_host_history_method_past_result_restore_ms(int32_t, uint8_t *);
+
+__attribute__((__import_module__("lsrun:host/history@0.1.0"), __import_name__("[method]past-result.bytes")))
+extern void __wasm_import_lsrun_host_history_method_past_result_bytes(int32_t, uint8_t *);
+
+__attribute__((__import_module__("lsrun:host/history@0.1.0"), __import_name__("[method]past-result.duration-ms")))
+extern int64_t __wasm_import_lsrun_host_history_method_past_result_duration_ms(int32_t);
+
+__attribute__((__import_module__("lsrun:host/history@0.1.0"), __import_name__("[method]past-result.not-passed")))
+extern void __wasm_import_lsrun_host_history_method_past_result_not_passed(int32_t, uint8_t *);
+
+// Imported Functions from `lsrun:host/tasks@0.1.0`
+
+__attribute__((__import_module__("lsrun:host/tasks@0.1.0"), __import_name__("names")))
+extern void __wasm_import_lsrun_host_tasks_names(uint8_t *);
+
+__attribute__((__import_module__("lsrun:host/tasks@0.1.0"), __import_name__("[constructor]task-request")))
+extern int32_t __wasm_import_lsrun_host_tasks_constructor_task_request(uint8_t *, size_t);
+
+__attribute__((__import_module__("lsrun:host/tasks@0.1.0"), __import_name__("[method]task-request.set-variable")))
+extern void __wasm_import_lsrun_host_tasks_method_task_request_set_variable(int32_t, uint8_t *, size_t, uint8_t *, size_t, uint8_t *);
+
+__attribute__((__import_module__("lsrun:host/tasks@0.1.0"), __import_name__("[method]task-request.set-input")))
+extern void __wasm_import_lsrun_host_tasks_method_task_request_set_input(int32_t, uint8_t *, size_t, uint8_t *);
+
+__attribute__((__import_module__("lsrun:host/tasks@0.1.0"), __import_name__("[method]task-request.start")))
+extern void __wasm_import_lsrun_host_tasks_method_task_request_start(int32_t, uint8_t *);
+
+// Imported Functions from `lsrun:host/http@0.1.0`
+
+__attribute__((__import_module__("lsrun:host/http@0.1.0"), __import_name__("[constructor]request")))
+extern int32_t __wasm_import_lsrun_host_http_constructor_request(uint8_t *, size_t, uint8_t *, size_t);
+
+__attribute__((__import_module__("lsrun:host/http@0.1.0"), __import_name__("[method]request.set-header")))
+extern void __wasm_import_lsrun_host_http_method_request_set_header(int32_t, uint8_t *, size_t, uint8_t *, size_t, uint8_t *);
+
+__attribute__((__import_module__("lsrun:host/http@0.1.0"), __import_name__("[method]request.set-body")))
+extern void __wasm_import_lsrun_host_http_method_request_set_body(int32_t, uint8_t *, size_t, uint8_t *);
+
+__attribute__((__import_module__("lsrun:host/http@0.1.0"), __import_name__("[method]request.set-timeout-ms")))
+extern void __wasm_import_lsrun_host_http_method_request_set_timeout_ms(int32_t, int64_t);
+
+__attribute__((__import_module__("lsrun:host/http@0.1.0"), __import_name__("[method]request.send")))
+extern void __wasm_import_lsrun_host_http_method_request_send(int32_t, uint8_t *);
+
+__attribute__((__import_module__("lsrun:host/http@0.1.0"), __import_name__("[method]response.status")))
+extern int32_t __wasm_import_lsrun_host_http_method_response_status(int32_t);
+
+__attribute__((__import_module__("lsrun:host/http@0.1.0"), __import_name__("[method]response.header")))
+extern void __wasm_import_lsrun_host_http_method_response_header(int32_t, uint8_t *, size_t, uint8_t *);
+
+__attribute__((__import_module__("lsrun:host/http@0.1.0"), __import_name__("[method]response.body")))
+extern void __wasm_import_lsrun_host_http_method_response_body(int32_t, uint8_t *);
 
 // Imported Functions from `lsrun:host/report@0.1.0`
 
@@ -385,11 +574,14 @@ extern void __wasm_import_lsrun_host_report_method_check_ended(int32_t, uint8_t 
 __attribute__((__import_module__("lsrun:host/report@0.1.0"), __import_name__("fact")))
 extern void __wasm_import_lsrun_host_report_fact(uint8_t *, size_t, uint8_t *, size_t);
 
+__attribute__((__import_module__("lsrun:host/report@0.1.0"), __import_name__("metric")))
+extern void __wasm_import_lsrun_host_report_metric(uint8_t *, size_t, double, uint8_t *);
+
 __attribute__((__import_module__("lsrun:host/report@0.1.0"), __import_name__("skipped")))
 extern void __wasm_import_lsrun_host_report_skipped(uint8_t *, size_t);
 
 __attribute__((__import_module__("lsrun:host/report@0.1.0"), __import_name__("progress")))
-extern void __wasm_import_lsrun_host_report_progress(uint8_t *, size_t);
+extern void __wasm_import_lsrun_host_report_progress(uint8_t *, size_t, int32_t, int32_t);
 
 __attribute__((__import_module__("lsrun:host/report@0.1.0"), __import_name__("log")))
 extern void __wasm_import_lsrun_host_report_log(uint8_t *, size_t, uint8_t *, size_t);
@@ -628,6 +820,231 @@ void __wasm_export_exports_lsrun_plugin_restored_run_post_return(uint8_t * arg0)
 }
 #endif
 
+// Exported Functions from `lsrun:plugin/not-restored@0.1.0`
+
+#ifdef LSRUN_NOT_RESTORED
+__attribute__((__weak__, __export_name__("cabi_post_lsrun:plugin/not-restored@0.1.0#run")))
+void __wasm_export_exports_lsrun_plugin_not_restored_run_post_return(uint8_t * arg0) {
+  switch ((int32_t) (int32_t) *((uint8_t*) (arg0 + 0))) {
+    case 0: {
+      break;
+    }
+    case 1: {
+      if ((*((size_t*) (arg0 + (2*sizeof(void*))))) > 0) {
+        free(*((uint8_t **) (arg0 + sizeof(void*))));
+      }
+      if ((*((size_t*) (arg0 + (4*sizeof(void*))))) > 0) {
+        free(*((uint8_t **) (arg0 + (3*sizeof(void*)))));
+      }
+      switch ((int32_t) (int32_t) *((uint8_t*) (arg0 + (5*sizeof(void*))))) {
+        case 0: {
+          break;
+        }
+        case 1: {
+          if ((*((size_t*) (arg0 + (7*sizeof(void*))))) > 0) {
+            free(*((uint8_t **) (arg0 + (6*sizeof(void*)))));
+          }
+          break;
+        }
+      }
+      size_t len = *((size_t*) (arg0 + (9*sizeof(void*))));
+      if (len > 0) {
+        uint8_t *ptr = *((uint8_t **) (arg0 + (8*sizeof(void*))));
+        for (size_t i = 0; i < len; i++) {
+          uint8_t *base = ptr + i * (2*sizeof(void*));
+          (void) base;
+          if ((*((size_t*) (base + sizeof(void*)))) > 0) {
+            free(*((uint8_t **) (base + 0)));
+          }
+        }
+        free(ptr);
+      }
+      break;
+    }
+  }
+}
+#endif
+
+// Exported Functions from `lsrun:plugin/pre-verify@0.1.0`
+
+#ifdef LSRUN_PRE_VERIFY
+__attribute__((__weak__, __export_name__("cabi_post_lsrun:plugin/pre-verify@0.1.0#run")))
+void __wasm_export_exports_lsrun_plugin_pre_verify_run_post_return(uint8_t * arg0) {
+  switch ((int32_t) (int32_t) *((uint8_t*) (arg0 + 0))) {
+    case 0: {
+      break;
+    }
+    case 1: {
+      if ((*((size_t*) (arg0 + (2*sizeof(void*))))) > 0) {
+        free(*((uint8_t **) (arg0 + sizeof(void*))));
+      }
+      if ((*((size_t*) (arg0 + (4*sizeof(void*))))) > 0) {
+        free(*((uint8_t **) (arg0 + (3*sizeof(void*)))));
+      }
+      switch ((int32_t) (int32_t) *((uint8_t*) (arg0 + (5*sizeof(void*))))) {
+        case 0: {
+          break;
+        }
+        case 1: {
+          if ((*((size_t*) (arg0 + (7*sizeof(void*))))) > 0) {
+            free(*((uint8_t **) (arg0 + (6*sizeof(void*)))));
+          }
+          break;
+        }
+      }
+      size_t len = *((size_t*) (arg0 + (9*sizeof(void*))));
+      if (len > 0) {
+        uint8_t *ptr = *((uint8_t **) (arg0 + (8*sizeof(void*))));
+        for (size_t i = 0; i < len; i++) {
+          uint8_t *base = ptr + i * (2*sizeof(void*));
+          (void) base;
+          if ((*((size_t*) (base + sizeof(void*)))) > 0) {
+            free(*((uint8_t **) (base + 0)));
+          }
+        }
+        free(ptr);
+      }
+      break;
+    }
+  }
+}
+#endif
+
+// Exported Functions from `lsrun:plugin/verified@0.1.0`
+
+#ifdef LSRUN_VERIFIED
+__attribute__((__weak__, __export_name__("cabi_post_lsrun:plugin/verified@0.1.0#run")))
+void __wasm_export_exports_lsrun_plugin_verified_run_post_return(uint8_t * arg0) {
+  switch ((int32_t) (int32_t) *((uint8_t*) (arg0 + 0))) {
+    case 0: {
+      break;
+    }
+    case 1: {
+      if ((*((size_t*) (arg0 + (2*sizeof(void*))))) > 0) {
+        free(*((uint8_t **) (arg0 + sizeof(void*))));
+      }
+      if ((*((size_t*) (arg0 + (4*sizeof(void*))))) > 0) {
+        free(*((uint8_t **) (arg0 + (3*sizeof(void*)))));
+      }
+      switch ((int32_t) (int32_t) *((uint8_t*) (arg0 + (5*sizeof(void*))))) {
+        case 0: {
+          break;
+        }
+        case 1: {
+          if ((*((size_t*) (arg0 + (7*sizeof(void*))))) > 0) {
+            free(*((uint8_t **) (arg0 + (6*sizeof(void*)))));
+          }
+          break;
+        }
+      }
+      size_t len = *((size_t*) (arg0 + (9*sizeof(void*))));
+      if (len > 0) {
+        uint8_t *ptr = *((uint8_t **) (arg0 + (8*sizeof(void*))));
+        for (size_t i = 0; i < len; i++) {
+          uint8_t *base = ptr + i * (2*sizeof(void*));
+          (void) base;
+          if ((*((size_t*) (base + sizeof(void*)))) > 0) {
+            free(*((uint8_t **) (base + 0)));
+          }
+        }
+        free(ptr);
+      }
+      break;
+    }
+  }
+}
+#endif
+
+// Exported Functions from `lsrun:plugin/pre-replicate@0.1.0`
+
+#ifdef LSRUN_PRE_REPLICATE
+__attribute__((__weak__, __export_name__("cabi_post_lsrun:plugin/pre-replicate@0.1.0#run")))
+void __wasm_export_exports_lsrun_plugin_pre_replicate_run_post_return(uint8_t * arg0) {
+  switch ((int32_t) (int32_t) *((uint8_t*) (arg0 + 0))) {
+    case 0: {
+      break;
+    }
+    case 1: {
+      if ((*((size_t*) (arg0 + (2*sizeof(void*))))) > 0) {
+        free(*((uint8_t **) (arg0 + sizeof(void*))));
+      }
+      if ((*((size_t*) (arg0 + (4*sizeof(void*))))) > 0) {
+        free(*((uint8_t **) (arg0 + (3*sizeof(void*)))));
+      }
+      switch ((int32_t) (int32_t) *((uint8_t*) (arg0 + (5*sizeof(void*))))) {
+        case 0: {
+          break;
+        }
+        case 1: {
+          if ((*((size_t*) (arg0 + (7*sizeof(void*))))) > 0) {
+            free(*((uint8_t **) (arg0 + (6*sizeof(void*)))));
+          }
+          break;
+        }
+      }
+      size_t len = *((size_t*) (arg0 + (9*sizeof(void*))));
+      if (len > 0) {
+        uint8_t *ptr = *((uint8_t **) (arg0 + (8*sizeof(void*))));
+        for (size_t i = 0; i < len; i++) {
+          uint8_t *base = ptr + i * (2*sizeof(void*));
+          (void) base;
+          if ((*((size_t*) (base + sizeof(void*)))) > 0) {
+            free(*((uint8_t **) (base + 0)));
+          }
+        }
+        free(ptr);
+      }
+      break;
+    }
+  }
+}
+#endif
+
+// Exported Functions from `lsrun:plugin/replicated@0.1.0`
+
+#ifdef LSRUN_REPLICATED
+__attribute__((__weak__, __export_name__("cabi_post_lsrun:plugin/replicated@0.1.0#run")))
+void __wasm_export_exports_lsrun_plugin_replicated_run_post_return(uint8_t * arg0) {
+  switch ((int32_t) (int32_t) *((uint8_t*) (arg0 + 0))) {
+    case 0: {
+      break;
+    }
+    case 1: {
+      if ((*((size_t*) (arg0 + (2*sizeof(void*))))) > 0) {
+        free(*((uint8_t **) (arg0 + sizeof(void*))));
+      }
+      if ((*((size_t*) (arg0 + (4*sizeof(void*))))) > 0) {
+        free(*((uint8_t **) (arg0 + (3*sizeof(void*)))));
+      }
+      switch ((int32_t) (int32_t) *((uint8_t*) (arg0 + (5*sizeof(void*))))) {
+        case 0: {
+          break;
+        }
+        case 1: {
+          if ((*((size_t*) (arg0 + (7*sizeof(void*))))) > 0) {
+            free(*((uint8_t **) (arg0 + (6*sizeof(void*)))));
+          }
+          break;
+        }
+      }
+      size_t len = *((size_t*) (arg0 + (9*sizeof(void*))));
+      if (len > 0) {
+        uint8_t *ptr = *((uint8_t **) (arg0 + (8*sizeof(void*))));
+        for (size_t i = 0; i < len; i++) {
+          uint8_t *base = ptr + i * (2*sizeof(void*));
+          (void) base;
+          if ((*((size_t*) (base + sizeof(void*)))) > 0) {
+            free(*((uint8_t **) (base + 0)));
+          }
+        }
+        free(ptr);
+      }
+      break;
+    }
+  }
+}
+#endif
+
 // Canonical ABI intrinsics
 
 __attribute__((__weak__, __export_name__("cabi_realloc")))
@@ -794,6 +1211,100 @@ lsrun_host_types_borrow_replaced_t lsrun_host_types_borrow_replaced(lsrun_host_t
   return (lsrun_host_types_borrow_replaced_t) { arg.__handle };
 }
 
+__attribute__((__import_module__("lsrun:host/types@0.1.0"), __import_name__("[resource-drop]verify-plan")))
+extern void __wasm_import_lsrun_host_types_verify_plan_drop(int32_t handle);
+
+void lsrun_host_types_verify_plan_drop_own(lsrun_host_types_own_verify_plan_t handle) {
+  __wasm_import_lsrun_host_types_verify_plan_drop(handle.__handle);
+}
+
+void lsrun_host_types_verify_plan_drop_borrow(lsrun_host_types_borrow_verify_plan_t handle) {
+  __wasm_import_lsrun_host_types_verify_plan_drop(handle.__handle);
+}
+
+lsrun_host_types_borrow_verify_plan_t lsrun_host_types_borrow_verify_plan(lsrun_host_types_own_verify_plan_t arg) {
+  return (lsrun_host_types_borrow_verify_plan_t) { arg.__handle };
+}
+
+__attribute__((__import_module__("lsrun:host/types@0.1.0"), __import_name__("[resource-drop]verification")))
+extern void __wasm_import_lsrun_host_types_verification_drop(int32_t handle);
+
+void lsrun_host_types_verification_drop_own(lsrun_host_types_own_verification_t handle) {
+  __wasm_import_lsrun_host_types_verification_drop(handle.__handle);
+}
+
+void lsrun_host_types_verification_drop_borrow(lsrun_host_types_borrow_verification_t handle) {
+  __wasm_import_lsrun_host_types_verification_drop(handle.__handle);
+}
+
+lsrun_host_types_borrow_verification_t lsrun_host_types_borrow_verification(lsrun_host_types_own_verification_t arg) {
+  return (lsrun_host_types_borrow_verification_t) { arg.__handle };
+}
+
+__attribute__((__import_module__("lsrun:host/types@0.1.0"), __import_name__("[resource-drop]check-result")))
+extern void __wasm_import_lsrun_host_types_check_result_drop(int32_t handle);
+
+void lsrun_host_types_check_result_drop_own(lsrun_host_types_own_check_result_t handle) {
+  __wasm_import_lsrun_host_types_check_result_drop(handle.__handle);
+}
+
+void lsrun_host_types_check_result_drop_borrow(lsrun_host_types_borrow_check_result_t handle) {
+  __wasm_import_lsrun_host_types_check_result_drop(handle.__handle);
+}
+
+lsrun_host_types_borrow_check_result_t lsrun_host_types_borrow_check_result(lsrun_host_types_own_check_result_t arg) {
+  return (lsrun_host_types_borrow_check_result_t) { arg.__handle };
+}
+
+__attribute__((__import_module__("lsrun:host/types@0.1.0"), __import_name__("[resource-drop]replicate-plan")))
+extern void __wasm_import_lsrun_host_types_replicate_plan_drop(int32_t handle);
+
+void lsrun_host_types_replicate_plan_drop_own(lsrun_host_types_own_replicate_plan_t handle) {
+  __wasm_import_lsrun_host_types_replicate_plan_drop(handle.__handle);
+}
+
+void lsrun_host_types_replicate_plan_drop_borrow(lsrun_host_types_borrow_replicate_plan_t handle) {
+  __wasm_import_lsrun_host_types_replicate_plan_drop(handle.__handle);
+}
+
+lsrun_host_types_borrow_replicate_plan_t lsrun_host_types_borrow_replicate_plan(lsrun_host_types_own_replicate_plan_t arg) {
+  return (lsrun_host_types_borrow_replicate_plan_t) { arg.__handle };
+}
+
+__attribute__((__import_module__("lsrun:host/types@0.1.0"), __import_name__("[resource-drop]replication")))
+extern void __wasm_import_lsrun_host_types_replication_drop(int32_t handle);
+
+void lsrun_host_types_replication_drop_own(lsrun_host_types_own_replication_t handle) {
+  __wasm_import_lsrun_host_types_replication_drop(handle.__handle);
+}
+
+void lsrun_host_types_replication_drop_borrow(lsrun_host_types_borrow_replication_t handle) {
+  __wasm_import_lsrun_host_types_replication_drop(handle.__handle);
+}
+
+lsrun_host_types_borrow_replication_t lsrun_host_types_borrow_replication(lsrun_host_types_own_replication_t arg) {
+  return (lsrun_host_types_borrow_replication_t) { arg.__handle };
+}
+
+__attribute__((__import_module__("lsrun:host/types@0.1.0"), __import_name__("[resource-drop]process")))
+extern void __wasm_import_lsrun_host_types_process_drop(int32_t handle);
+
+void lsrun_host_types_process_drop_own(lsrun_host_types_own_process_t handle) {
+  __wasm_import_lsrun_host_types_process_drop(handle.__handle);
+}
+
+void lsrun_host_types_process_drop_borrow(lsrun_host_types_borrow_process_t handle) {
+  __wasm_import_lsrun_host_types_process_drop(handle.__handle);
+}
+
+lsrun_host_types_borrow_process_t lsrun_host_types_borrow_process(lsrun_host_types_own_process_t arg) {
+  return (lsrun_host_types_borrow_process_t) { arg.__handle };
+}
+
+void lsrun_host_types_output_line_free(lsrun_host_types_output_line_t *ptr) {
+  lsrun_string_free(&ptr->text);
+}
+
 __attribute__((__import_module__("lsrun:host/types@0.1.0"), __import_name__("[resource-drop]invocation")))
 extern void __wasm_import_lsrun_host_types_invocation_drop(int32_t handle);
 
@@ -824,6 +1335,22 @@ void lsrun_host_types_option_own_present_database_free(lsrun_host_types_option_o
   }
 }
 
+void lsrun_host_types_option_error_free(lsrun_host_types_option_error_t *ptr) {
+  if (ptr->is_some) {
+    lsrun_host_types_error_free(&ptr->val);
+  }
+}
+
+void lsrun_host_types_list_own_check_result_free(lsrun_host_types_list_own_check_result_t *ptr) {
+  size_t list_len = ptr->len;
+  if (list_len > 0) {
+    lsrun_host_types_own_check_result_t *list_ptr = ptr->ptr;
+    for (size_t i = 0; i < list_len; i++) {
+    }
+    free(list_ptr);
+  }
+}
+
 void lsrun_host_types_list_own_database_free(lsrun_host_types_list_own_database_t *ptr) {
   size_t list_len = ptr->len;
   if (list_len > 0) {
@@ -831,6 +1358,32 @@ void lsrun_host_types_list_own_database_free(lsrun_host_types_list_own_database_
     for (size_t i = 0; i < list_len; i++) {
     }
     free(list_ptr);
+  }
+}
+
+void lsrun_host_types_list_output_line_free(lsrun_host_types_list_output_line_t *ptr) {
+  size_t list_len = ptr->len;
+  if (list_len > 0) {
+    lsrun_host_types_output_line_t *list_ptr = ptr->ptr;
+    for (size_t i = 0; i < list_len; i++) {
+      lsrun_host_types_output_line_free(&list_ptr[i]);
+    }
+    free(list_ptr);
+  }
+}
+
+void lsrun_host_types_result_list_output_line_error_free(lsrun_host_types_result_list_output_line_error_t *ptr) {
+  if (!ptr->is_err) {
+    lsrun_host_types_list_output_line_free(&ptr->val.ok);
+  } else {
+    lsrun_host_types_error_free(&ptr->val.err);
+  }
+}
+
+void lsrun_host_types_result_s32_error_free(lsrun_host_types_result_s32_error_t *ptr) {
+  if (!ptr->is_err) {
+  } else {
+    lsrun_host_types_error_free(&ptr->val.err);
   }
 }
 
@@ -987,25 +1540,6 @@ lsrun_host_litestream_borrow_restore_job_t lsrun_host_litestream_borrow_restore_
   return (lsrun_host_litestream_borrow_restore_job_t) { arg.__handle };
 }
 
-__attribute__((__import_module__("lsrun:host/litestream@0.1.0"), __import_name__("[resource-drop]process")))
-extern void __wasm_import_lsrun_host_litestream_process_drop(int32_t handle);
-
-void lsrun_host_litestream_process_drop_own(lsrun_host_litestream_own_process_t handle) {
-  __wasm_import_lsrun_host_litestream_process_drop(handle.__handle);
-}
-
-void lsrun_host_litestream_process_drop_borrow(lsrun_host_litestream_borrow_process_t handle) {
-  __wasm_import_lsrun_host_litestream_process_drop(handle.__handle);
-}
-
-lsrun_host_litestream_borrow_process_t lsrun_host_litestream_borrow_process(lsrun_host_litestream_own_process_t arg) {
-  return (lsrun_host_litestream_borrow_process_t) { arg.__handle };
-}
-
-void lsrun_host_litestream_output_line_free(lsrun_host_litestream_output_line_t *ptr) {
-  lsrun_string_free(&ptr->text);
-}
-
 void lsrun_host_litestream_result_string_error_free(lsrun_host_litestream_result_string_error_t *ptr) {
   if (!ptr->is_err) {
     lsrun_string_free(&ptr->val.ok);
@@ -1098,32 +1632,6 @@ void lsrun_host_litestream_result_own_replaced_error_free(lsrun_host_litestream_
 }
 
 void lsrun_host_litestream_result_own_process_error_free(lsrun_host_litestream_result_own_process_error_t *ptr) {
-  if (!ptr->is_err) {
-  } else {
-    lsrun_host_litestream_error_free(&ptr->val.err);
-  }
-}
-
-void lsrun_host_litestream_list_output_line_free(lsrun_host_litestream_list_output_line_t *ptr) {
-  size_t list_len = ptr->len;
-  if (list_len > 0) {
-    lsrun_host_litestream_output_line_t *list_ptr = ptr->ptr;
-    for (size_t i = 0; i < list_len; i++) {
-      lsrun_host_litestream_output_line_free(&list_ptr[i]);
-    }
-    free(list_ptr);
-  }
-}
-
-void lsrun_host_litestream_result_list_output_line_error_free(lsrun_host_litestream_result_list_output_line_error_t *ptr) {
-  if (!ptr->is_err) {
-    lsrun_host_litestream_list_output_line_free(&ptr->val.ok);
-  } else {
-    lsrun_host_litestream_error_free(&ptr->val.err);
-  }
-}
-
-void lsrun_host_litestream_result_s32_error_free(lsrun_host_litestream_result_s32_error_t *ptr) {
   if (!ptr->is_err) {
   } else {
     lsrun_host_litestream_error_free(&ptr->val.err);
@@ -1313,6 +1821,25 @@ void lsrun_host_sqlite_result_own_rows_error_free(lsrun_host_sqlite_result_own_r
   }
 }
 
+void lsrun_host_sqlite_list_list_value_free(lsrun_host_sqlite_list_list_value_t *ptr) {
+  size_t list_len = ptr->len;
+  if (list_len > 0) {
+    lsrun_host_sqlite_list_value_t *list_ptr = ptr->ptr;
+    for (size_t i = 0; i < list_len; i++) {
+      lsrun_host_sqlite_list_value_free(&list_ptr[i]);
+    }
+    free(list_ptr);
+  }
+}
+
+void lsrun_host_sqlite_result_list_list_value_error_free(lsrun_host_sqlite_result_list_list_value_error_t *ptr) {
+  if (!ptr->is_err) {
+    lsrun_host_sqlite_list_list_value_free(&ptr->val.ok);
+  } else {
+    lsrun_host_sqlite_error_free(&ptr->val.err);
+  }
+}
+
 void lsrun_host_sqlite_list_statement_free(lsrun_host_sqlite_list_statement_t *ptr) {
   size_t list_len = ptr->len;
   if (list_len > 0) {
@@ -1404,25 +1931,6 @@ void lsrun_host_sqlite_result_list_string_error_free(lsrun_host_sqlite_result_li
   }
 }
 
-void lsrun_host_sqlite_list_list_value_free(lsrun_host_sqlite_list_list_value_t *ptr) {
-  size_t list_len = ptr->len;
-  if (list_len > 0) {
-    lsrun_host_sqlite_list_value_t *list_ptr = ptr->ptr;
-    for (size_t i = 0; i < list_len; i++) {
-      lsrun_host_sqlite_list_value_free(&list_ptr[i]);
-    }
-    free(list_ptr);
-  }
-}
-
-void lsrun_host_sqlite_result_list_list_value_error_free(lsrun_host_sqlite_result_list_list_value_error_t *ptr) {
-  if (!ptr->is_err) {
-    lsrun_host_sqlite_list_list_value_free(&ptr->val.ok);
-  } else {
-    lsrun_host_sqlite_error_free(&ptr->val.err);
-  }
-}
-
 void lsrun_host_sqlite_result_string_error_free(lsrun_host_sqlite_result_string_error_t *ptr) {
   if (!ptr->is_err) {
     lsrun_string_free(&ptr->val.ok);
@@ -1435,8 +1943,36 @@ void lsrun_host_hooks_error_free(lsrun_host_hooks_error_t *ptr) {
   lsrun_host_types_error_free(ptr);
 }
 
+__attribute__((__import_module__("lsrun:host/hooks@0.1.0"), __import_name__("[resource-drop]check-job")))
+extern void __wasm_import_lsrun_host_hooks_check_job_drop(int32_t handle);
+
+void lsrun_host_hooks_check_job_drop_own(lsrun_host_hooks_own_check_job_t handle) {
+  __wasm_import_lsrun_host_hooks_check_job_drop(handle.__handle);
+}
+
+void lsrun_host_hooks_check_job_drop_borrow(lsrun_host_hooks_borrow_check_job_t handle) {
+  __wasm_import_lsrun_host_hooks_check_job_drop(handle.__handle);
+}
+
+lsrun_host_hooks_borrow_check_job_t lsrun_host_hooks_borrow_check_job(lsrun_host_hooks_own_check_job_t arg) {
+  return (lsrun_host_hooks_borrow_check_job_t) { arg.__handle };
+}
+
 void lsrun_host_hooks_option_borrow_database_free(lsrun_host_hooks_option_borrow_database_t *ptr) {
   if (ptr->is_some) {
+  }
+}
+
+void lsrun_option_list_string_free(lsrun_option_list_string_t *ptr) {
+  if (ptr->is_some) {
+    lsrun_list_string_free(&ptr->val);
+  }
+}
+
+void lsrun_host_hooks_result_own_check_job_error_free(lsrun_host_hooks_result_own_check_job_error_t *ptr) {
+  if (!ptr->is_err) {
+  } else {
+    lsrun_host_hooks_error_free(&ptr->val.err);
   }
 }
 
@@ -1452,6 +1988,128 @@ void lsrun_host_hooks_result_void_error_free(lsrun_host_hooks_result_void_error_
   if (!ptr->is_err) {
   } else {
     lsrun_host_hooks_error_free(&ptr->val.err);
+  }
+}
+
+void lsrun_host_history_instant_free(lsrun_host_history_instant_t *ptr) {
+  lsrun_host_types_instant_free(ptr);
+}
+
+void lsrun_host_history_error_free(lsrun_host_history_error_t *ptr) {
+  lsrun_host_types_error_free(ptr);
+}
+
+__attribute__((__import_module__("lsrun:host/history@0.1.0"), __import_name__("[resource-drop]past-result")))
+extern void __wasm_import_lsrun_host_history_past_result_drop(int32_t handle);
+
+void lsrun_host_history_past_result_drop_own(lsrun_host_history_own_past_result_t handle) {
+  __wasm_import_lsrun_host_history_past_result_drop(handle.__handle);
+}
+
+void lsrun_host_history_past_result_drop_borrow(lsrun_host_history_borrow_past_result_t handle) {
+  __wasm_import_lsrun_host_history_past_result_drop(handle.__handle);
+}
+
+lsrun_host_history_borrow_past_result_t lsrun_host_history_borrow_past_result(lsrun_host_history_own_past_result_t arg) {
+  return (lsrun_host_history_borrow_past_result_t) { arg.__handle };
+}
+
+void lsrun_host_history_list_own_past_result_free(lsrun_host_history_list_own_past_result_t *ptr) {
+  size_t list_len = ptr->len;
+  if (list_len > 0) {
+    lsrun_host_history_own_past_result_t *list_ptr = ptr->ptr;
+    for (size_t i = 0; i < list_len; i++) {
+    }
+    free(list_ptr);
+  }
+}
+
+void lsrun_host_history_result_list_own_past_result_error_free(lsrun_host_history_result_list_own_past_result_error_t *ptr) {
+  if (!ptr->is_err) {
+    lsrun_host_history_list_own_past_result_free(&ptr->val.ok);
+  } else {
+    lsrun_host_history_error_free(&ptr->val.err);
+  }
+}
+
+void lsrun_host_tasks_error_free(lsrun_host_tasks_error_t *ptr) {
+  lsrun_host_types_error_free(ptr);
+}
+
+__attribute__((__import_module__("lsrun:host/tasks@0.1.0"), __import_name__("[resource-drop]task-request")))
+extern void __wasm_import_lsrun_host_tasks_task_request_drop(int32_t handle);
+
+void lsrun_host_tasks_task_request_drop_own(lsrun_host_tasks_own_task_request_t handle) {
+  __wasm_import_lsrun_host_tasks_task_request_drop(handle.__handle);
+}
+
+void lsrun_host_tasks_task_request_drop_borrow(lsrun_host_tasks_borrow_task_request_t handle) {
+  __wasm_import_lsrun_host_tasks_task_request_drop(handle.__handle);
+}
+
+lsrun_host_tasks_borrow_task_request_t lsrun_host_tasks_borrow_task_request(lsrun_host_tasks_own_task_request_t arg) {
+  return (lsrun_host_tasks_borrow_task_request_t) { arg.__handle };
+}
+
+void lsrun_host_tasks_result_void_error_free(lsrun_host_tasks_result_void_error_t *ptr) {
+  if (!ptr->is_err) {
+  } else {
+    lsrun_host_tasks_error_free(&ptr->val.err);
+  }
+}
+
+void lsrun_host_tasks_result_own_process_error_free(lsrun_host_tasks_result_own_process_error_t *ptr) {
+  if (!ptr->is_err) {
+  } else {
+    lsrun_host_tasks_error_free(&ptr->val.err);
+  }
+}
+
+void lsrun_host_http_error_free(lsrun_host_http_error_t *ptr) {
+  lsrun_host_types_error_free(ptr);
+}
+
+__attribute__((__import_module__("lsrun:host/http@0.1.0"), __import_name__("[resource-drop]request")))
+extern void __wasm_import_lsrun_host_http_request_drop(int32_t handle);
+
+void lsrun_host_http_request_drop_own(lsrun_host_http_own_request_t handle) {
+  __wasm_import_lsrun_host_http_request_drop(handle.__handle);
+}
+
+void lsrun_host_http_request_drop_borrow(lsrun_host_http_borrow_request_t handle) {
+  __wasm_import_lsrun_host_http_request_drop(handle.__handle);
+}
+
+lsrun_host_http_borrow_request_t lsrun_host_http_borrow_request(lsrun_host_http_own_request_t arg) {
+  return (lsrun_host_http_borrow_request_t) { arg.__handle };
+}
+
+__attribute__((__import_module__("lsrun:host/http@0.1.0"), __import_name__("[resource-drop]response")))
+extern void __wasm_import_lsrun_host_http_response_drop(int32_t handle);
+
+void lsrun_host_http_response_drop_own(lsrun_host_http_own_response_t handle) {
+  __wasm_import_lsrun_host_http_response_drop(handle.__handle);
+}
+
+void lsrun_host_http_response_drop_borrow(lsrun_host_http_borrow_response_t handle) {
+  __wasm_import_lsrun_host_http_response_drop(handle.__handle);
+}
+
+lsrun_host_http_borrow_response_t lsrun_host_http_borrow_response(lsrun_host_http_own_response_t arg) {
+  return (lsrun_host_http_borrow_response_t) { arg.__handle };
+}
+
+void lsrun_host_http_result_void_error_free(lsrun_host_http_result_void_error_t *ptr) {
+  if (!ptr->is_err) {
+  } else {
+    lsrun_host_http_error_free(&ptr->val.err);
+  }
+}
+
+void lsrun_host_http_result_own_response_error_free(lsrun_host_http_result_own_response_error_t *ptr) {
+  if (!ptr->is_err) {
+  } else {
+    lsrun_host_http_error_free(&ptr->val.err);
   }
 }
 
@@ -1472,6 +2130,18 @@ void lsrun_host_report_check_drop_borrow(lsrun_host_report_borrow_check_t handle
 
 lsrun_host_report_borrow_check_t lsrun_host_report_borrow_check(lsrun_host_report_own_check_t arg) {
   return (lsrun_host_report_borrow_check_t) { arg.__handle };
+}
+
+void lsrun_host_report_result_void_error_free(lsrun_host_report_result_void_error_t *ptr) {
+  if (!ptr->is_err) {
+  } else {
+    lsrun_host_report_error_free(&ptr->val.err);
+  }
+}
+
+void lsrun_option_u8_free(lsrun_option_u8_t *ptr) {
+  if (ptr->is_some) {
+  }
 }
 
 void exports_lsrun_plugin_command_error_free(exports_lsrun_plugin_command_error_t *ptr) {
@@ -1531,6 +2201,61 @@ void exports_lsrun_plugin_restored_result_void_error_free(exports_lsrun_plugin_r
   if (!ptr->is_err) {
   } else {
     exports_lsrun_plugin_restored_error_free(&ptr->val.err);
+  }
+}
+
+void exports_lsrun_plugin_not_restored_error_free(exports_lsrun_plugin_not_restored_error_t *ptr) {
+  lsrun_host_types_error_free(ptr);
+}
+
+void exports_lsrun_plugin_not_restored_result_void_error_free(exports_lsrun_plugin_not_restored_result_void_error_t *ptr) {
+  if (!ptr->is_err) {
+  } else {
+    exports_lsrun_plugin_not_restored_error_free(&ptr->val.err);
+  }
+}
+
+void exports_lsrun_plugin_pre_verify_error_free(exports_lsrun_plugin_pre_verify_error_t *ptr) {
+  lsrun_host_types_error_free(ptr);
+}
+
+void exports_lsrun_plugin_pre_verify_result_void_error_free(exports_lsrun_plugin_pre_verify_result_void_error_t *ptr) {
+  if (!ptr->is_err) {
+  } else {
+    exports_lsrun_plugin_pre_verify_error_free(&ptr->val.err);
+  }
+}
+
+void exports_lsrun_plugin_verified_error_free(exports_lsrun_plugin_verified_error_t *ptr) {
+  lsrun_host_types_error_free(ptr);
+}
+
+void exports_lsrun_plugin_verified_result_void_error_free(exports_lsrun_plugin_verified_result_void_error_t *ptr) {
+  if (!ptr->is_err) {
+  } else {
+    exports_lsrun_plugin_verified_error_free(&ptr->val.err);
+  }
+}
+
+void exports_lsrun_plugin_pre_replicate_error_free(exports_lsrun_plugin_pre_replicate_error_t *ptr) {
+  lsrun_host_types_error_free(ptr);
+}
+
+void exports_lsrun_plugin_pre_replicate_result_void_error_free(exports_lsrun_plugin_pre_replicate_result_void_error_t *ptr) {
+  if (!ptr->is_err) {
+  } else {
+    exports_lsrun_plugin_pre_replicate_error_free(&ptr->val.err);
+  }
+}
+
+void exports_lsrun_plugin_replicated_error_free(exports_lsrun_plugin_replicated_error_t *ptr) {
+  lsrun_host_types_error_free(ptr);
+}
+
+void exports_lsrun_plugin_replicated_result_void_error_free(exports_lsrun_plugin_replicated_result_void_error_t *ptr) {
+  if (!ptr->is_err) {
+  } else {
+    exports_lsrun_plugin_replicated_error_free(&ptr->val.err);
   }
 }
 
@@ -1993,6 +2718,647 @@ bool lsrun_host_types_method_replaced_txid(lsrun_host_types_borrow_replaced_t se
 
 uint64_t lsrun_host_types_method_replaced_bytes(lsrun_host_types_borrow_replaced_t self) {
   int64_t ret = __wasm_import_lsrun_host_types_method_replaced_bytes((self).__handle);
+  return (uint64_t) (ret);
+}
+
+void lsrun_host_types_method_verify_plan_command(lsrun_host_types_borrow_verify_plan_t self, lsrun_string_t *ret) {
+  __attribute__((__aligned__(sizeof(void*))))
+  uint8_t ret_area[(2*sizeof(void*))];
+  uint8_t *ptr = (uint8_t *) &ret_area;
+  __wasm_import_lsrun_host_types_method_verify_plan_command((self).__handle, ptr);
+  *ret = (lsrun_string_t) { (uint8_t*)(*((uint8_t **) (ptr + 0))), (*((size_t*) (ptr + sizeof(void*)))) };
+}
+
+bool lsrun_host_types_method_verify_plan_database(lsrun_host_types_borrow_verify_plan_t self, lsrun_host_types_own_database_t *ret) {
+  __attribute__((__aligned__(4)))
+  uint8_t ret_area[8];
+  uint8_t *ptr = (uint8_t *) &ret_area;
+  __wasm_import_lsrun_host_types_method_verify_plan_database((self).__handle, ptr);
+  lsrun_host_types_option_own_database_t option;
+  switch ((int32_t) *((uint8_t*) (ptr + 0))) {
+    case 0: {
+      option.is_some = false;
+      break;
+    }
+    case 1: {
+      option.is_some = true;
+      option.val = (lsrun_host_types_own_database_t) { *((int32_t*) (ptr + 4)) };
+      break;
+    }
+  }
+  *ret = option.val;
+  return option.is_some;
+}
+
+void lsrun_host_types_method_verify_plan_source(lsrun_host_types_borrow_verify_plan_t self, lsrun_string_t *ret) {
+  __attribute__((__aligned__(sizeof(void*))))
+  uint8_t ret_area[(2*sizeof(void*))];
+  uint8_t *ptr = (uint8_t *) &ret_area;
+  __wasm_import_lsrun_host_types_method_verify_plan_source((self).__handle, ptr);
+  *ret = (lsrun_string_t) { (uint8_t*)(*((uint8_t **) (ptr + 0))), (*((size_t*) (ptr + sizeof(void*)))) };
+}
+
+void lsrun_host_types_method_verification_command(lsrun_host_types_borrow_verification_t self, lsrun_string_t *ret) {
+  __attribute__((__aligned__(sizeof(void*))))
+  uint8_t ret_area[(2*sizeof(void*))];
+  uint8_t *ptr = (uint8_t *) &ret_area;
+  __wasm_import_lsrun_host_types_method_verification_command((self).__handle, ptr);
+  *ret = (lsrun_string_t) { (uint8_t*)(*((uint8_t **) (ptr + 0))), (*((size_t*) (ptr + sizeof(void*)))) };
+}
+
+bool lsrun_host_types_method_verification_database(lsrun_host_types_borrow_verification_t self, lsrun_host_types_own_database_t *ret) {
+  __attribute__((__aligned__(4)))
+  uint8_t ret_area[8];
+  uint8_t *ptr = (uint8_t *) &ret_area;
+  __wasm_import_lsrun_host_types_method_verification_database((self).__handle, ptr);
+  lsrun_host_types_option_own_database_t option;
+  switch ((int32_t) *((uint8_t*) (ptr + 0))) {
+    case 0: {
+      option.is_some = false;
+      break;
+    }
+    case 1: {
+      option.is_some = true;
+      option.val = (lsrun_host_types_own_database_t) { *((int32_t*) (ptr + 4)) };
+      break;
+    }
+  }
+  *ret = option.val;
+  return option.is_some;
+}
+
+void lsrun_host_types_method_verification_source(lsrun_host_types_borrow_verification_t self, lsrun_string_t *ret) {
+  __attribute__((__aligned__(sizeof(void*))))
+  uint8_t ret_area[(2*sizeof(void*))];
+  uint8_t *ptr = (uint8_t *) &ret_area;
+  __wasm_import_lsrun_host_types_method_verification_source((self).__handle, ptr);
+  *ret = (lsrun_string_t) { (uint8_t*)(*((uint8_t **) (ptr + 0))), (*((size_t*) (ptr + sizeof(void*)))) };
+}
+
+void lsrun_host_types_method_verification_outcome(lsrun_host_types_borrow_verification_t self, lsrun_string_t *ret) {
+  __attribute__((__aligned__(sizeof(void*))))
+  uint8_t ret_area[(2*sizeof(void*))];
+  uint8_t *ptr = (uint8_t *) &ret_area;
+  __wasm_import_lsrun_host_types_method_verification_outcome((self).__handle, ptr);
+  *ret = (lsrun_string_t) { (uint8_t*)(*((uint8_t **) (ptr + 0))), (*((size_t*) (ptr + sizeof(void*)))) };
+}
+
+uint8_t lsrun_host_types_method_verification_exit_code(lsrun_host_types_borrow_verification_t self) {
+  int32_t ret = __wasm_import_lsrun_host_types_method_verification_exit_code((self).__handle);
+  return (uint8_t) (ret);
+}
+
+bool lsrun_host_types_method_verification_error(lsrun_host_types_borrow_verification_t self, lsrun_host_types_error_t *ret) {
+  __attribute__((__aligned__(sizeof(void*))))
+  uint8_t ret_area[(10*sizeof(void*))];
+  uint8_t *ptr = (uint8_t *) &ret_area;
+  __wasm_import_lsrun_host_types_method_verification_error((self).__handle, ptr);
+  lsrun_host_types_option_error_t option0;
+  switch ((int32_t) *((uint8_t*) (ptr + 0))) {
+    case 0: {
+      option0.is_some = false;
+      break;
+    }
+    case 1: {
+      option0.is_some = true;
+      lsrun_option_string_t option;
+      switch ((int32_t) *((uint8_t*) (ptr + (5*sizeof(void*))))) {
+        case 0: {
+          option.is_some = false;
+          break;
+        }
+        case 1: {
+          option.is_some = true;
+          option.val = (lsrun_string_t) { (uint8_t*)(*((uint8_t **) (ptr + (6*sizeof(void*))))), (*((size_t*) (ptr + (7*sizeof(void*))))) };
+          break;
+        }
+      }
+
+      option0.val = (lsrun_host_types_error_t) {
+        (lsrun_string_t) (lsrun_string_t) { (uint8_t*)(*((uint8_t **) (ptr + sizeof(void*)))), (*((size_t*) (ptr + (2*sizeof(void*))))) },
+        (lsrun_string_t) (lsrun_string_t) { (uint8_t*)(*((uint8_t **) (ptr + (3*sizeof(void*))))), (*((size_t*) (ptr + (4*sizeof(void*))))) },
+        (lsrun_option_string_t) option,
+        (lsrun_list_string_t) (lsrun_list_string_t) { (lsrun_string_t*)(*((uint8_t **) (ptr + (8*sizeof(void*))))), (*((size_t*) (ptr + (9*sizeof(void*))))) },
+      };
+      break;
+    }
+  }
+  *ret = option0.val;
+  return option0.is_some;
+}
+
+void lsrun_host_types_method_verification_started(lsrun_host_types_borrow_verification_t self, lsrun_host_types_instant_t *ret) {
+  __attribute__((__aligned__(8)))
+  uint8_t ret_area[(16+4*sizeof(void*))];
+  uint8_t *ptr = (uint8_t *) &ret_area;
+  __wasm_import_lsrun_host_types_method_verification_started((self).__handle, ptr);
+  lsrun_option_string_t option;
+  switch ((int32_t) *((uint8_t*) (ptr + (8+2*sizeof(void*))))) {
+    case 0: {
+      option.is_some = false;
+      break;
+    }
+    case 1: {
+      option.is_some = true;
+      option.val = (lsrun_string_t) { (uint8_t*)(*((uint8_t **) (ptr + (8+3*sizeof(void*))))), (*((size_t*) (ptr + (8+4*sizeof(void*))))) };
+      break;
+    }
+  }
+  *ret = (lsrun_host_types_instant_t) {
+    (int64_t) *((int64_t*) (ptr + 0)),
+    (lsrun_string_t) (lsrun_string_t) { (uint8_t*)(*((uint8_t **) (ptr + 8))), (*((size_t*) (ptr + (8+1*sizeof(void*))))) },
+    (lsrun_option_string_t) option,
+  };
+}
+
+uint64_t lsrun_host_types_method_verification_duration_ms(lsrun_host_types_borrow_verification_t self) {
+  int64_t ret = __wasm_import_lsrun_host_types_method_verification_duration_ms((self).__handle);
+  return (uint64_t) (ret);
+}
+
+bool lsrun_host_types_method_verification_txid(lsrun_host_types_borrow_verification_t self, lsrun_string_t *ret) {
+  __attribute__((__aligned__(sizeof(void*))))
+  uint8_t ret_area[(3*sizeof(void*))];
+  uint8_t *ptr = (uint8_t *) &ret_area;
+  __wasm_import_lsrun_host_types_method_verification_txid((self).__handle, ptr);
+  lsrun_option_string_t option;
+  switch ((int32_t) *((uint8_t*) (ptr + 0))) {
+    case 0: {
+      option.is_some = false;
+      break;
+    }
+    case 1: {
+      option.is_some = true;
+      option.val = (lsrun_string_t) { (uint8_t*)(*((uint8_t **) (ptr + sizeof(void*)))), (*((size_t*) (ptr + (2*sizeof(void*))))) };
+      break;
+    }
+  }
+  *ret = option.val;
+  return option.is_some;
+}
+
+bool lsrun_host_types_method_verification_lag_ms(lsrun_host_types_borrow_verification_t self, uint64_t *ret) {
+  __attribute__((__aligned__(8)))
+  uint8_t ret_area[16];
+  uint8_t *ptr = (uint8_t *) &ret_area;
+  __wasm_import_lsrun_host_types_method_verification_lag_ms((self).__handle, ptr);
+  lsrun_option_u64_t option;
+  switch ((int32_t) *((uint8_t*) (ptr + 0))) {
+    case 0: {
+      option.is_some = false;
+      break;
+    }
+    case 1: {
+      option.is_some = true;
+      option.val = (uint64_t) (*((int64_t*) (ptr + 8)));
+      break;
+    }
+  }
+  *ret = option.val;
+  return option.is_some;
+}
+
+bool lsrun_host_types_method_verification_restore_ms(lsrun_host_types_borrow_verification_t self, uint64_t *ret) {
+  __attribute__((__aligned__(8)))
+  uint8_t ret_area[16];
+  uint8_t *ptr = (uint8_t *) &ret_area;
+  __wasm_import_lsrun_host_types_method_verification_restore_ms((self).__handle, ptr);
+  lsrun_option_u64_t option;
+  switch ((int32_t) *((uint8_t*) (ptr + 0))) {
+    case 0: {
+      option.is_some = false;
+      break;
+    }
+    case 1: {
+      option.is_some = true;
+      option.val = (uint64_t) (*((int64_t*) (ptr + 8)));
+      break;
+    }
+  }
+  *ret = option.val;
+  return option.is_some;
+}
+
+bool lsrun_host_types_method_verification_bytes(lsrun_host_types_borrow_verification_t self, uint64_t *ret) {
+  __attribute__((__aligned__(8)))
+  uint8_t ret_area[16];
+  uint8_t *ptr = (uint8_t *) &ret_area;
+  __wasm_import_lsrun_host_types_method_verification_bytes((self).__handle, ptr);
+  lsrun_option_u64_t option;
+  switch ((int32_t) *((uint8_t*) (ptr + 0))) {
+    case 0: {
+      option.is_some = false;
+      break;
+    }
+    case 1: {
+      option.is_some = true;
+      option.val = (uint64_t) (*((int64_t*) (ptr + 8)));
+      break;
+    }
+  }
+  *ret = option.val;
+  return option.is_some;
+}
+
+void lsrun_host_types_method_verification_checks(lsrun_host_types_borrow_verification_t self, lsrun_host_types_list_own_check_result_t *ret) {
+  __attribute__((__aligned__(sizeof(void*))))
+  uint8_t ret_area[(2*sizeof(void*))];
+  uint8_t *ptr = (uint8_t *) &ret_area;
+  __wasm_import_lsrun_host_types_method_verification_checks((self).__handle, ptr);
+  *ret = (lsrun_host_types_list_own_check_result_t) { (lsrun_host_types_own_check_result_t*)(*((uint8_t **) (ptr + 0))), (*((size_t*) (ptr + sizeof(void*)))) };
+}
+
+bool lsrun_host_types_method_verification_last_proved(lsrun_host_types_borrow_verification_t self, lsrun_host_types_instant_t *ret) {
+  __attribute__((__aligned__(8)))
+  uint8_t ret_area[(24+4*sizeof(void*))];
+  uint8_t *ptr = (uint8_t *) &ret_area;
+  __wasm_import_lsrun_host_types_method_verification_last_proved((self).__handle, ptr);
+  lsrun_host_types_option_instant_t option0;
+  switch ((int32_t) *((uint8_t*) (ptr + 0))) {
+    case 0: {
+      option0.is_some = false;
+      break;
+    }
+    case 1: {
+      option0.is_some = true;
+      lsrun_option_string_t option;
+      switch ((int32_t) *((uint8_t*) (ptr + (16+2*sizeof(void*))))) {
+        case 0: {
+          option.is_some = false;
+          break;
+        }
+        case 1: {
+          option.is_some = true;
+          option.val = (lsrun_string_t) { (uint8_t*)(*((uint8_t **) (ptr + (16+3*sizeof(void*))))), (*((size_t*) (ptr + (16+4*sizeof(void*))))) };
+          break;
+        }
+      }
+
+      option0.val = (lsrun_host_types_instant_t) {
+        (int64_t) *((int64_t*) (ptr + 8)),
+        (lsrun_string_t) (lsrun_string_t) { (uint8_t*)(*((uint8_t **) (ptr + 16))), (*((size_t*) (ptr + (16+1*sizeof(void*))))) },
+        (lsrun_option_string_t) option,
+      };
+      break;
+    }
+  }
+  *ret = option0.val;
+  return option0.is_some;
+}
+
+bool lsrun_host_types_method_verification_last_proved_whole(lsrun_host_types_borrow_verification_t self, lsrun_host_types_instant_t *ret) {
+  __attribute__((__aligned__(8)))
+  uint8_t ret_area[(24+4*sizeof(void*))];
+  uint8_t *ptr = (uint8_t *) &ret_area;
+  __wasm_import_lsrun_host_types_method_verification_last_proved_whole((self).__handle, ptr);
+  lsrun_host_types_option_instant_t option0;
+  switch ((int32_t) *((uint8_t*) (ptr + 0))) {
+    case 0: {
+      option0.is_some = false;
+      break;
+    }
+    case 1: {
+      option0.is_some = true;
+      lsrun_option_string_t option;
+      switch ((int32_t) *((uint8_t*) (ptr + (16+2*sizeof(void*))))) {
+        case 0: {
+          option.is_some = false;
+          break;
+        }
+        case 1: {
+          option.is_some = true;
+          option.val = (lsrun_string_t) { (uint8_t*)(*((uint8_t **) (ptr + (16+3*sizeof(void*))))), (*((size_t*) (ptr + (16+4*sizeof(void*))))) };
+          break;
+        }
+      }
+
+      option0.val = (lsrun_host_types_instant_t) {
+        (int64_t) *((int64_t*) (ptr + 8)),
+        (lsrun_string_t) (lsrun_string_t) { (uint8_t*)(*((uint8_t **) (ptr + 16))), (*((size_t*) (ptr + (16+1*sizeof(void*))))) },
+        (lsrun_option_string_t) option,
+      };
+      break;
+    }
+  }
+  *ret = option0.val;
+  return option0.is_some;
+}
+
+void lsrun_host_types_method_verification_json(lsrun_host_types_borrow_verification_t self, lsrun_string_t *ret) {
+  __attribute__((__aligned__(sizeof(void*))))
+  uint8_t ret_area[(2*sizeof(void*))];
+  uint8_t *ptr = (uint8_t *) &ret_area;
+  __wasm_import_lsrun_host_types_method_verification_json((self).__handle, ptr);
+  *ret = (lsrun_string_t) { (uint8_t*)(*((uint8_t **) (ptr + 0))), (*((size_t*) (ptr + sizeof(void*)))) };
+}
+
+void lsrun_host_types_method_verification_host(lsrun_host_types_borrow_verification_t self, lsrun_string_t *ret) {
+  __attribute__((__aligned__(sizeof(void*))))
+  uint8_t ret_area[(2*sizeof(void*))];
+  uint8_t *ptr = (uint8_t *) &ret_area;
+  __wasm_import_lsrun_host_types_method_verification_host((self).__handle, ptr);
+  *ret = (lsrun_string_t) { (uint8_t*)(*((uint8_t **) (ptr + 0))), (*((size_t*) (ptr + sizeof(void*)))) };
+}
+
+void lsrun_host_types_method_check_result_id(lsrun_host_types_borrow_check_result_t self, lsrun_string_t *ret) {
+  __attribute__((__aligned__(sizeof(void*))))
+  uint8_t ret_area[(2*sizeof(void*))];
+  uint8_t *ptr = (uint8_t *) &ret_area;
+  __wasm_import_lsrun_host_types_method_check_result_id((self).__handle, ptr);
+  *ret = (lsrun_string_t) { (uint8_t*)(*((uint8_t **) (ptr + 0))), (*((size_t*) (ptr + sizeof(void*)))) };
+}
+
+void lsrun_host_types_method_check_result_plugin(lsrun_host_types_borrow_check_result_t self, lsrun_string_t *ret) {
+  __attribute__((__aligned__(sizeof(void*))))
+  uint8_t ret_area[(2*sizeof(void*))];
+  uint8_t *ptr = (uint8_t *) &ret_area;
+  __wasm_import_lsrun_host_types_method_check_result_plugin((self).__handle, ptr);
+  *ret = (lsrun_string_t) { (uint8_t*)(*((uint8_t **) (ptr + 0))), (*((size_t*) (ptr + sizeof(void*)))) };
+}
+
+void lsrun_host_types_method_check_result_kind(lsrun_host_types_borrow_check_result_t self, lsrun_string_t *ret) {
+  __attribute__((__aligned__(sizeof(void*))))
+  uint8_t ret_area[(2*sizeof(void*))];
+  uint8_t *ptr = (uint8_t *) &ret_area;
+  __wasm_import_lsrun_host_types_method_check_result_kind((self).__handle, ptr);
+  *ret = (lsrun_string_t) { (uint8_t*)(*((uint8_t **) (ptr + 0))), (*((size_t*) (ptr + sizeof(void*)))) };
+}
+
+void lsrun_host_types_method_check_result_outcome(lsrun_host_types_borrow_check_result_t self, lsrun_string_t *ret) {
+  __attribute__((__aligned__(sizeof(void*))))
+  uint8_t ret_area[(2*sizeof(void*))];
+  uint8_t *ptr = (uint8_t *) &ret_area;
+  __wasm_import_lsrun_host_types_method_check_result_outcome((self).__handle, ptr);
+  *ret = (lsrun_string_t) { (uint8_t*)(*((uint8_t **) (ptr + 0))), (*((size_t*) (ptr + sizeof(void*)))) };
+}
+
+void lsrun_host_types_method_check_result_message(lsrun_host_types_borrow_check_result_t self, lsrun_string_t *ret) {
+  __attribute__((__aligned__(sizeof(void*))))
+  uint8_t ret_area[(2*sizeof(void*))];
+  uint8_t *ptr = (uint8_t *) &ret_area;
+  __wasm_import_lsrun_host_types_method_check_result_message((self).__handle, ptr);
+  *ret = (lsrun_string_t) { (uint8_t*)(*((uint8_t **) (ptr + 0))), (*((size_t*) (ptr + sizeof(void*)))) };
+}
+
+bool lsrun_host_types_method_check_result_hint(lsrun_host_types_borrow_check_result_t self, lsrun_string_t *ret) {
+  __attribute__((__aligned__(sizeof(void*))))
+  uint8_t ret_area[(3*sizeof(void*))];
+  uint8_t *ptr = (uint8_t *) &ret_area;
+  __wasm_import_lsrun_host_types_method_check_result_hint((self).__handle, ptr);
+  lsrun_option_string_t option;
+  switch ((int32_t) *((uint8_t*) (ptr + 0))) {
+    case 0: {
+      option.is_some = false;
+      break;
+    }
+    case 1: {
+      option.is_some = true;
+      option.val = (lsrun_string_t) { (uint8_t*)(*((uint8_t **) (ptr + sizeof(void*)))), (*((size_t*) (ptr + (2*sizeof(void*))))) };
+      break;
+    }
+  }
+  *ret = option.val;
+  return option.is_some;
+}
+
+bool lsrun_host_types_method_check_result_code(lsrun_host_types_borrow_check_result_t self, lsrun_string_t *ret) {
+  __attribute__((__aligned__(sizeof(void*))))
+  uint8_t ret_area[(3*sizeof(void*))];
+  uint8_t *ptr = (uint8_t *) &ret_area;
+  __wasm_import_lsrun_host_types_method_check_result_code((self).__handle, ptr);
+  lsrun_option_string_t option;
+  switch ((int32_t) *((uint8_t*) (ptr + 0))) {
+    case 0: {
+      option.is_some = false;
+      break;
+    }
+    case 1: {
+      option.is_some = true;
+      option.val = (lsrun_string_t) { (uint8_t*)(*((uint8_t **) (ptr + sizeof(void*)))), (*((size_t*) (ptr + (2*sizeof(void*))))) };
+      break;
+    }
+  }
+  *ret = option.val;
+  return option.is_some;
+}
+
+uint64_t lsrun_host_types_method_check_result_duration_ms(lsrun_host_types_borrow_check_result_t self) {
+  int64_t ret = __wasm_import_lsrun_host_types_method_check_result_duration_ms((self).__handle);
+  return (uint64_t) (ret);
+}
+
+bool lsrun_host_types_method_check_result_optional(lsrun_host_types_borrow_check_result_t self) {
+  int32_t ret = __wasm_import_lsrun_host_types_method_check_result_optional((self).__handle);
+  return ret;
+}
+
+void lsrun_host_types_method_replicate_plan_databases(lsrun_host_types_borrow_replicate_plan_t self, lsrun_host_types_list_own_database_t *ret) {
+  __attribute__((__aligned__(sizeof(void*))))
+  uint8_t ret_area[(2*sizeof(void*))];
+  uint8_t *ptr = (uint8_t *) &ret_area;
+  __wasm_import_lsrun_host_types_method_replicate_plan_databases((self).__handle, ptr);
+  *ret = (lsrun_host_types_list_own_database_t) { (lsrun_host_types_own_database_t*)(*((uint8_t **) (ptr + 0))), (*((size_t*) (ptr + sizeof(void*)))) };
+}
+
+bool lsrun_host_types_method_replicate_plan_application(lsrun_host_types_borrow_replicate_plan_t self, lsrun_string_t *ret) {
+  __attribute__((__aligned__(sizeof(void*))))
+  uint8_t ret_area[(3*sizeof(void*))];
+  uint8_t *ptr = (uint8_t *) &ret_area;
+  __wasm_import_lsrun_host_types_method_replicate_plan_application((self).__handle, ptr);
+  lsrun_option_string_t option;
+  switch ((int32_t) *((uint8_t*) (ptr + 0))) {
+    case 0: {
+      option.is_some = false;
+      break;
+    }
+    case 1: {
+      option.is_some = true;
+      option.val = (lsrun_string_t) { (uint8_t*)(*((uint8_t **) (ptr + sizeof(void*)))), (*((size_t*) (ptr + (2*sizeof(void*))))) };
+      break;
+    }
+  }
+  *ret = option.val;
+  return option.is_some;
+}
+
+void lsrun_host_types_method_replication_databases(lsrun_host_types_borrow_replication_t self, lsrun_host_types_list_own_database_t *ret) {
+  __attribute__((__aligned__(sizeof(void*))))
+  uint8_t ret_area[(2*sizeof(void*))];
+  uint8_t *ptr = (uint8_t *) &ret_area;
+  __wasm_import_lsrun_host_types_method_replication_databases((self).__handle, ptr);
+  *ret = (lsrun_host_types_list_own_database_t) { (lsrun_host_types_own_database_t*)(*((uint8_t **) (ptr + 0))), (*((size_t*) (ptr + sizeof(void*)))) };
+}
+
+bool lsrun_host_types_method_replication_application(lsrun_host_types_borrow_replication_t self, lsrun_string_t *ret) {
+  __attribute__((__aligned__(sizeof(void*))))
+  uint8_t ret_area[(3*sizeof(void*))];
+  uint8_t *ptr = (uint8_t *) &ret_area;
+  __wasm_import_lsrun_host_types_method_replication_application((self).__handle, ptr);
+  lsrun_option_string_t option;
+  switch ((int32_t) *((uint8_t*) (ptr + 0))) {
+    case 0: {
+      option.is_some = false;
+      break;
+    }
+    case 1: {
+      option.is_some = true;
+      option.val = (lsrun_string_t) { (uint8_t*)(*((uint8_t **) (ptr + sizeof(void*)))), (*((size_t*) (ptr + (2*sizeof(void*))))) };
+      break;
+    }
+  }
+  *ret = option.val;
+  return option.is_some;
+}
+
+void lsrun_host_types_method_replication_reason(lsrun_host_types_borrow_replication_t self, lsrun_string_t *ret) {
+  __attribute__((__aligned__(sizeof(void*))))
+  uint8_t ret_area[(2*sizeof(void*))];
+  uint8_t *ptr = (uint8_t *) &ret_area;
+  __wasm_import_lsrun_host_types_method_replication_reason((self).__handle, ptr);
+  *ret = (lsrun_string_t) { (uint8_t*)(*((uint8_t **) (ptr + 0))), (*((size_t*) (ptr + sizeof(void*)))) };
+}
+
+uint8_t lsrun_host_types_method_replication_exit_code(lsrun_host_types_borrow_replication_t self) {
+  int32_t ret = __wasm_import_lsrun_host_types_method_replication_exit_code((self).__handle);
+  return (uint8_t) (ret);
+}
+
+bool lsrun_host_types_method_replication_error(lsrun_host_types_borrow_replication_t self, lsrun_host_types_error_t *ret) {
+  __attribute__((__aligned__(sizeof(void*))))
+  uint8_t ret_area[(10*sizeof(void*))];
+  uint8_t *ptr = (uint8_t *) &ret_area;
+  __wasm_import_lsrun_host_types_method_replication_error((self).__handle, ptr);
+  lsrun_host_types_option_error_t option0;
+  switch ((int32_t) *((uint8_t*) (ptr + 0))) {
+    case 0: {
+      option0.is_some = false;
+      break;
+    }
+    case 1: {
+      option0.is_some = true;
+      lsrun_option_string_t option;
+      switch ((int32_t) *((uint8_t*) (ptr + (5*sizeof(void*))))) {
+        case 0: {
+          option.is_some = false;
+          break;
+        }
+        case 1: {
+          option.is_some = true;
+          option.val = (lsrun_string_t) { (uint8_t*)(*((uint8_t **) (ptr + (6*sizeof(void*))))), (*((size_t*) (ptr + (7*sizeof(void*))))) };
+          break;
+        }
+      }
+
+      option0.val = (lsrun_host_types_error_t) {
+        (lsrun_string_t) (lsrun_string_t) { (uint8_t*)(*((uint8_t **) (ptr + sizeof(void*)))), (*((size_t*) (ptr + (2*sizeof(void*))))) },
+        (lsrun_string_t) (lsrun_string_t) { (uint8_t*)(*((uint8_t **) (ptr + (3*sizeof(void*))))), (*((size_t*) (ptr + (4*sizeof(void*))))) },
+        (lsrun_option_string_t) option,
+        (lsrun_list_string_t) (lsrun_list_string_t) { (lsrun_string_t*)(*((uint8_t **) (ptr + (8*sizeof(void*))))), (*((size_t*) (ptr + (9*sizeof(void*))))) },
+      };
+      break;
+    }
+  }
+  *ret = option0.val;
+  return option0.is_some;
+}
+
+uint64_t lsrun_host_types_method_replication_duration_ms(lsrun_host_types_borrow_replication_t self) {
+  int64_t ret = __wasm_import_lsrun_host_types_method_replication_duration_ms((self).__handle);
+  return (uint64_t) (ret);
+}
+
+bool lsrun_host_types_method_process_next_lines(lsrun_host_types_borrow_process_t self, uint32_t max, lsrun_host_types_list_output_line_t *ret, lsrun_host_types_error_t *err) {
+  __attribute__((__aligned__(sizeof(void*))))
+  uint8_t ret_area[(10*sizeof(void*))];
+  uint8_t *ptr = (uint8_t *) &ret_area;
+  __wasm_import_lsrun_host_types_method_process_next_lines((self).__handle, (int32_t) (max), ptr);
+  lsrun_host_types_result_list_output_line_error_t result;
+  switch ((int32_t) *((uint8_t*) (ptr + 0))) {
+    case 0: {
+      result.is_err = false;
+      result.val.ok = (lsrun_host_types_list_output_line_t) { (lsrun_host_types_output_line_t*)(*((uint8_t **) (ptr + sizeof(void*)))), (*((size_t*) (ptr + (2*sizeof(void*))))) };
+      break;
+    }
+    case 1: {
+      result.is_err = true;
+      lsrun_option_string_t option;
+      switch ((int32_t) *((uint8_t*) (ptr + (5*sizeof(void*))))) {
+        case 0: {
+          option.is_some = false;
+          break;
+        }
+        case 1: {
+          option.is_some = true;
+          option.val = (lsrun_string_t) { (uint8_t*)(*((uint8_t **) (ptr + (6*sizeof(void*))))), (*((size_t*) (ptr + (7*sizeof(void*))))) };
+          break;
+        }
+      }
+
+      result.val.err = (lsrun_host_types_error_t) {
+        (lsrun_string_t) (lsrun_string_t) { (uint8_t*)(*((uint8_t **) (ptr + sizeof(void*)))), (*((size_t*) (ptr + (2*sizeof(void*))))) },
+        (lsrun_string_t) (lsrun_string_t) { (uint8_t*)(*((uint8_t **) (ptr + (3*sizeof(void*))))), (*((size_t*) (ptr + (4*sizeof(void*))))) },
+        (lsrun_option_string_t) option,
+        (lsrun_list_string_t) (lsrun_list_string_t) { (lsrun_string_t*)(*((uint8_t **) (ptr + (8*sizeof(void*))))), (*((size_t*) (ptr + (9*sizeof(void*))))) },
+      };
+      break;
+    }
+  }
+  if (!result.is_err) {
+    *ret = result.val.ok;
+    return 1;
+  } else {
+    *err = result.val.err;
+    return 0;
+  }
+}
+
+bool lsrun_host_types_method_process_wait(lsrun_host_types_borrow_process_t self, int32_t *ret, lsrun_host_types_error_t *err) {
+  __attribute__((__aligned__(sizeof(void*))))
+  uint8_t ret_area[(10*sizeof(void*))];
+  uint8_t *ptr = (uint8_t *) &ret_area;
+  __wasm_import_lsrun_host_types_method_process_wait((self).__handle, ptr);
+  lsrun_host_types_result_s32_error_t result;
+  switch ((int32_t) *((uint8_t*) (ptr + 0))) {
+    case 0: {
+      result.is_err = false;
+      result.val.ok = *((int32_t*) (ptr + sizeof(void*)));
+      break;
+    }
+    case 1: {
+      result.is_err = true;
+      lsrun_option_string_t option;
+      switch ((int32_t) *((uint8_t*) (ptr + (5*sizeof(void*))))) {
+        case 0: {
+          option.is_some = false;
+          break;
+        }
+        case 1: {
+          option.is_some = true;
+          option.val = (lsrun_string_t) { (uint8_t*)(*((uint8_t **) (ptr + (6*sizeof(void*))))), (*((size_t*) (ptr + (7*sizeof(void*))))) };
+          break;
+        }
+      }
+
+      result.val.err = (lsrun_host_types_error_t) {
+        (lsrun_string_t) (lsrun_string_t) { (uint8_t*)(*((uint8_t **) (ptr + sizeof(void*)))), (*((size_t*) (ptr + (2*sizeof(void*))))) },
+        (lsrun_string_t) (lsrun_string_t) { (uint8_t*)(*((uint8_t **) (ptr + (3*sizeof(void*))))), (*((size_t*) (ptr + (4*sizeof(void*))))) },
+        (lsrun_option_string_t) option,
+        (lsrun_list_string_t) (lsrun_list_string_t) { (lsrun_string_t*)(*((uint8_t **) (ptr + (8*sizeof(void*))))), (*((size_t*) (ptr + (9*sizeof(void*))))) },
+      };
+      break;
+    }
+  }
+  if (!result.is_err) {
+    *ret = result.val.ok;
+    return 1;
+  } else {
+    *err = result.val.err;
+    return 0;
+  }
+}
+
+uint64_t lsrun_host_types_method_process_elapsed_ms(lsrun_host_types_borrow_process_t self) {
+  int64_t ret = __wasm_import_lsrun_host_types_method_process_elapsed_ms((self).__handle);
   return (uint64_t) (ret);
 }
 
@@ -3176,96 +4542,6 @@ bool lsrun_host_litestream_spawn(lsrun_list_string_t *arguments, lsrun_host_lite
   }
 }
 
-bool lsrun_host_litestream_method_process_next_lines(lsrun_host_litestream_borrow_process_t self, uint32_t max, lsrun_host_litestream_list_output_line_t *ret, lsrun_host_litestream_error_t *err) {
-  __attribute__((__aligned__(sizeof(void*))))
-  uint8_t ret_area[(10*sizeof(void*))];
-  uint8_t *ptr = (uint8_t *) &ret_area;
-  __wasm_import_lsrun_host_litestream_method_process_next_lines((self).__handle, (int32_t) (max), ptr);
-  lsrun_host_litestream_result_list_output_line_error_t result;
-  switch ((int32_t) *((uint8_t*) (ptr + 0))) {
-    case 0: {
-      result.is_err = false;
-      result.val.ok = (lsrun_host_litestream_list_output_line_t) { (lsrun_host_litestream_output_line_t*)(*((uint8_t **) (ptr + sizeof(void*)))), (*((size_t*) (ptr + (2*sizeof(void*))))) };
-      break;
-    }
-    case 1: {
-      result.is_err = true;
-      lsrun_option_string_t option;
-      switch ((int32_t) *((uint8_t*) (ptr + (5*sizeof(void*))))) {
-        case 0: {
-          option.is_some = false;
-          break;
-        }
-        case 1: {
-          option.is_some = true;
-          option.val = (lsrun_string_t) { (uint8_t*)(*((uint8_t **) (ptr + (6*sizeof(void*))))), (*((size_t*) (ptr + (7*sizeof(void*))))) };
-          break;
-        }
-      }
-
-      result.val.err = (lsrun_host_types_error_t) {
-        (lsrun_string_t) (lsrun_string_t) { (uint8_t*)(*((uint8_t **) (ptr + sizeof(void*)))), (*((size_t*) (ptr + (2*sizeof(void*))))) },
-        (lsrun_string_t) (lsrun_string_t) { (uint8_t*)(*((uint8_t **) (ptr + (3*sizeof(void*))))), (*((size_t*) (ptr + (4*sizeof(void*))))) },
-        (lsrun_option_string_t) option,
-        (lsrun_list_string_t) (lsrun_list_string_t) { (lsrun_string_t*)(*((uint8_t **) (ptr + (8*sizeof(void*))))), (*((size_t*) (ptr + (9*sizeof(void*))))) },
-      };
-      break;
-    }
-  }
-  if (!result.is_err) {
-    *ret = result.val.ok;
-    return 1;
-  } else {
-    *err = result.val.err;
-    return 0;
-  }
-}
-
-bool lsrun_host_litestream_method_process_wait(lsrun_host_litestream_borrow_process_t self, int32_t *ret, lsrun_host_litestream_error_t *err) {
-  __attribute__((__aligned__(sizeof(void*))))
-  uint8_t ret_area[(10*sizeof(void*))];
-  uint8_t *ptr = (uint8_t *) &ret_area;
-  __wasm_import_lsrun_host_litestream_method_process_wait((self).__handle, ptr);
-  lsrun_host_litestream_result_s32_error_t result;
-  switch ((int32_t) *((uint8_t*) (ptr + 0))) {
-    case 0: {
-      result.is_err = false;
-      result.val.ok = *((int32_t*) (ptr + sizeof(void*)));
-      break;
-    }
-    case 1: {
-      result.is_err = true;
-      lsrun_option_string_t option;
-      switch ((int32_t) *((uint8_t*) (ptr + (5*sizeof(void*))))) {
-        case 0: {
-          option.is_some = false;
-          break;
-        }
-        case 1: {
-          option.is_some = true;
-          option.val = (lsrun_string_t) { (uint8_t*)(*((uint8_t **) (ptr + (6*sizeof(void*))))), (*((size_t*) (ptr + (7*sizeof(void*))))) };
-          break;
-        }
-      }
-
-      result.val.err = (lsrun_host_types_error_t) {
-        (lsrun_string_t) (lsrun_string_t) { (uint8_t*)(*((uint8_t **) (ptr + sizeof(void*)))), (*((size_t*) (ptr + (2*sizeof(void*))))) },
-        (lsrun_string_t) (lsrun_string_t) { (uint8_t*)(*((uint8_t **) (ptr + (3*sizeof(void*))))), (*((size_t*) (ptr + (4*sizeof(void*))))) },
-        (lsrun_option_string_t) option,
-        (lsrun_list_string_t) (lsrun_list_string_t) { (lsrun_string_t*)(*((uint8_t **) (ptr + (8*sizeof(void*))))), (*((size_t*) (ptr + (9*sizeof(void*))))) },
-      };
-      break;
-    }
-  }
-  if (!result.is_err) {
-    *ret = result.val.ok;
-    return 1;
-  } else {
-    *err = result.val.err;
-    return 0;
-  }
-}
-
 bool lsrun_host_sqlite_open(lsrun_host_sqlite_borrow_database_t database, lsrun_host_sqlite_own_connection_t *ret, lsrun_host_sqlite_error_t *err) {
   __attribute__((__aligned__(sizeof(void*))))
   uint8_t ret_area[(10*sizeof(void*))];
@@ -3446,11 +4722,70 @@ bool lsrun_host_sqlite_method_connection_query(lsrun_host_sqlite_borrow_connecti
   }
 }
 
-bool lsrun_host_sqlite_method_connection_transact(lsrun_host_sqlite_borrow_connection_t self, lsrun_host_sqlite_list_statement_t *statements, uint64_t *ret, lsrun_host_sqlite_error_t *err) {
+bool lsrun_host_sqlite_method_connection_query_all(lsrun_host_sqlite_borrow_connection_t self, lsrun_string_t *sql, lsrun_host_sqlite_list_value_t *parameters, uint32_t max, lsrun_host_sqlite_list_list_value_t *ret, lsrun_host_sqlite_error_t *err) {
+  __attribute__((__aligned__(sizeof(void*))))
+  uint8_t ret_area[(10*sizeof(void*))];
+  uint8_t *ptr = (uint8_t *) &ret_area;
+  __wasm_import_lsrun_host_sqlite_method_connection_query_all((self).__handle, (uint8_t *) (*sql).ptr, (*sql).len, (uint8_t *) (*parameters).ptr, (*parameters).len, (int32_t) (max), ptr);
+  lsrun_host_sqlite_result_list_list_value_error_t result;
+  switch ((int32_t) *((uint8_t*) (ptr + 0))) {
+    case 0: {
+      result.is_err = false;
+      result.val.ok = (lsrun_host_sqlite_list_list_value_t) { (lsrun_host_sqlite_list_value_t*)(*((uint8_t **) (ptr + sizeof(void*)))), (*((size_t*) (ptr + (2*sizeof(void*))))) };
+      break;
+    }
+    case 1: {
+      result.is_err = true;
+      lsrun_option_string_t option;
+      switch ((int32_t) *((uint8_t*) (ptr + (5*sizeof(void*))))) {
+        case 0: {
+          option.is_some = false;
+          break;
+        }
+        case 1: {
+          option.is_some = true;
+          option.val = (lsrun_string_t) { (uint8_t*)(*((uint8_t **) (ptr + (6*sizeof(void*))))), (*((size_t*) (ptr + (7*sizeof(void*))))) };
+          break;
+        }
+      }
+
+      result.val.err = (lsrun_host_types_error_t) {
+        (lsrun_string_t) (lsrun_string_t) { (uint8_t*)(*((uint8_t **) (ptr + sizeof(void*)))), (*((size_t*) (ptr + (2*sizeof(void*))))) },
+        (lsrun_string_t) (lsrun_string_t) { (uint8_t*)(*((uint8_t **) (ptr + (3*sizeof(void*))))), (*((size_t*) (ptr + (4*sizeof(void*))))) },
+        (lsrun_option_string_t) option,
+        (lsrun_list_string_t) (lsrun_list_string_t) { (lsrun_string_t*)(*((uint8_t **) (ptr + (8*sizeof(void*))))), (*((size_t*) (ptr + (9*sizeof(void*))))) },
+      };
+      break;
+    }
+  }
+  if (!result.is_err) {
+    *ret = result.val.ok;
+    return 1;
+  } else {
+    *err = result.val.err;
+    return 0;
+  }
+}
+
+bool lsrun_host_sqlite_method_connection_transact(lsrun_host_sqlite_borrow_connection_t self, lsrun_host_sqlite_list_statement_t *statements, uint64_t *maybe_lock_ms, uint64_t *ret, lsrun_host_sqlite_error_t *err) {
   __attribute__((__aligned__(8)))
   uint8_t ret_area[(16+8*sizeof(void*))];
+  lsrun_option_u64_t lock_ms;
+  lock_ms.is_some = maybe_lock_ms != NULL;if (maybe_lock_ms) {
+    lock_ms.val = *maybe_lock_ms;
+  }
+  int32_t option;
+  int64_t option6;
+  if ((lock_ms).is_some) {
+    const uint64_t *payload5 = &(lock_ms).val;
+    option = 1;
+    option6 = (int64_t) (*payload5);
+  } else {
+    option = 0;
+    option6 = 0;
+  }
   uint8_t *ptr = (uint8_t *) &ret_area;
-  __wasm_import_lsrun_host_sqlite_method_connection_transact((self).__handle, (uint8_t *) (*statements).ptr, (*statements).len, ptr);
+  __wasm_import_lsrun_host_sqlite_method_connection_transact((self).__handle, (uint8_t *) (*statements).ptr, (*statements).len, option, option6, ptr);
   lsrun_host_sqlite_result_u64_error_t result;
   switch ((int32_t) *((uint8_t*) (ptr + 0))) {
     case 0: {
@@ -3460,15 +4795,15 @@ bool lsrun_host_sqlite_method_connection_transact(lsrun_host_sqlite_borrow_conne
     }
     case 1: {
       result.is_err = true;
-      lsrun_option_string_t option;
+      lsrun_option_string_t option7;
       switch ((int32_t) *((uint8_t*) (ptr + (8+4*sizeof(void*))))) {
         case 0: {
-          option.is_some = false;
+          option7.is_some = false;
           break;
         }
         case 1: {
-          option.is_some = true;
-          option.val = (lsrun_string_t) { (uint8_t*)(*((uint8_t **) (ptr + (8+5*sizeof(void*))))), (*((size_t*) (ptr + (8+6*sizeof(void*))))) };
+          option7.is_some = true;
+          option7.val = (lsrun_string_t) { (uint8_t*)(*((uint8_t **) (ptr + (8+5*sizeof(void*))))), (*((size_t*) (ptr + (8+6*sizeof(void*))))) };
           break;
         }
       }
@@ -3476,7 +4811,7 @@ bool lsrun_host_sqlite_method_connection_transact(lsrun_host_sqlite_borrow_conne
       result.val.err = (lsrun_host_types_error_t) {
         (lsrun_string_t) (lsrun_string_t) { (uint8_t*)(*((uint8_t **) (ptr + 8))), (*((size_t*) (ptr + (8+1*sizeof(void*))))) },
         (lsrun_string_t) (lsrun_string_t) { (uint8_t*)(*((uint8_t **) (ptr + (8+2*sizeof(void*))))), (*((size_t*) (ptr + (8+3*sizeof(void*))))) },
-        (lsrun_option_string_t) option,
+        (lsrun_option_string_t) option7,
         (lsrun_list_string_t) (lsrun_list_string_t) { (lsrun_string_t*)(*((uint8_t **) (ptr + (8+7*sizeof(void*))))), (*((size_t*) (ptr + (8+8*sizeof(void*))))) },
       };
       break;
@@ -3705,51 +5040,6 @@ bool lsrun_host_sqlite_method_connection_distrust_schema(lsrun_host_sqlite_borro
     }
   }
   if (!result.is_err) {
-    return 1;
-  } else {
-    *err = result.val.err;
-    return 0;
-  }
-}
-
-bool lsrun_host_sqlite_method_connection_transact_within(lsrun_host_sqlite_borrow_connection_t self, lsrun_host_sqlite_list_statement_t *statements, uint64_t lock_ms, uint64_t *ret, lsrun_host_sqlite_error_t *err) {
-  __attribute__((__aligned__(8)))
-  uint8_t ret_area[(16+8*sizeof(void*))];
-  uint8_t *ptr = (uint8_t *) &ret_area;
-  __wasm_import_lsrun_host_sqlite_method_connection_transact_within((self).__handle, (uint8_t *) (*statements).ptr, (*statements).len, (int64_t) (lock_ms), ptr);
-  lsrun_host_sqlite_result_u64_error_t result;
-  switch ((int32_t) *((uint8_t*) (ptr + 0))) {
-    case 0: {
-      result.is_err = false;
-      result.val.ok = (uint64_t) (*((int64_t*) (ptr + 8)));
-      break;
-    }
-    case 1: {
-      result.is_err = true;
-      lsrun_option_string_t option;
-      switch ((int32_t) *((uint8_t*) (ptr + (8+4*sizeof(void*))))) {
-        case 0: {
-          option.is_some = false;
-          break;
-        }
-        case 1: {
-          option.is_some = true;
-          option.val = (lsrun_string_t) { (uint8_t*)(*((uint8_t **) (ptr + (8+5*sizeof(void*))))), (*((size_t*) (ptr + (8+6*sizeof(void*))))) };
-          break;
-        }
-      }
-
-      result.val.err = (lsrun_host_types_error_t) {
-        (lsrun_string_t) (lsrun_string_t) { (uint8_t*)(*((uint8_t **) (ptr + 8))), (*((size_t*) (ptr + (8+1*sizeof(void*))))) },
-        (lsrun_string_t) (lsrun_string_t) { (uint8_t*)(*((uint8_t **) (ptr + (8+2*sizeof(void*))))), (*((size_t*) (ptr + (8+3*sizeof(void*))))) },
-        (lsrun_option_string_t) option,
-        (lsrun_list_string_t) (lsrun_list_string_t) { (lsrun_string_t*)(*((uint8_t **) (ptr + (8+7*sizeof(void*))))), (*((size_t*) (ptr + (8+8*sizeof(void*))))) },
-      };
-      break;
-    }
-  }
-  if (!result.is_err) {
-    *ret = result.val.ok;
     return 1;
   } else {
     *err = result.val.err;
@@ -4121,65 +5411,6 @@ bool lsrun_host_sqlite_method_rows_next_json(lsrun_host_sqlite_borrow_rows_t sel
   }
 }
 
-bool lsrun_host_hooks_check(lsrun_host_hooks_borrow_database_t *maybe_database, lsrun_host_hooks_borrow_restored_copy_t copy, lsrun_string_t *ret, lsrun_host_hooks_error_t *err) {
-  __attribute__((__aligned__(sizeof(void*))))
-  uint8_t ret_area[(10*sizeof(void*))];
-  lsrun_host_hooks_option_borrow_database_t database;
-  database.is_some = maybe_database != NULL;if (maybe_database) {
-    database.val = *maybe_database;
-  }
-  int32_t option;
-  int32_t option1;
-  if ((database).is_some) {
-    const lsrun_host_hooks_borrow_database_t *payload0 = &(database).val;
-    option = 1;
-    option1 = (*payload0).__handle;
-  } else {
-    option = 0;
-    option1 = 0;
-  }
-  uint8_t *ptr = (uint8_t *) &ret_area;
-  __wasm_import_lsrun_host_hooks_check(option, option1, (copy).__handle, ptr);
-  lsrun_host_hooks_result_string_error_t result;
-  switch ((int32_t) *((uint8_t*) (ptr + 0))) {
-    case 0: {
-      result.is_err = false;
-      result.val.ok = (lsrun_string_t) { (uint8_t*)(*((uint8_t **) (ptr + sizeof(void*)))), (*((size_t*) (ptr + (2*sizeof(void*))))) };
-      break;
-    }
-    case 1: {
-      result.is_err = true;
-      lsrun_option_string_t option2;
-      switch ((int32_t) *((uint8_t*) (ptr + (5*sizeof(void*))))) {
-        case 0: {
-          option2.is_some = false;
-          break;
-        }
-        case 1: {
-          option2.is_some = true;
-          option2.val = (lsrun_string_t) { (uint8_t*)(*((uint8_t **) (ptr + (6*sizeof(void*))))), (*((size_t*) (ptr + (7*sizeof(void*))))) };
-          break;
-        }
-      }
-
-      result.val.err = (lsrun_host_types_error_t) {
-        (lsrun_string_t) (lsrun_string_t) { (uint8_t*)(*((uint8_t **) (ptr + sizeof(void*)))), (*((size_t*) (ptr + (2*sizeof(void*))))) },
-        (lsrun_string_t) (lsrun_string_t) { (uint8_t*)(*((uint8_t **) (ptr + (3*sizeof(void*))))), (*((size_t*) (ptr + (4*sizeof(void*))))) },
-        (lsrun_option_string_t) option2,
-        (lsrun_list_string_t) (lsrun_list_string_t) { (lsrun_string_t*)(*((uint8_t **) (ptr + (8*sizeof(void*))))), (*((size_t*) (ptr + (9*sizeof(void*))))) },
-      };
-      break;
-    }
-  }
-  if (!result.is_err) {
-    *ret = result.val.ok;
-    return 1;
-  } else {
-    *err = result.val.err;
-    return 0;
-  }
-}
-
 void lsrun_host_hooks_checks(lsrun_host_hooks_borrow_database_t *maybe_database, lsrun_list_string_t *ret) {
   __attribute__((__aligned__(sizeof(void*))))
   uint8_t ret_area[(2*sizeof(void*))];
@@ -4202,12 +5433,16 @@ void lsrun_host_hooks_checks(lsrun_host_hooks_borrow_database_t *maybe_database,
   *ret = (lsrun_list_string_t) { (lsrun_string_t*)(*((uint8_t **) (ptr + 0))), (*((size_t*) (ptr + sizeof(void*)))) };
 }
 
-bool lsrun_host_hooks_check_only(lsrun_host_hooks_borrow_database_t *maybe_database, lsrun_host_hooks_borrow_restored_copy_t copy, lsrun_list_string_t *names, lsrun_string_t *ret, lsrun_host_hooks_error_t *err) {
+bool lsrun_host_hooks_check(lsrun_host_hooks_borrow_database_t *maybe_database, lsrun_host_hooks_borrow_restored_copy_t copy, lsrun_list_string_t *maybe_names, lsrun_host_hooks_own_check_job_t *ret, lsrun_host_hooks_error_t *err) {
   __attribute__((__aligned__(sizeof(void*))))
   uint8_t ret_area[(10*sizeof(void*))];
   lsrun_host_hooks_option_borrow_database_t database;
   database.is_some = maybe_database != NULL;if (maybe_database) {
     database.val = *maybe_database;
+  }
+  lsrun_option_list_string_t names;
+  names.is_some = maybe_names != NULL;if (maybe_names) {
+    names.val = *maybe_names;
   }
   int32_t option;
   int32_t option1;
@@ -4219,8 +5454,66 @@ bool lsrun_host_hooks_check_only(lsrun_host_hooks_borrow_database_t *maybe_datab
     option = 0;
     option1 = 0;
   }
+  int32_t option4;
+  uint8_t * option5;
+  size_t option6;
+  if ((names).is_some) {
+    const lsrun_list_string_t *payload3 = &(names).val;
+    option4 = 1;
+    option5 = (uint8_t *) (*payload3).ptr;
+    option6 = (*payload3).len;
+  } else {
+    option4 = 0;
+    option5 = 0;
+    option6 = 0;
+  }
   uint8_t *ptr = (uint8_t *) &ret_area;
-  __wasm_import_lsrun_host_hooks_check_only(option, option1, (copy).__handle, (uint8_t *) (*names).ptr, (*names).len, ptr);
+  __wasm_import_lsrun_host_hooks_check(option, option1, (copy).__handle, option4, option5, option6, ptr);
+  lsrun_host_hooks_result_own_check_job_error_t result;
+  switch ((int32_t) *((uint8_t*) (ptr + 0))) {
+    case 0: {
+      result.is_err = false;
+      result.val.ok = (lsrun_host_hooks_own_check_job_t) { *((int32_t*) (ptr + sizeof(void*))) };
+      break;
+    }
+    case 1: {
+      result.is_err = true;
+      lsrun_option_string_t option7;
+      switch ((int32_t) *((uint8_t*) (ptr + (5*sizeof(void*))))) {
+        case 0: {
+          option7.is_some = false;
+          break;
+        }
+        case 1: {
+          option7.is_some = true;
+          option7.val = (lsrun_string_t) { (uint8_t*)(*((uint8_t **) (ptr + (6*sizeof(void*))))), (*((size_t*) (ptr + (7*sizeof(void*))))) };
+          break;
+        }
+      }
+
+      result.val.err = (lsrun_host_types_error_t) {
+        (lsrun_string_t) (lsrun_string_t) { (uint8_t*)(*((uint8_t **) (ptr + sizeof(void*)))), (*((size_t*) (ptr + (2*sizeof(void*))))) },
+        (lsrun_string_t) (lsrun_string_t) { (uint8_t*)(*((uint8_t **) (ptr + (3*sizeof(void*))))), (*((size_t*) (ptr + (4*sizeof(void*))))) },
+        (lsrun_option_string_t) option7,
+        (lsrun_list_string_t) (lsrun_list_string_t) { (lsrun_string_t*)(*((uint8_t **) (ptr + (8*sizeof(void*))))), (*((size_t*) (ptr + (9*sizeof(void*))))) },
+      };
+      break;
+    }
+  }
+  if (!result.is_err) {
+    *ret = result.val.ok;
+    return 1;
+  } else {
+    *err = result.val.err;
+    return 0;
+  }
+}
+
+bool lsrun_host_hooks_method_check_job_wait(lsrun_host_hooks_borrow_check_job_t self, lsrun_string_t *ret, lsrun_host_hooks_error_t *err) {
+  __attribute__((__aligned__(sizeof(void*))))
+  uint8_t ret_area[(10*sizeof(void*))];
+  uint8_t *ptr = (uint8_t *) &ret_area;
+  __wasm_import_lsrun_host_hooks_method_check_job_wait((self).__handle, ptr);
   lsrun_host_hooks_result_string_error_t result;
   switch ((int32_t) *((uint8_t*) (ptr + 0))) {
     case 0: {
@@ -4230,15 +5523,15 @@ bool lsrun_host_hooks_check_only(lsrun_host_hooks_borrow_database_t *maybe_datab
     }
     case 1: {
       result.is_err = true;
-      lsrun_option_string_t option2;
+      lsrun_option_string_t option;
       switch ((int32_t) *((uint8_t*) (ptr + (5*sizeof(void*))))) {
         case 0: {
-          option2.is_some = false;
+          option.is_some = false;
           break;
         }
         case 1: {
-          option2.is_some = true;
-          option2.val = (lsrun_string_t) { (uint8_t*)(*((uint8_t **) (ptr + (6*sizeof(void*))))), (*((size_t*) (ptr + (7*sizeof(void*))))) };
+          option.is_some = true;
+          option.val = (lsrun_string_t) { (uint8_t*)(*((uint8_t **) (ptr + (6*sizeof(void*))))), (*((size_t*) (ptr + (7*sizeof(void*))))) };
           break;
         }
       }
@@ -4246,7 +5539,7 @@ bool lsrun_host_hooks_check_only(lsrun_host_hooks_borrow_database_t *maybe_datab
       result.val.err = (lsrun_host_types_error_t) {
         (lsrun_string_t) (lsrun_string_t) { (uint8_t*)(*((uint8_t **) (ptr + sizeof(void*)))), (*((size_t*) (ptr + (2*sizeof(void*))))) },
         (lsrun_string_t) (lsrun_string_t) { (uint8_t*)(*((uint8_t **) (ptr + (3*sizeof(void*))))), (*((size_t*) (ptr + (4*sizeof(void*))))) },
-        (lsrun_option_string_t) option2,
+        (lsrun_option_string_t) option,
         (lsrun_list_string_t) (lsrun_list_string_t) { (lsrun_string_t*)(*((uint8_t **) (ptr + (8*sizeof(void*))))), (*((size_t*) (ptr + (9*sizeof(void*))))) },
       };
       break;
@@ -4390,6 +5683,493 @@ bool lsrun_host_hooks_restored(lsrun_host_hooks_borrow_restore_plan_t plan, lsru
   }
 }
 
+bool lsrun_host_history_results(lsrun_host_history_borrow_database_t database, uint32_t max, lsrun_host_history_list_own_past_result_t *ret, lsrun_host_history_error_t *err) {
+  __attribute__((__aligned__(sizeof(void*))))
+  uint8_t ret_area[(10*sizeof(void*))];
+  uint8_t *ptr = (uint8_t *) &ret_area;
+  __wasm_import_lsrun_host_history_results((database).__handle, (int32_t) (max), ptr);
+  lsrun_host_history_result_list_own_past_result_error_t result;
+  switch ((int32_t) *((uint8_t*) (ptr + 0))) {
+    case 0: {
+      result.is_err = false;
+      result.val.ok = (lsrun_host_history_list_own_past_result_t) { (lsrun_host_history_own_past_result_t*)(*((uint8_t **) (ptr + sizeof(void*)))), (*((size_t*) (ptr + (2*sizeof(void*))))) };
+      break;
+    }
+    case 1: {
+      result.is_err = true;
+      lsrun_option_string_t option;
+      switch ((int32_t) *((uint8_t*) (ptr + (5*sizeof(void*))))) {
+        case 0: {
+          option.is_some = false;
+          break;
+        }
+        case 1: {
+          option.is_some = true;
+          option.val = (lsrun_string_t) { (uint8_t*)(*((uint8_t **) (ptr + (6*sizeof(void*))))), (*((size_t*) (ptr + (7*sizeof(void*))))) };
+          break;
+        }
+      }
+
+      result.val.err = (lsrun_host_types_error_t) {
+        (lsrun_string_t) (lsrun_string_t) { (uint8_t*)(*((uint8_t **) (ptr + sizeof(void*)))), (*((size_t*) (ptr + (2*sizeof(void*))))) },
+        (lsrun_string_t) (lsrun_string_t) { (uint8_t*)(*((uint8_t **) (ptr + (3*sizeof(void*))))), (*((size_t*) (ptr + (4*sizeof(void*))))) },
+        (lsrun_option_string_t) option,
+        (lsrun_list_string_t) (lsrun_list_string_t) { (lsrun_string_t*)(*((uint8_t **) (ptr + (8*sizeof(void*))))), (*((size_t*) (ptr + (9*sizeof(void*))))) },
+      };
+      break;
+    }
+  }
+  if (!result.is_err) {
+    *ret = result.val.ok;
+    return 1;
+  } else {
+    *err = result.val.err;
+    return 0;
+  }
+}
+
+void lsrun_host_history_method_past_result_command(lsrun_host_history_borrow_past_result_t self, lsrun_string_t *ret) {
+  __attribute__((__aligned__(sizeof(void*))))
+  uint8_t ret_area[(2*sizeof(void*))];
+  uint8_t *ptr = (uint8_t *) &ret_area;
+  __wasm_import_lsrun_host_history_method_past_result_command((self).__handle, ptr);
+  *ret = (lsrun_string_t) { (uint8_t*)(*((uint8_t **) (ptr + 0))), (*((size_t*) (ptr + sizeof(void*)))) };
+}
+
+void lsrun_host_history_method_past_result_started(lsrun_host_history_borrow_past_result_t self, lsrun_host_history_instant_t *ret) {
+  __attribute__((__aligned__(8)))
+  uint8_t ret_area[(16+4*sizeof(void*))];
+  uint8_t *ptr = (uint8_t *) &ret_area;
+  __wasm_import_lsrun_host_history_method_past_result_started((self).__handle, ptr);
+  lsrun_option_string_t option;
+  switch ((int32_t) *((uint8_t*) (ptr + (8+2*sizeof(void*))))) {
+    case 0: {
+      option.is_some = false;
+      break;
+    }
+    case 1: {
+      option.is_some = true;
+      option.val = (lsrun_string_t) { (uint8_t*)(*((uint8_t **) (ptr + (8+3*sizeof(void*))))), (*((size_t*) (ptr + (8+4*sizeof(void*))))) };
+      break;
+    }
+  }
+  *ret = (lsrun_host_types_instant_t) {
+    (int64_t) *((int64_t*) (ptr + 0)),
+    (lsrun_string_t) (lsrun_string_t) { (uint8_t*)(*((uint8_t **) (ptr + 8))), (*((size_t*) (ptr + (8+1*sizeof(void*))))) },
+    (lsrun_option_string_t) option,
+  };
+}
+
+void lsrun_host_history_method_past_result_outcome(lsrun_host_history_borrow_past_result_t self, lsrun_string_t *ret) {
+  __attribute__((__aligned__(sizeof(void*))))
+  uint8_t ret_area[(2*sizeof(void*))];
+  uint8_t *ptr = (uint8_t *) &ret_area;
+  __wasm_import_lsrun_host_history_method_past_result_outcome((self).__handle, ptr);
+  *ret = (lsrun_string_t) { (uint8_t*)(*((uint8_t **) (ptr + 0))), (*((size_t*) (ptr + sizeof(void*)))) };
+}
+
+bool lsrun_host_history_method_past_result_txid(lsrun_host_history_borrow_past_result_t self, lsrun_string_t *ret) {
+  __attribute__((__aligned__(sizeof(void*))))
+  uint8_t ret_area[(3*sizeof(void*))];
+  uint8_t *ptr = (uint8_t *) &ret_area;
+  __wasm_import_lsrun_host_history_method_past_result_txid((self).__handle, ptr);
+  lsrun_option_string_t option;
+  switch ((int32_t) *((uint8_t*) (ptr + 0))) {
+    case 0: {
+      option.is_some = false;
+      break;
+    }
+    case 1: {
+      option.is_some = true;
+      option.val = (lsrun_string_t) { (uint8_t*)(*((uint8_t **) (ptr + sizeof(void*)))), (*((size_t*) (ptr + (2*sizeof(void*))))) };
+      break;
+    }
+  }
+  *ret = option.val;
+  return option.is_some;
+}
+
+bool lsrun_host_history_method_past_result_lag_ms(lsrun_host_history_borrow_past_result_t self, uint64_t *ret) {
+  __attribute__((__aligned__(8)))
+  uint8_t ret_area[16];
+  uint8_t *ptr = (uint8_t *) &ret_area;
+  __wasm_import_lsrun_host_history_method_past_result_lag_ms((self).__handle, ptr);
+  lsrun_option_u64_t option;
+  switch ((int32_t) *((uint8_t*) (ptr + 0))) {
+    case 0: {
+      option.is_some = false;
+      break;
+    }
+    case 1: {
+      option.is_some = true;
+      option.val = (uint64_t) (*((int64_t*) (ptr + 8)));
+      break;
+    }
+  }
+  *ret = option.val;
+  return option.is_some;
+}
+
+bool lsrun_host_history_method_past_result_restore_ms(lsrun_host_history_borrow_past_result_t self, uint64_t *ret) {
+  __attribute__((__aligned__(8)))
+  uint8_t ret_area[16];
+  uint8_t *ptr = (uint8_t *) &ret_area;
+  __wasm_import_lsrun_host_history_method_past_result_restore_ms((self).__handle, ptr);
+  lsrun_option_u64_t option;
+  switch ((int32_t) *((uint8_t*) (ptr + 0))) {
+    case 0: {
+      option.is_some = false;
+      break;
+    }
+    case 1: {
+      option.is_some = true;
+      option.val = (uint64_t) (*((int64_t*) (ptr + 8)));
+      break;
+    }
+  }
+  *ret = option.val;
+  return option.is_some;
+}
+
+bool lsrun_host_history_method_past_result_bytes(lsrun_host_history_borrow_past_result_t self, uint64_t *ret) {
+  __attribute__((__aligned__(8)))
+  uint8_t ret_area[16];
+  uint8_t *ptr = (uint8_t *) &ret_area;
+  __wasm_import_lsrun_host_history_method_past_result_bytes((self).__handle, ptr);
+  lsrun_option_u64_t option;
+  switch ((int32_t) *((uint8_t*) (ptr + 0))) {
+    case 0: {
+      option.is_some = false;
+      break;
+    }
+    case 1: {
+      option.is_some = true;
+      option.val = (uint64_t) (*((int64_t*) (ptr + 8)));
+      break;
+    }
+  }
+  *ret = option.val;
+  return option.is_some;
+}
+
+uint64_t lsrun_host_history_method_past_result_duration_ms(lsrun_host_history_borrow_past_result_t self) {
+  int64_t ret = __wasm_import_lsrun_host_history_method_past_result_duration_ms((self).__handle);
+  return (uint64_t) (ret);
+}
+
+void lsrun_host_history_method_past_result_not_passed(lsrun_host_history_borrow_past_result_t self, lsrun_list_string_t *ret) {
+  __attribute__((__aligned__(sizeof(void*))))
+  uint8_t ret_area[(2*sizeof(void*))];
+  uint8_t *ptr = (uint8_t *) &ret_area;
+  __wasm_import_lsrun_host_history_method_past_result_not_passed((self).__handle, ptr);
+  *ret = (lsrun_list_string_t) { (lsrun_string_t*)(*((uint8_t **) (ptr + 0))), (*((size_t*) (ptr + sizeof(void*)))) };
+}
+
+void lsrun_host_tasks_names(lsrun_list_string_t *ret) {
+  __attribute__((__aligned__(sizeof(void*))))
+  uint8_t ret_area[(2*sizeof(void*))];
+  uint8_t *ptr = (uint8_t *) &ret_area;
+  __wasm_import_lsrun_host_tasks_names(ptr);
+  *ret = (lsrun_list_string_t) { (lsrun_string_t*)(*((uint8_t **) (ptr + 0))), (*((size_t*) (ptr + sizeof(void*)))) };
+}
+
+lsrun_host_tasks_own_task_request_t lsrun_host_tasks_constructor_task_request(lsrun_string_t *name) {
+  int32_t ret = __wasm_import_lsrun_host_tasks_constructor_task_request((uint8_t *) (*name).ptr, (*name).len);
+  return (lsrun_host_tasks_own_task_request_t) { ret };
+}
+
+bool lsrun_host_tasks_method_task_request_set_variable(lsrun_host_tasks_borrow_task_request_t self, lsrun_string_t *name, lsrun_string_t *value, lsrun_host_tasks_error_t *err) {
+  __attribute__((__aligned__(sizeof(void*))))
+  uint8_t ret_area[(10*sizeof(void*))];
+  uint8_t *ptr = (uint8_t *) &ret_area;
+  __wasm_import_lsrun_host_tasks_method_task_request_set_variable((self).__handle, (uint8_t *) (*name).ptr, (*name).len, (uint8_t *) (*value).ptr, (*value).len, ptr);
+  lsrun_host_tasks_result_void_error_t result;
+  switch ((int32_t) *((uint8_t*) (ptr + 0))) {
+    case 0: {
+      result.is_err = false;
+      break;
+    }
+    case 1: {
+      result.is_err = true;
+      lsrun_option_string_t option;
+      switch ((int32_t) *((uint8_t*) (ptr + (5*sizeof(void*))))) {
+        case 0: {
+          option.is_some = false;
+          break;
+        }
+        case 1: {
+          option.is_some = true;
+          option.val = (lsrun_string_t) { (uint8_t*)(*((uint8_t **) (ptr + (6*sizeof(void*))))), (*((size_t*) (ptr + (7*sizeof(void*))))) };
+          break;
+        }
+      }
+
+      result.val.err = (lsrun_host_types_error_t) {
+        (lsrun_string_t) (lsrun_string_t) { (uint8_t*)(*((uint8_t **) (ptr + sizeof(void*)))), (*((size_t*) (ptr + (2*sizeof(void*))))) },
+        (lsrun_string_t) (lsrun_string_t) { (uint8_t*)(*((uint8_t **) (ptr + (3*sizeof(void*))))), (*((size_t*) (ptr + (4*sizeof(void*))))) },
+        (lsrun_option_string_t) option,
+        (lsrun_list_string_t) (lsrun_list_string_t) { (lsrun_string_t*)(*((uint8_t **) (ptr + (8*sizeof(void*))))), (*((size_t*) (ptr + (9*sizeof(void*))))) },
+      };
+      break;
+    }
+  }
+  if (!result.is_err) {
+    return 1;
+  } else {
+    *err = result.val.err;
+    return 0;
+  }
+}
+
+bool lsrun_host_tasks_method_task_request_set_input(lsrun_host_tasks_borrow_task_request_t self, lsrun_list_u8_t *bytes, lsrun_host_tasks_error_t *err) {
+  __attribute__((__aligned__(sizeof(void*))))
+  uint8_t ret_area[(10*sizeof(void*))];
+  uint8_t *ptr = (uint8_t *) &ret_area;
+  __wasm_import_lsrun_host_tasks_method_task_request_set_input((self).__handle, (uint8_t *) (*bytes).ptr, (*bytes).len, ptr);
+  lsrun_host_tasks_result_void_error_t result;
+  switch ((int32_t) *((uint8_t*) (ptr + 0))) {
+    case 0: {
+      result.is_err = false;
+      break;
+    }
+    case 1: {
+      result.is_err = true;
+      lsrun_option_string_t option;
+      switch ((int32_t) *((uint8_t*) (ptr + (5*sizeof(void*))))) {
+        case 0: {
+          option.is_some = false;
+          break;
+        }
+        case 1: {
+          option.is_some = true;
+          option.val = (lsrun_string_t) { (uint8_t*)(*((uint8_t **) (ptr + (6*sizeof(void*))))), (*((size_t*) (ptr + (7*sizeof(void*))))) };
+          break;
+        }
+      }
+
+      result.val.err = (lsrun_host_types_error_t) {
+        (lsrun_string_t) (lsrun_string_t) { (uint8_t*)(*((uint8_t **) (ptr + sizeof(void*)))), (*((size_t*) (ptr + (2*sizeof(void*))))) },
+        (lsrun_string_t) (lsrun_string_t) { (uint8_t*)(*((uint8_t **) (ptr + (3*sizeof(void*))))), (*((size_t*) (ptr + (4*sizeof(void*))))) },
+        (lsrun_option_string_t) option,
+        (lsrun_list_string_t) (lsrun_list_string_t) { (lsrun_string_t*)(*((uint8_t **) (ptr + (8*sizeof(void*))))), (*((size_t*) (ptr + (9*sizeof(void*))))) },
+      };
+      break;
+    }
+  }
+  if (!result.is_err) {
+    return 1;
+  } else {
+    *err = result.val.err;
+    return 0;
+  }
+}
+
+bool lsrun_host_tasks_method_task_request_start(lsrun_host_tasks_borrow_task_request_t self, lsrun_host_tasks_own_process_t *ret, lsrun_host_tasks_error_t *err) {
+  __attribute__((__aligned__(sizeof(void*))))
+  uint8_t ret_area[(10*sizeof(void*))];
+  uint8_t *ptr = (uint8_t *) &ret_area;
+  __wasm_import_lsrun_host_tasks_method_task_request_start((self).__handle, ptr);
+  lsrun_host_tasks_result_own_process_error_t result;
+  switch ((int32_t) *((uint8_t*) (ptr + 0))) {
+    case 0: {
+      result.is_err = false;
+      result.val.ok = (lsrun_host_tasks_own_process_t) { *((int32_t*) (ptr + sizeof(void*))) };
+      break;
+    }
+    case 1: {
+      result.is_err = true;
+      lsrun_option_string_t option;
+      switch ((int32_t) *((uint8_t*) (ptr + (5*sizeof(void*))))) {
+        case 0: {
+          option.is_some = false;
+          break;
+        }
+        case 1: {
+          option.is_some = true;
+          option.val = (lsrun_string_t) { (uint8_t*)(*((uint8_t **) (ptr + (6*sizeof(void*))))), (*((size_t*) (ptr + (7*sizeof(void*))))) };
+          break;
+        }
+      }
+
+      result.val.err = (lsrun_host_types_error_t) {
+        (lsrun_string_t) (lsrun_string_t) { (uint8_t*)(*((uint8_t **) (ptr + sizeof(void*)))), (*((size_t*) (ptr + (2*sizeof(void*))))) },
+        (lsrun_string_t) (lsrun_string_t) { (uint8_t*)(*((uint8_t **) (ptr + (3*sizeof(void*))))), (*((size_t*) (ptr + (4*sizeof(void*))))) },
+        (lsrun_option_string_t) option,
+        (lsrun_list_string_t) (lsrun_list_string_t) { (lsrun_string_t*)(*((uint8_t **) (ptr + (8*sizeof(void*))))), (*((size_t*) (ptr + (9*sizeof(void*))))) },
+      };
+      break;
+    }
+  }
+  if (!result.is_err) {
+    *ret = result.val.ok;
+    return 1;
+  } else {
+    *err = result.val.err;
+    return 0;
+  }
+}
+
+lsrun_host_http_own_request_t lsrun_host_http_constructor_request(lsrun_string_t *method, lsrun_string_t *url) {
+  int32_t ret = __wasm_import_lsrun_host_http_constructor_request((uint8_t *) (*method).ptr, (*method).len, (uint8_t *) (*url).ptr, (*url).len);
+  return (lsrun_host_http_own_request_t) { ret };
+}
+
+bool lsrun_host_http_method_request_set_header(lsrun_host_http_borrow_request_t self, lsrun_string_t *name, lsrun_string_t *value, lsrun_host_http_error_t *err) {
+  __attribute__((__aligned__(sizeof(void*))))
+  uint8_t ret_area[(10*sizeof(void*))];
+  uint8_t *ptr = (uint8_t *) &ret_area;
+  __wasm_import_lsrun_host_http_method_request_set_header((self).__handle, (uint8_t *) (*name).ptr, (*name).len, (uint8_t *) (*value).ptr, (*value).len, ptr);
+  lsrun_host_http_result_void_error_t result;
+  switch ((int32_t) *((uint8_t*) (ptr + 0))) {
+    case 0: {
+      result.is_err = false;
+      break;
+    }
+    case 1: {
+      result.is_err = true;
+      lsrun_option_string_t option;
+      switch ((int32_t) *((uint8_t*) (ptr + (5*sizeof(void*))))) {
+        case 0: {
+          option.is_some = false;
+          break;
+        }
+        case 1: {
+          option.is_some = true;
+          option.val = (lsrun_string_t) { (uint8_t*)(*((uint8_t **) (ptr + (6*sizeof(void*))))), (*((size_t*) (ptr + (7*sizeof(void*))))) };
+          break;
+        }
+      }
+
+      result.val.err = (lsrun_host_types_error_t) {
+        (lsrun_string_t) (lsrun_string_t) { (uint8_t*)(*((uint8_t **) (ptr + sizeof(void*)))), (*((size_t*) (ptr + (2*sizeof(void*))))) },
+        (lsrun_string_t) (lsrun_string_t) { (uint8_t*)(*((uint8_t **) (ptr + (3*sizeof(void*))))), (*((size_t*) (ptr + (4*sizeof(void*))))) },
+        (lsrun_option_string_t) option,
+        (lsrun_list_string_t) (lsrun_list_string_t) { (lsrun_string_t*)(*((uint8_t **) (ptr + (8*sizeof(void*))))), (*((size_t*) (ptr + (9*sizeof(void*))))) },
+      };
+      break;
+    }
+  }
+  if (!result.is_err) {
+    return 1;
+  } else {
+    *err = result.val.err;
+    return 0;
+  }
+}
+
+bool lsrun_host_http_method_request_set_body(lsrun_host_http_borrow_request_t self, lsrun_list_u8_t *body, lsrun_host_http_error_t *err) {
+  __attribute__((__aligned__(sizeof(void*))))
+  uint8_t ret_area[(10*sizeof(void*))];
+  uint8_t *ptr = (uint8_t *) &ret_area;
+  __wasm_import_lsrun_host_http_method_request_set_body((self).__handle, (uint8_t *) (*body).ptr, (*body).len, ptr);
+  lsrun_host_http_result_void_error_t result;
+  switch ((int32_t) *((uint8_t*) (ptr + 0))) {
+    case 0: {
+      result.is_err = false;
+      break;
+    }
+    case 1: {
+      result.is_err = true;
+      lsrun_option_string_t option;
+      switch ((int32_t) *((uint8_t*) (ptr + (5*sizeof(void*))))) {
+        case 0: {
+          option.is_some = false;
+          break;
+        }
+        case 1: {
+          option.is_some = true;
+          option.val = (lsrun_string_t) { (uint8_t*)(*((uint8_t **) (ptr + (6*sizeof(void*))))), (*((size_t*) (ptr + (7*sizeof(void*))))) };
+          break;
+        }
+      }
+
+      result.val.err = (lsrun_host_types_error_t) {
+        (lsrun_string_t) (lsrun_string_t) { (uint8_t*)(*((uint8_t **) (ptr + sizeof(void*)))), (*((size_t*) (ptr + (2*sizeof(void*))))) },
+        (lsrun_string_t) (lsrun_string_t) { (uint8_t*)(*((uint8_t **) (ptr + (3*sizeof(void*))))), (*((size_t*) (ptr + (4*sizeof(void*))))) },
+        (lsrun_option_string_t) option,
+        (lsrun_list_string_t) (lsrun_list_string_t) { (lsrun_string_t*)(*((uint8_t **) (ptr + (8*sizeof(void*))))), (*((size_t*) (ptr + (9*sizeof(void*))))) },
+      };
+      break;
+    }
+  }
+  if (!result.is_err) {
+    return 1;
+  } else {
+    *err = result.val.err;
+    return 0;
+  }
+}
+
+void lsrun_host_http_method_request_set_timeout_ms(lsrun_host_http_borrow_request_t self, uint64_t timeout) {
+  __wasm_import_lsrun_host_http_method_request_set_timeout_ms((self).__handle, (int64_t) (timeout));
+}
+
+bool lsrun_host_http_method_request_send(lsrun_host_http_borrow_request_t self, lsrun_host_http_own_response_t *ret, lsrun_host_http_error_t *err) {
+  __attribute__((__aligned__(sizeof(void*))))
+  uint8_t ret_area[(10*sizeof(void*))];
+  uint8_t *ptr = (uint8_t *) &ret_area;
+  __wasm_import_lsrun_host_http_method_request_send((self).__handle, ptr);
+  lsrun_host_http_result_own_response_error_t result;
+  switch ((int32_t) *((uint8_t*) (ptr + 0))) {
+    case 0: {
+      result.is_err = false;
+      result.val.ok = (lsrun_host_http_own_response_t) { *((int32_t*) (ptr + sizeof(void*))) };
+      break;
+    }
+    case 1: {
+      result.is_err = true;
+      lsrun_option_string_t option;
+      switch ((int32_t) *((uint8_t*) (ptr + (5*sizeof(void*))))) {
+        case 0: {
+          option.is_some = false;
+          break;
+        }
+        case 1: {
+          option.is_some = true;
+          option.val = (lsrun_string_t) { (uint8_t*)(*((uint8_t **) (ptr + (6*sizeof(void*))))), (*((size_t*) (ptr + (7*sizeof(void*))))) };
+          break;
+        }
+      }
+
+      result.val.err = (lsrun_host_types_error_t) {
+        (lsrun_string_t) (lsrun_string_t) { (uint8_t*)(*((uint8_t **) (ptr + sizeof(void*)))), (*((size_t*) (ptr + (2*sizeof(void*))))) },
+        (lsrun_string_t) (lsrun_string_t) { (uint8_t*)(*((uint8_t **) (ptr + (3*sizeof(void*))))), (*((size_t*) (ptr + (4*sizeof(void*))))) },
+        (lsrun_option_string_t) option,
+        (lsrun_list_string_t) (lsrun_list_string_t) { (lsrun_string_t*)(*((uint8_t **) (ptr + (8*sizeof(void*))))), (*((size_t*) (ptr + (9*sizeof(void*))))) },
+      };
+      break;
+    }
+  }
+  if (!result.is_err) {
+    *ret = result.val.ok;
+    return 1;
+  } else {
+    *err = result.val.err;
+    return 0;
+  }
+}
+
+uint16_t lsrun_host_http_method_response_status(lsrun_host_http_borrow_response_t self) {
+  int32_t ret = __wasm_import_lsrun_host_http_method_response_status((self).__handle);
+  return (uint16_t) (ret);
+}
+
+void lsrun_host_http_method_response_header(lsrun_host_http_borrow_response_t self, lsrun_string_t *name, lsrun_list_string_t *ret) {
+  __attribute__((__aligned__(sizeof(void*))))
+  uint8_t ret_area[(2*sizeof(void*))];
+  uint8_t *ptr = (uint8_t *) &ret_area;
+  __wasm_import_lsrun_host_http_method_response_header((self).__handle, (uint8_t *) (*name).ptr, (*name).len, ptr);
+  *ret = (lsrun_list_string_t) { (lsrun_string_t*)(*((uint8_t **) (ptr + 0))), (*((size_t*) (ptr + sizeof(void*)))) };
+}
+
+void lsrun_host_http_method_response_body(lsrun_host_http_borrow_response_t self, lsrun_list_u8_t *ret) {
+  __attribute__((__aligned__(sizeof(void*))))
+  uint8_t ret_area[(2*sizeof(void*))];
+  uint8_t *ptr = (uint8_t *) &ret_area;
+  __wasm_import_lsrun_host_http_method_response_body((self).__handle, ptr);
+  *ret = (lsrun_list_u8_t) { (uint8_t*)(*((uint8_t **) (ptr + 0))), (*((size_t*) (ptr + sizeof(void*)))) };
+}
+
 lsrun_host_report_own_check_t lsrun_host_report_constructor_check(lsrun_string_t *id) {
   int32_t ret = __wasm_import_lsrun_host_report_constructor_check((uint8_t *) (*id).ptr, (*id).len);
   return (lsrun_host_report_own_check_t) { ret };
@@ -4444,12 +6224,69 @@ void lsrun_host_report_fact(lsrun_string_t *key, lsrun_string_t *json) {
   __wasm_import_lsrun_host_report_fact((uint8_t *) (*key).ptr, (*key).len, (uint8_t *) (*json).ptr, (*json).len);
 }
 
+bool lsrun_host_report_metric(lsrun_string_t *name, double value, lsrun_host_report_error_t *err) {
+  __attribute__((__aligned__(sizeof(void*))))
+  uint8_t ret_area[(10*sizeof(void*))];
+  uint8_t *ptr = (uint8_t *) &ret_area;
+  __wasm_import_lsrun_host_report_metric((uint8_t *) (*name).ptr, (*name).len, value, ptr);
+  lsrun_host_report_result_void_error_t result;
+  switch ((int32_t) *((uint8_t*) (ptr + 0))) {
+    case 0: {
+      result.is_err = false;
+      break;
+    }
+    case 1: {
+      result.is_err = true;
+      lsrun_option_string_t option;
+      switch ((int32_t) *((uint8_t*) (ptr + (5*sizeof(void*))))) {
+        case 0: {
+          option.is_some = false;
+          break;
+        }
+        case 1: {
+          option.is_some = true;
+          option.val = (lsrun_string_t) { (uint8_t*)(*((uint8_t **) (ptr + (6*sizeof(void*))))), (*((size_t*) (ptr + (7*sizeof(void*))))) };
+          break;
+        }
+      }
+
+      result.val.err = (lsrun_host_types_error_t) {
+        (lsrun_string_t) (lsrun_string_t) { (uint8_t*)(*((uint8_t **) (ptr + sizeof(void*)))), (*((size_t*) (ptr + (2*sizeof(void*))))) },
+        (lsrun_string_t) (lsrun_string_t) { (uint8_t*)(*((uint8_t **) (ptr + (3*sizeof(void*))))), (*((size_t*) (ptr + (4*sizeof(void*))))) },
+        (lsrun_option_string_t) option,
+        (lsrun_list_string_t) (lsrun_list_string_t) { (lsrun_string_t*)(*((uint8_t **) (ptr + (8*sizeof(void*))))), (*((size_t*) (ptr + (9*sizeof(void*))))) },
+      };
+      break;
+    }
+  }
+  if (!result.is_err) {
+    return 1;
+  } else {
+    *err = result.val.err;
+    return 0;
+  }
+}
+
 void lsrun_host_report_skipped(lsrun_string_t *reason) {
   __wasm_import_lsrun_host_report_skipped((uint8_t *) (*reason).ptr, (*reason).len);
 }
 
-void lsrun_host_report_progress(lsrun_string_t *message) {
-  __wasm_import_lsrun_host_report_progress((uint8_t *) (*message).ptr, (*message).len);
+void lsrun_host_report_progress(lsrun_string_t *message, uint8_t *maybe_percent) {
+  lsrun_option_u8_t percent;
+  percent.is_some = maybe_percent != NULL;if (maybe_percent) {
+    percent.val = *maybe_percent;
+  }
+  int32_t option;
+  int32_t option1;
+  if ((percent).is_some) {
+    const uint8_t *payload0 = &(percent).val;
+    option = 1;
+    option1 = (int32_t) (*payload0);
+  } else {
+    option = 0;
+    option1 = 0;
+  }
+  __wasm_import_lsrun_host_report_progress((uint8_t *) (*message).ptr, (*message).len, option, option1);
 }
 
 void lsrun_host_report_log(lsrun_string_t *level, lsrun_string_t *message) {
@@ -4643,6 +6480,189 @@ uint8_t * __wasm_export_exports_lsrun_plugin_restored_run(int32_t arg, int32_t a
     }
     *((size_t*)(ptr + (9*sizeof(void*)))) = ((*payload1).causes).len;
     *((uint8_t **)(ptr + (8*sizeof(void*)))) = (uint8_t *) ((*payload1).causes).ptr;
+  } else {
+    *((int8_t*)(ptr + 0)) = 0;
+  }
+  return ptr;
+}
+#endif
+
+#ifdef LSRUN_NOT_RESTORED
+__attribute__((__export_name__("lsrun:plugin/not-restored@0.1.0#run")))
+uint8_t * __wasm_export_exports_lsrun_plugin_not_restored_run(int32_t arg, uint8_t * arg0, size_t arg1, uint8_t * arg2, size_t arg3, int32_t arg4, uint8_t * arg5, size_t arg6, uint8_t * arg7, size_t arg8) {
+  lsrun_option_string_t option;
+  switch (arg4) {
+    case 0: {
+      option.is_some = false;
+      break;
+    }
+    case 1: {
+      option.is_some = true;
+      option.val = (lsrun_string_t) { (uint8_t*)(arg5), (arg6) };
+      break;
+    }
+  }
+  exports_lsrun_plugin_not_restored_error_t arg9 = (lsrun_host_types_error_t) {
+    (lsrun_string_t) (lsrun_string_t) { (uint8_t*)(arg0), (arg1) },
+    (lsrun_string_t) (lsrun_string_t) { (uint8_t*)(arg2), (arg3) },
+    (lsrun_option_string_t) option,
+    (lsrun_list_string_t) (lsrun_list_string_t) { (lsrun_string_t*)(arg7), (arg8) },
+  };
+  exports_lsrun_plugin_not_restored_result_void_error_t ret;
+  exports_lsrun_plugin_not_restored_error_t err;
+  ret.is_err = !exports_lsrun_plugin_not_restored_run((exports_lsrun_plugin_not_restored_own_restore_plan_t) { arg }, &arg9, &err);
+  if (ret.is_err) {
+    ret.val.err = err;
+  }
+  uint8_t *ptr = (uint8_t *) &RET_AREA;
+  if ((ret).is_err) {
+    const exports_lsrun_plugin_not_restored_error_t *payload10 = &(ret).val.err;*((int8_t*)(ptr + 0)) = 1;
+    *((size_t*)(ptr + (2*sizeof(void*)))) = ((*payload10).code).len;
+    *((uint8_t **)(ptr + sizeof(void*))) = (uint8_t *) ((*payload10).code).ptr;
+    *((size_t*)(ptr + (4*sizeof(void*)))) = ((*payload10).message).len;
+    *((uint8_t **)(ptr + (3*sizeof(void*)))) = (uint8_t *) ((*payload10).message).ptr;
+    if (((*payload10).hint).is_some) {
+      const lsrun_string_t *payload12 = &((*payload10).hint).val;
+      *((int8_t*)(ptr + (5*sizeof(void*)))) = 1;
+      *((size_t*)(ptr + (7*sizeof(void*)))) = (*payload12).len;
+      *((uint8_t **)(ptr + (6*sizeof(void*)))) = (uint8_t *) (*payload12).ptr;
+    } else {
+      *((int8_t*)(ptr + (5*sizeof(void*)))) = 0;
+    }
+    *((size_t*)(ptr + (9*sizeof(void*)))) = ((*payload10).causes).len;
+    *((uint8_t **)(ptr + (8*sizeof(void*)))) = (uint8_t *) ((*payload10).causes).ptr;
+  } else {
+    *((int8_t*)(ptr + 0)) = 0;
+  }
+  return ptr;
+}
+#endif
+
+#ifdef LSRUN_PRE_VERIFY
+__attribute__((__export_name__("lsrun:plugin/pre-verify@0.1.0#run")))
+uint8_t * __wasm_export_exports_lsrun_plugin_pre_verify_run(int32_t arg) {
+  exports_lsrun_plugin_pre_verify_result_void_error_t ret;
+  exports_lsrun_plugin_pre_verify_error_t err;
+  ret.is_err = !exports_lsrun_plugin_pre_verify_run((exports_lsrun_plugin_pre_verify_own_verify_plan_t) { arg }, &err);
+  if (ret.is_err) {
+    ret.val.err = err;
+  }
+  uint8_t *ptr = (uint8_t *) &RET_AREA;
+  if ((ret).is_err) {
+    const exports_lsrun_plugin_pre_verify_error_t *payload0 = &(ret).val.err;*((int8_t*)(ptr + 0)) = 1;
+    *((size_t*)(ptr + (2*sizeof(void*)))) = ((*payload0).code).len;
+    *((uint8_t **)(ptr + sizeof(void*))) = (uint8_t *) ((*payload0).code).ptr;
+    *((size_t*)(ptr + (4*sizeof(void*)))) = ((*payload0).message).len;
+    *((uint8_t **)(ptr + (3*sizeof(void*)))) = (uint8_t *) ((*payload0).message).ptr;
+    if (((*payload0).hint).is_some) {
+      const lsrun_string_t *payload2 = &((*payload0).hint).val;
+      *((int8_t*)(ptr + (5*sizeof(void*)))) = 1;
+      *((size_t*)(ptr + (7*sizeof(void*)))) = (*payload2).len;
+      *((uint8_t **)(ptr + (6*sizeof(void*)))) = (uint8_t *) (*payload2).ptr;
+    } else {
+      *((int8_t*)(ptr + (5*sizeof(void*)))) = 0;
+    }
+    *((size_t*)(ptr + (9*sizeof(void*)))) = ((*payload0).causes).len;
+    *((uint8_t **)(ptr + (8*sizeof(void*)))) = (uint8_t *) ((*payload0).causes).ptr;
+  } else {
+    *((int8_t*)(ptr + 0)) = 0;
+  }
+  return ptr;
+}
+#endif
+
+#ifdef LSRUN_VERIFIED
+__attribute__((__export_name__("lsrun:plugin/verified@0.1.0#run")))
+uint8_t * __wasm_export_exports_lsrun_plugin_verified_run(int32_t arg) {
+  exports_lsrun_plugin_verified_result_void_error_t ret;
+  exports_lsrun_plugin_verified_error_t err;
+  ret.is_err = !exports_lsrun_plugin_verified_run((exports_lsrun_plugin_verified_own_verification_t) { arg }, &err);
+  if (ret.is_err) {
+    ret.val.err = err;
+  }
+  uint8_t *ptr = (uint8_t *) &RET_AREA;
+  if ((ret).is_err) {
+    const exports_lsrun_plugin_verified_error_t *payload0 = &(ret).val.err;*((int8_t*)(ptr + 0)) = 1;
+    *((size_t*)(ptr + (2*sizeof(void*)))) = ((*payload0).code).len;
+    *((uint8_t **)(ptr + sizeof(void*))) = (uint8_t *) ((*payload0).code).ptr;
+    *((size_t*)(ptr + (4*sizeof(void*)))) = ((*payload0).message).len;
+    *((uint8_t **)(ptr + (3*sizeof(void*)))) = (uint8_t *) ((*payload0).message).ptr;
+    if (((*payload0).hint).is_some) {
+      const lsrun_string_t *payload2 = &((*payload0).hint).val;
+      *((int8_t*)(ptr + (5*sizeof(void*)))) = 1;
+      *((size_t*)(ptr + (7*sizeof(void*)))) = (*payload2).len;
+      *((uint8_t **)(ptr + (6*sizeof(void*)))) = (uint8_t *) (*payload2).ptr;
+    } else {
+      *((int8_t*)(ptr + (5*sizeof(void*)))) = 0;
+    }
+    *((size_t*)(ptr + (9*sizeof(void*)))) = ((*payload0).causes).len;
+    *((uint8_t **)(ptr + (8*sizeof(void*)))) = (uint8_t *) ((*payload0).causes).ptr;
+  } else {
+    *((int8_t*)(ptr + 0)) = 0;
+  }
+  return ptr;
+}
+#endif
+
+#ifdef LSRUN_PRE_REPLICATE
+__attribute__((__export_name__("lsrun:plugin/pre-replicate@0.1.0#run")))
+uint8_t * __wasm_export_exports_lsrun_plugin_pre_replicate_run(int32_t arg) {
+  exports_lsrun_plugin_pre_replicate_result_void_error_t ret;
+  exports_lsrun_plugin_pre_replicate_error_t err;
+  ret.is_err = !exports_lsrun_plugin_pre_replicate_run((exports_lsrun_plugin_pre_replicate_own_replicate_plan_t) { arg }, &err);
+  if (ret.is_err) {
+    ret.val.err = err;
+  }
+  uint8_t *ptr = (uint8_t *) &RET_AREA;
+  if ((ret).is_err) {
+    const exports_lsrun_plugin_pre_replicate_error_t *payload0 = &(ret).val.err;*((int8_t*)(ptr + 0)) = 1;
+    *((size_t*)(ptr + (2*sizeof(void*)))) = ((*payload0).code).len;
+    *((uint8_t **)(ptr + sizeof(void*))) = (uint8_t *) ((*payload0).code).ptr;
+    *((size_t*)(ptr + (4*sizeof(void*)))) = ((*payload0).message).len;
+    *((uint8_t **)(ptr + (3*sizeof(void*)))) = (uint8_t *) ((*payload0).message).ptr;
+    if (((*payload0).hint).is_some) {
+      const lsrun_string_t *payload2 = &((*payload0).hint).val;
+      *((int8_t*)(ptr + (5*sizeof(void*)))) = 1;
+      *((size_t*)(ptr + (7*sizeof(void*)))) = (*payload2).len;
+      *((uint8_t **)(ptr + (6*sizeof(void*)))) = (uint8_t *) (*payload2).ptr;
+    } else {
+      *((int8_t*)(ptr + (5*sizeof(void*)))) = 0;
+    }
+    *((size_t*)(ptr + (9*sizeof(void*)))) = ((*payload0).causes).len;
+    *((uint8_t **)(ptr + (8*sizeof(void*)))) = (uint8_t *) ((*payload0).causes).ptr;
+  } else {
+    *((int8_t*)(ptr + 0)) = 0;
+  }
+  return ptr;
+}
+#endif
+
+#ifdef LSRUN_REPLICATED
+__attribute__((__export_name__("lsrun:plugin/replicated@0.1.0#run")))
+uint8_t * __wasm_export_exports_lsrun_plugin_replicated_run(int32_t arg) {
+  exports_lsrun_plugin_replicated_result_void_error_t ret;
+  exports_lsrun_plugin_replicated_error_t err;
+  ret.is_err = !exports_lsrun_plugin_replicated_run((exports_lsrun_plugin_replicated_own_replication_t) { arg }, &err);
+  if (ret.is_err) {
+    ret.val.err = err;
+  }
+  uint8_t *ptr = (uint8_t *) &RET_AREA;
+  if ((ret).is_err) {
+    const exports_lsrun_plugin_replicated_error_t *payload0 = &(ret).val.err;*((int8_t*)(ptr + 0)) = 1;
+    *((size_t*)(ptr + (2*sizeof(void*)))) = ((*payload0).code).len;
+    *((uint8_t **)(ptr + sizeof(void*))) = (uint8_t *) ((*payload0).code).ptr;
+    *((size_t*)(ptr + (4*sizeof(void*)))) = ((*payload0).message).len;
+    *((uint8_t **)(ptr + (3*sizeof(void*)))) = (uint8_t *) ((*payload0).message).ptr;
+    if (((*payload0).hint).is_some) {
+      const lsrun_string_t *payload2 = &((*payload0).hint).val;
+      *((int8_t*)(ptr + (5*sizeof(void*)))) = 1;
+      *((size_t*)(ptr + (7*sizeof(void*)))) = (*payload2).len;
+      *((uint8_t **)(ptr + (6*sizeof(void*)))) = (uint8_t *) (*payload2).ptr;
+    } else {
+      *((int8_t*)(ptr + (5*sizeof(void*)))) = 0;
+    }
+    *((size_t*)(ptr + (9*sizeof(void*)))) = ((*payload0).causes).len;
+    *((uint8_t **)(ptr + (8*sizeof(void*)))) = (uint8_t *) ((*payload0).causes).ptr;
   } else {
     *((int8_t*)(ptr + 0)) = 0;
   }

@@ -156,6 +156,61 @@ typedef struct lsrun_host_types_borrow_replaced_t {
   int32_t __handle;
 } lsrun_host_types_borrow_replaced_t;
 
+typedef struct lsrun_host_types_own_verify_plan_t {
+  int32_t __handle;
+} lsrun_host_types_own_verify_plan_t;
+
+typedef struct lsrun_host_types_borrow_verify_plan_t {
+  int32_t __handle;
+} lsrun_host_types_borrow_verify_plan_t;
+
+typedef struct lsrun_host_types_own_verification_t {
+  int32_t __handle;
+} lsrun_host_types_own_verification_t;
+
+typedef struct lsrun_host_types_borrow_verification_t {
+  int32_t __handle;
+} lsrun_host_types_borrow_verification_t;
+
+typedef struct lsrun_host_types_own_check_result_t {
+  int32_t __handle;
+} lsrun_host_types_own_check_result_t;
+
+typedef struct lsrun_host_types_borrow_check_result_t {
+  int32_t __handle;
+} lsrun_host_types_borrow_check_result_t;
+
+typedef struct lsrun_host_types_own_replicate_plan_t {
+  int32_t __handle;
+} lsrun_host_types_own_replicate_plan_t;
+
+typedef struct lsrun_host_types_borrow_replicate_plan_t {
+  int32_t __handle;
+} lsrun_host_types_borrow_replicate_plan_t;
+
+typedef struct lsrun_host_types_own_replication_t {
+  int32_t __handle;
+} lsrun_host_types_own_replication_t;
+
+typedef struct lsrun_host_types_borrow_replication_t {
+  int32_t __handle;
+} lsrun_host_types_borrow_replication_t;
+
+typedef struct lsrun_host_types_own_process_t {
+  int32_t __handle;
+} lsrun_host_types_own_process_t;
+
+typedef struct lsrun_host_types_borrow_process_t {
+  int32_t __handle;
+} lsrun_host_types_borrow_process_t;
+
+// A line of a process, without its end.
+typedef struct lsrun_host_types_output_line_t {
+  // True for standard error.
+  bool   is_error;
+  lsrun_string_t   text;
+} lsrun_host_types_output_line_t;
+
 typedef struct lsrun_host_types_own_invocation_t {
   int32_t __handle;
 } lsrun_host_types_own_invocation_t;
@@ -180,9 +235,40 @@ typedef struct {
 } lsrun_host_types_option_own_present_database_t;
 
 typedef struct {
+  bool is_some;
+  lsrun_host_types_error_t val;
+} lsrun_host_types_option_error_t;
+
+typedef struct {
+  lsrun_host_types_own_check_result_t *ptr;
+  size_t len;
+} lsrun_host_types_list_own_check_result_t;
+
+typedef struct {
   lsrun_host_types_own_database_t *ptr;
   size_t len;
 } lsrun_host_types_list_own_database_t;
+
+typedef struct {
+  lsrun_host_types_output_line_t *ptr;
+  size_t len;
+} lsrun_host_types_list_output_line_t;
+
+typedef struct {
+  bool is_err;
+  union {
+    lsrun_host_types_list_output_line_t ok;
+    lsrun_host_types_error_t err;
+  } val;
+} lsrun_host_types_result_list_output_line_error_t;
+
+typedef struct {
+  bool is_err;
+  union {
+    int32_t ok;
+    lsrun_host_types_error_t err;
+  } val;
+} lsrun_host_types_result_s32_error_t;
 
 typedef lsrun_host_types_error_t lsrun_host_databases_error_t;
 
@@ -277,21 +363,6 @@ typedef struct lsrun_host_litestream_own_restore_job_t {
 typedef struct lsrun_host_litestream_borrow_restore_job_t {
   int32_t __handle;
 } lsrun_host_litestream_borrow_restore_job_t;
-
-typedef struct lsrun_host_litestream_own_process_t {
-  int32_t __handle;
-} lsrun_host_litestream_own_process_t;
-
-typedef struct lsrun_host_litestream_borrow_process_t {
-  int32_t __handle;
-} lsrun_host_litestream_borrow_process_t;
-
-// A line of a process, without its end.
-typedef struct lsrun_host_litestream_output_line_t {
-  // True for standard error.
-  bool   is_error;
-  lsrun_string_t   text;
-} lsrun_host_litestream_output_line_t;
 
 typedef struct {
   bool is_err;
@@ -395,6 +466,8 @@ typedef struct {
   } val;
 } lsrun_host_litestream_result_own_replaced_error_t;
 
+typedef lsrun_host_types_own_process_t lsrun_host_litestream_own_process_t;
+
 typedef struct {
   bool is_err;
   union {
@@ -402,27 +475,6 @@ typedef struct {
     lsrun_host_litestream_error_t err;
   } val;
 } lsrun_host_litestream_result_own_process_error_t;
-
-typedef struct {
-  lsrun_host_litestream_output_line_t *ptr;
-  size_t len;
-} lsrun_host_litestream_list_output_line_t;
-
-typedef struct {
-  bool is_err;
-  union {
-    lsrun_host_litestream_list_output_line_t ok;
-    lsrun_host_litestream_error_t err;
-  } val;
-} lsrun_host_litestream_result_list_output_line_error_t;
-
-typedef struct {
-  bool is_err;
-  union {
-    int32_t ok;
-    lsrun_host_litestream_error_t err;
-  } val;
-} lsrun_host_litestream_result_s32_error_t;
 
 typedef lsrun_host_types_error_t lsrun_host_sqlite_error_t;
 
@@ -546,6 +598,19 @@ typedef struct {
 } lsrun_host_sqlite_result_own_rows_error_t;
 
 typedef struct {
+  lsrun_host_sqlite_list_value_t *ptr;
+  size_t len;
+} lsrun_host_sqlite_list_list_value_t;
+
+typedef struct {
+  bool is_err;
+  union {
+    lsrun_host_sqlite_list_list_value_t ok;
+    lsrun_host_sqlite_error_t err;
+  } val;
+} lsrun_host_sqlite_result_list_list_value_error_t;
+
+typedef struct {
   lsrun_host_sqlite_statement_t *ptr;
   size_t len;
 } lsrun_host_sqlite_list_statement_t;
@@ -632,19 +697,6 @@ typedef struct {
 } lsrun_host_sqlite_result_list_string_error_t;
 
 typedef struct {
-  lsrun_host_sqlite_list_value_t *ptr;
-  size_t len;
-} lsrun_host_sqlite_list_list_value_t;
-
-typedef struct {
-  bool is_err;
-  union {
-    lsrun_host_sqlite_list_list_value_t ok;
-    lsrun_host_sqlite_error_t err;
-  } val;
-} lsrun_host_sqlite_result_list_list_value_error_t;
-
-typedef struct {
   bool is_err;
   union {
     lsrun_string_t ok;
@@ -654,6 +706,14 @@ typedef struct {
 
 typedef lsrun_host_types_error_t lsrun_host_hooks_error_t;
 
+typedef struct lsrun_host_hooks_own_check_job_t {
+  int32_t __handle;
+} lsrun_host_hooks_own_check_job_t;
+
+typedef struct lsrun_host_hooks_borrow_check_job_t {
+  int32_t __handle;
+} lsrun_host_hooks_borrow_check_job_t;
+
 typedef lsrun_host_types_borrow_database_t lsrun_host_hooks_borrow_database_t;
 
 typedef struct {
@@ -662,6 +722,19 @@ typedef struct {
 } lsrun_host_hooks_option_borrow_database_t;
 
 typedef lsrun_host_types_borrow_restored_copy_t lsrun_host_hooks_borrow_restored_copy_t;
+
+typedef struct {
+  bool is_some;
+  lsrun_list_string_t val;
+} lsrun_option_list_string_t;
+
+typedef struct {
+  bool is_err;
+  union {
+    lsrun_host_hooks_own_check_job_t ok;
+    lsrun_host_hooks_error_t err;
+  } val;
+} lsrun_host_hooks_result_own_check_job_error_t;
 
 typedef struct {
   bool is_err;
@@ -682,6 +755,93 @@ typedef struct {
 
 typedef lsrun_host_types_borrow_replaced_t lsrun_host_hooks_borrow_replaced_t;
 
+typedef lsrun_host_types_instant_t lsrun_host_history_instant_t;
+
+typedef lsrun_host_types_error_t lsrun_host_history_error_t;
+
+typedef struct lsrun_host_history_own_past_result_t {
+  int32_t __handle;
+} lsrun_host_history_own_past_result_t;
+
+typedef struct lsrun_host_history_borrow_past_result_t {
+  int32_t __handle;
+} lsrun_host_history_borrow_past_result_t;
+
+typedef lsrun_host_types_borrow_database_t lsrun_host_history_borrow_database_t;
+
+typedef struct {
+  lsrun_host_history_own_past_result_t *ptr;
+  size_t len;
+} lsrun_host_history_list_own_past_result_t;
+
+typedef struct {
+  bool is_err;
+  union {
+    lsrun_host_history_list_own_past_result_t ok;
+    lsrun_host_history_error_t err;
+  } val;
+} lsrun_host_history_result_list_own_past_result_error_t;
+
+typedef lsrun_host_types_error_t lsrun_host_tasks_error_t;
+
+typedef struct lsrun_host_tasks_own_task_request_t {
+  int32_t __handle;
+} lsrun_host_tasks_own_task_request_t;
+
+typedef struct lsrun_host_tasks_borrow_task_request_t {
+  int32_t __handle;
+} lsrun_host_tasks_borrow_task_request_t;
+
+typedef struct {
+  bool is_err;
+  union {
+    lsrun_host_tasks_error_t err;
+  } val;
+} lsrun_host_tasks_result_void_error_t;
+
+typedef lsrun_host_types_own_process_t lsrun_host_tasks_own_process_t;
+
+typedef struct {
+  bool is_err;
+  union {
+    lsrun_host_tasks_own_process_t ok;
+    lsrun_host_tasks_error_t err;
+  } val;
+} lsrun_host_tasks_result_own_process_error_t;
+
+typedef lsrun_host_types_error_t lsrun_host_http_error_t;
+
+typedef struct lsrun_host_http_own_request_t {
+  int32_t __handle;
+} lsrun_host_http_own_request_t;
+
+typedef struct lsrun_host_http_borrow_request_t {
+  int32_t __handle;
+} lsrun_host_http_borrow_request_t;
+
+typedef struct lsrun_host_http_own_response_t {
+  int32_t __handle;
+} lsrun_host_http_own_response_t;
+
+typedef struct lsrun_host_http_borrow_response_t {
+  int32_t __handle;
+} lsrun_host_http_borrow_response_t;
+
+typedef struct {
+  bool is_err;
+  union {
+    lsrun_host_http_error_t err;
+  } val;
+} lsrun_host_http_result_void_error_t;
+
+typedef struct {
+  bool is_err;
+  union {
+    lsrun_host_http_own_response_t ok;
+    lsrun_host_http_error_t err;
+  } val;
+} lsrun_host_http_result_own_response_error_t;
+
 typedef lsrun_host_types_error_t lsrun_host_report_error_t;
 
 typedef struct lsrun_host_report_own_check_t {
@@ -691,6 +851,18 @@ typedef struct lsrun_host_report_own_check_t {
 typedef struct lsrun_host_report_borrow_check_t {
   int32_t __handle;
 } lsrun_host_report_borrow_check_t;
+
+typedef struct {
+  bool is_err;
+  union {
+    lsrun_host_report_error_t err;
+  } val;
+} lsrun_host_report_result_void_error_t;
+
+typedef struct {
+  bool is_some;
+  uint8_t val;
+} lsrun_option_u8_t;
 
 typedef lsrun_host_types_error_t exports_lsrun_plugin_command_error_t;
 
@@ -757,6 +929,61 @@ typedef struct {
     exports_lsrun_plugin_restored_error_t err;
   } val;
 } exports_lsrun_plugin_restored_result_void_error_t;
+
+typedef lsrun_host_types_error_t exports_lsrun_plugin_not_restored_error_t;
+
+typedef lsrun_host_types_own_restore_plan_t exports_lsrun_plugin_not_restored_own_restore_plan_t;
+
+typedef struct {
+  bool is_err;
+  union {
+    exports_lsrun_plugin_not_restored_error_t err;
+  } val;
+} exports_lsrun_plugin_not_restored_result_void_error_t;
+
+typedef lsrun_host_types_error_t exports_lsrun_plugin_pre_verify_error_t;
+
+typedef lsrun_host_types_own_verify_plan_t exports_lsrun_plugin_pre_verify_own_verify_plan_t;
+
+typedef struct {
+  bool is_err;
+  union {
+    exports_lsrun_plugin_pre_verify_error_t err;
+  } val;
+} exports_lsrun_plugin_pre_verify_result_void_error_t;
+
+typedef lsrun_host_types_error_t exports_lsrun_plugin_verified_error_t;
+
+typedef lsrun_host_types_own_verification_t exports_lsrun_plugin_verified_own_verification_t;
+
+typedef struct {
+  bool is_err;
+  union {
+    exports_lsrun_plugin_verified_error_t err;
+  } val;
+} exports_lsrun_plugin_verified_result_void_error_t;
+
+typedef lsrun_host_types_error_t exports_lsrun_plugin_pre_replicate_error_t;
+
+typedef lsrun_host_types_own_replicate_plan_t exports_lsrun_plugin_pre_replicate_own_replicate_plan_t;
+
+typedef struct {
+  bool is_err;
+  union {
+    exports_lsrun_plugin_pre_replicate_error_t err;
+  } val;
+} exports_lsrun_plugin_pre_replicate_result_void_error_t;
+
+typedef lsrun_host_types_error_t exports_lsrun_plugin_replicated_error_t;
+
+typedef lsrun_host_types_own_replication_t exports_lsrun_plugin_replicated_own_replication_t;
+
+typedef struct {
+  bool is_err;
+  union {
+    exports_lsrun_plugin_replicated_error_t err;
+  } val;
+} exports_lsrun_plugin_replicated_result_void_error_t;
 
 // Imported Functions from `lsrun:host/types@0.1.0`
 // The alias in `lsrun.yml`, or the path of a database without one.
@@ -825,6 +1052,89 @@ extern bool lsrun_host_types_method_replaced_kept(lsrun_host_types_borrow_replac
 extern bool lsrun_host_types_method_replaced_txid(lsrun_host_types_borrow_replaced_t self, lsrun_string_t *ret);
 // Its size in bytes.
 extern uint64_t lsrun_host_types_method_replaced_bytes(lsrun_host_types_borrow_replaced_t self);
+// The command: `verify`, or that of a plugin whose results are recorded.
+extern void lsrun_host_types_method_verify_plan_command(lsrun_host_types_borrow_verify_plan_t self, lsrun_string_t *ret);
+// The database whose backup is to be proved; none for a replica URL.
+extern bool lsrun_host_types_method_verify_plan_database(lsrun_host_types_borrow_verify_plan_t self, lsrun_host_types_own_database_t *ret);
+// Where the backup is, for people to read; no secret.
+extern void lsrun_host_types_method_verify_plan_source(lsrun_host_types_borrow_verify_plan_t self, lsrun_string_t *ret);
+// The command: `verify`, or that of a plugin whose results are recorded.
+extern void lsrun_host_types_method_verification_command(lsrun_host_types_borrow_verification_t self, lsrun_string_t *ret);
+// The database; none for a replica URL.
+extern bool lsrun_host_types_method_verification_database(lsrun_host_types_borrow_verification_t self, lsrun_host_types_own_database_t *ret);
+// Where the backup is, for people to read; no secret.
+extern void lsrun_host_types_method_verification_source(lsrun_host_types_borrow_verification_t self, lsrun_string_t *ret);
+// `passed`, `failed`, `inconclusive` or `skipped`.
+extern void lsrun_host_types_method_verification_outcome(lsrun_host_types_borrow_verification_t self, lsrun_string_t *ret);
+// The exit code for this database alone: 0 if it passed or was skipped, 10 if the
+// backup is wrong, 12 if the live database is, and its backup is a faithful copy.
+extern uint8_t lsrun_host_types_method_verification_exit_code(lsrun_host_types_borrow_verification_t self);
+// Why the work could not be done, if it could not.
+extern bool lsrun_host_types_method_verification_error(lsrun_host_types_borrow_verification_t self, lsrun_host_types_error_t *ret);
+// When the run began.
+extern void lsrun_host_types_method_verification_started(lsrun_host_types_borrow_verification_t self, lsrun_host_types_instant_t *ret);
+// How long this database took.
+extern uint64_t lsrun_host_types_method_verification_duration_ms(lsrun_host_types_borrow_verification_t self);
+// The transaction that was restored, 16 hexadecimal digits.
+extern bool lsrun_host_types_method_verification_txid(lsrun_host_types_borrow_verification_t self, lsrun_string_t *ret);
+// How long the replica took to have everything that was committed.
+extern bool lsrun_host_types_method_verification_lag_ms(lsrun_host_types_borrow_verification_t self, uint64_t *ret);
+// How long the restore took.
+extern bool lsrun_host_types_method_verification_restore_ms(lsrun_host_types_borrow_verification_t self, uint64_t *ret);
+// The size of the restored database.
+extern bool lsrun_host_types_method_verification_bytes(lsrun_host_types_borrow_verification_t self, uint64_t *ret);
+// Every check, in the order in which they began.
+extern void lsrun_host_types_method_verification_checks(lsrun_host_types_borrow_verification_t self, lsrun_host_types_list_own_check_result_t *ret);
+// When a proof last found this backup good: this one, if it did.
+extern bool lsrun_host_types_method_verification_last_proved(lsrun_host_types_borrow_verification_t self, lsrun_host_types_instant_t *ret);
+// When a proof that read everything last found it good.
+extern bool lsrun_host_types_method_verification_last_proved_whole(lsrun_host_types_borrow_verification_t self, lsrun_host_types_instant_t *ret);
+// The same as in lsrun's report in JSON: one element of its `databases`.
+extern void lsrun_host_types_method_verification_json(lsrun_host_types_borrow_verification_t self, lsrun_string_t *ret);
+// The name of this machine.
+extern void lsrun_host_types_method_verification_host(lsrun_host_types_borrow_verification_t self, lsrun_string_t *ret);
+// Such as `integrity_check`; unique for the database.
+extern void lsrun_host_types_method_check_result_id(lsrun_host_types_borrow_check_result_t self, lsrun_string_t *ret);
+// The command or plugin that reported it.
+extern void lsrun_host_types_method_check_result_plugin(lsrun_host_types_borrow_check_result_t self, lsrun_string_t *ret);
+// What it is about, as in `report.check.set-kind`.
+extern void lsrun_host_types_method_check_result_kind(lsrun_host_types_borrow_check_result_t self, lsrun_string_t *ret);
+// `passed`, `failed`, `inconclusive` or `skipped`.
+extern void lsrun_host_types_method_check_result_outcome(lsrun_host_types_borrow_check_result_t self, lsrun_string_t *ret);
+// What it says; may be empty.
+extern void lsrun_host_types_method_check_result_message(lsrun_host_types_borrow_check_result_t self, lsrun_string_t *ret);
+// What to do about it.
+extern bool lsrun_host_types_method_check_result_hint(lsrun_host_types_borrow_check_result_t self, lsrun_string_t *ret);
+// The code of the error that it ended with, as in `error`.
+extern bool lsrun_host_types_method_check_result_code(lsrun_host_types_borrow_check_result_t self, lsrun_string_t *ret);
+// How long it took.
+extern uint64_t lsrun_host_types_method_check_result_duration_ms(lsrun_host_types_borrow_check_result_t self);
+// Its plugin is optional: it does not count.
+extern bool lsrun_host_types_method_check_result_optional(lsrun_host_types_borrow_check_result_t self);
+// The databases that the daemon replicates.
+extern void lsrun_host_types_method_replicate_plan_databases(lsrun_host_types_borrow_replicate_plan_t self, lsrun_host_types_list_own_database_t *ret);
+// The program of the application, without its arguments; none for a daemon alone.
+extern bool lsrun_host_types_method_replicate_plan_application(lsrun_host_types_borrow_replicate_plan_t self, lsrun_string_t *ret);
+// The databases that the daemon replicated.
+extern void lsrun_host_types_method_replication_databases(lsrun_host_types_borrow_replication_t self, lsrun_host_types_list_own_database_t *ret);
+// The program of the application; none for a daemon alone.
+extern bool lsrun_host_types_method_replication_application(lsrun_host_types_borrow_replication_t self, lsrun_string_t *ret);
+// Why: `signal` (lsrun was asked to end), `application` (it ended), `daemon` (it
+// ended by itself) or `error` (it could not begin, or not be supervised).
+extern void lsrun_host_types_method_replication_reason(lsrun_host_types_borrow_replication_t self, lsrun_string_t *ret);
+// The exit code of lsrun, which is the application's if that ended.
+extern uint8_t lsrun_host_types_method_replication_exit_code(lsrun_host_types_borrow_replication_t self);
+// What went wrong, if something did.
+extern bool lsrun_host_types_method_replication_error(lsrun_host_types_borrow_replication_t self, lsrun_host_types_error_t *ret);
+// From the start of the daemon to the end.
+extern uint64_t lsrun_host_types_method_replication_duration_ms(lsrun_host_types_borrow_replication_t self);
+// The next lines of its output, at most `max`, in the order they came;
+// waits for the first. Empty at the end of both streams.
+extern bool lsrun_host_types_method_process_next_lines(lsrun_host_types_borrow_process_t self, uint32_t max, lsrun_host_types_list_output_line_t *ret, lsrun_host_types_error_t *err);
+// Waits for its end and gives the exit code; -1 when a signal ended it.
+extern bool lsrun_host_types_method_process_wait(lsrun_host_types_borrow_process_t self, int32_t *ret, lsrun_host_types_error_t *err);
+// How long it has run, to its end if it has ended.
+extern uint64_t lsrun_host_types_method_process_elapsed_ms(lsrun_host_types_borrow_process_t self);
 // The command's name as typed.
 extern void lsrun_host_types_method_invocation_name(lsrun_host_types_borrow_invocation_t self, lsrun_string_t *ret);
 // The values of an argument of the manifest, in the order given, with
@@ -875,7 +1185,8 @@ extern void lsrun_host_config_method_problem_message(lsrun_host_config_borrow_pr
 extern bool lsrun_host_config_method_problem_hint(lsrun_host_config_borrow_problem_t self, lsrun_string_t *ret);
 
 // Imported Functions from `lsrun:host/settings@0.1.0`
-// `plugins.settings.<name>.config` as JSON; `null` when it does not exist.
+// `plugins.settings.<name>.config` as JSON, with what `per_database` says for the
+// database that the call is for; `null` when neither exists.
 extern void lsrun_host_settings_get(lsrun_string_t *ret);
 // One value of it, by a JSON pointer (RFC 6901) such as `/table` or `/list/0`: a
 // string as its text, anything else as JSON. None if there is no value, or null.
@@ -981,11 +1292,6 @@ extern bool lsrun_host_litestream_replace(lsrun_host_litestream_own_restored_cop
 // configuration and no shell. `$database:NAME` as a whole argument becomes that
 // database's path. Needs the grant `litestream:spawn=COMMAND`.
 extern bool lsrun_host_litestream_spawn(lsrun_list_string_t *arguments, lsrun_host_litestream_own_process_t *ret, lsrun_host_litestream_error_t *err);
-// The next lines of its output, at most `max`, in the order they came;
-// waits for the first. Empty at the end of both streams.
-extern bool lsrun_host_litestream_method_process_next_lines(lsrun_host_litestream_borrow_process_t self, uint32_t max, lsrun_host_litestream_list_output_line_t *ret, lsrun_host_litestream_error_t *err);
-// Waits for its end and gives the exit code; -1 when a signal ended it.
-extern bool lsrun_host_litestream_method_process_wait(lsrun_host_litestream_borrow_process_t self, int32_t *ret, lsrun_host_litestream_error_t *err);
 
 // Imported Functions from `lsrun:host/sqlite@0.1.0`
 // Opens a database for reading. The one a check, hook or per-database
@@ -1000,10 +1306,13 @@ extern bool lsrun_host_sqlite_open_copy(lsrun_host_sqlite_borrow_restored_copy_t
 // Starts a query and returns at once. One query at a time: starting
 // another one before the last has ended or was dropped is `busy`.
 extern bool lsrun_host_sqlite_method_connection_query(lsrun_host_sqlite_borrow_connection_t self, lsrun_string_t *sql, lsrun_host_sqlite_list_value_t *parameters, lsrun_host_sqlite_own_rows_t *ret, lsrun_host_sqlite_error_t *err);
+// All rows of a query, in one call. `limit` when there are more than `max`.
+extern bool lsrun_host_sqlite_method_connection_query_all(lsrun_host_sqlite_borrow_connection_t self, lsrun_string_t *sql, lsrun_host_sqlite_list_value_t *parameters, uint32_t max, lsrun_host_sqlite_list_list_value_t *ret, lsrun_host_sqlite_error_t *err);
 // Runs the statements in one IMMEDIATE transaction, all or none, trying
 // again while another writer holds the lock, and gives the number of
-// changed rows. `denied` on a connection opened for reading.
-extern bool lsrun_host_sqlite_method_connection_transact(lsrun_host_sqlite_borrow_connection_t self, lsrun_host_sqlite_list_statement_t *statements, uint64_t *ret, lsrun_host_sqlite_error_t *err);
+// changed rows. With `lock-ms` it is rolled back with `timeout` when other writers
+// were blocked for this time. `denied` on a connection opened for reading.
+extern bool lsrun_host_sqlite_method_connection_transact(lsrun_host_sqlite_borrow_connection_t self, lsrun_host_sqlite_list_statement_t *statements, uint64_t *maybe_lock_ms, uint64_t *ret, lsrun_host_sqlite_error_t *err);
 // Starts reading the content of these tables, one after the other, and
 // returns at once; the connection is `busy` until the last one was taken.
 // With `with-digest` their rows are digested, else only counted.
@@ -1028,9 +1337,6 @@ extern bool lsrun_host_sqlite_method_connection_pages(lsrun_host_sqlite_borrow_c
 // From now on no trigger and no cascade of the schema runs on this
 // connection, and no view is read.
 extern bool lsrun_host_sqlite_method_connection_distrust_schema(lsrun_host_sqlite_borrow_connection_t self, lsrun_host_sqlite_error_t *err);
-// Like `transact`, but rolled back with `timeout` when other writers were blocked
-// for this time.
-extern bool lsrun_host_sqlite_method_connection_transact_within(lsrun_host_sqlite_borrow_connection_t self, lsrun_host_sqlite_list_statement_t *statements, uint64_t lock_ms, uint64_t *ret, lsrun_host_sqlite_error_t *err);
 // What it found. An error says that it could not be checked, and nothing
 // about the database, unless its code is `damaged`. A second `wait` is
 // `invalid`.
@@ -1075,23 +1381,90 @@ extern bool lsrun_host_sqlite_method_rows_next(lsrun_host_sqlite_borrow_rows_t s
 extern bool lsrun_host_sqlite_method_rows_next_json(lsrun_host_sqlite_borrow_rows_t self, uint32_t max, lsrun_string_t *ret, lsrun_host_sqlite_error_t *err);
 
 // Imported Functions from `lsrun:host/hooks@0.1.0`
-// Runs every `check` on a restored copy and gives the worst outcome:
-// `passed`, `inconclusive` or `failed`. What each says goes into the report;
-// the error is only for a run that could not continue. Without a database, that is for
-// the copy of a replica URL, only plugins that are not limited to certain databases run.
-extern bool lsrun_host_hooks_check(lsrun_host_hooks_borrow_database_t *maybe_database, lsrun_host_hooks_borrow_restored_copy_t copy, lsrun_string_t *ret, lsrun_host_hooks_error_t *err);
-// The names of the plugins that `check` would run.
+// The names of the plugins that `check` would run, in the order of the report. Without
+// a database, that is for the copy of a replica URL, those that are not limited to
+// certain databases.
 extern void lsrun_host_hooks_checks(lsrun_host_hooks_borrow_database_t *maybe_database, lsrun_list_string_t *ret);
-// `check` with these plugins only.
-extern bool lsrun_host_hooks_check_only(lsrun_host_hooks_borrow_database_t *maybe_database, lsrun_host_hooks_borrow_restored_copy_t copy, lsrun_list_string_t *names, lsrun_string_t *ret, lsrun_host_hooks_error_t *err);
-// Runs every `pre-restore`. `refused` when one of them refused.
+// Starts every `check` on a restored copy, or those with these names only, and returns
+// at once. What each says goes into the report.
+extern bool lsrun_host_hooks_check(lsrun_host_hooks_borrow_database_t *maybe_database, lsrun_host_hooks_borrow_restored_copy_t copy, lsrun_list_string_t *maybe_names, lsrun_host_hooks_own_check_job_t *ret, lsrun_host_hooks_error_t *err);
+// The worst outcome: `passed`, `inconclusive` or `failed`. The error is only for a
+// run that could not continue. A second `wait` is `invalid`.
+extern bool lsrun_host_hooks_method_check_job_wait(lsrun_host_hooks_borrow_check_job_t self, lsrun_string_t *ret, lsrun_host_hooks_error_t *err);
+// Runs every `pre-restore`. `refused` when one of them refused. If the restore does not
+// happen after all, the host calls every `not-restored`, once the command has ended.
 extern bool lsrun_host_hooks_pre_restore(lsrun_host_hooks_borrow_restore_plan_t plan, lsrun_host_hooks_error_t *err);
 // Runs every `post-restore` on the copy that is about to be put in place.
 // `refused` when one of them refused.
 extern bool lsrun_host_hooks_post_restore(lsrun_host_hooks_borrow_restore_plan_t plan, lsrun_host_hooks_borrow_restored_copy_t copy, lsrun_host_hooks_error_t *err);
 // Calls every `restored` when the copy is in place. All of them are called; the
-// error names the first that failed.
+// error names the first that failed. The host calls them for a command that does not.
 extern bool lsrun_host_hooks_restored(lsrun_host_hooks_borrow_restore_plan_t plan, lsrun_host_hooks_borrow_replaced_t replaced, lsrun_host_hooks_error_t *err);
+
+// Imported Functions from `lsrun:host/history@0.1.0`
+// The newest results for a database, by every command whose results are recorded, newest
+// first, at most `max`. Empty when it was never verified.
+extern bool lsrun_host_history_results(lsrun_host_history_borrow_database_t database, uint32_t max, lsrun_host_history_list_own_past_result_t *ret, lsrun_host_history_error_t *err);
+// The command: `verify`, or that of a plugin whose results are recorded.
+extern void lsrun_host_history_method_past_result_command(lsrun_host_history_borrow_past_result_t self, lsrun_string_t *ret);
+// When its run began.
+extern void lsrun_host_history_method_past_result_started(lsrun_host_history_borrow_past_result_t self, lsrun_host_history_instant_t *ret);
+// `passed`, `failed` or `inconclusive`.
+extern void lsrun_host_history_method_past_result_outcome(lsrun_host_history_borrow_past_result_t self, lsrun_string_t *ret);
+// The transaction that was restored, 16 hexadecimal digits.
+extern bool lsrun_host_history_method_past_result_txid(lsrun_host_history_borrow_past_result_t self, lsrun_string_t *ret);
+// How long the replica took to have everything that was committed.
+extern bool lsrun_host_history_method_past_result_lag_ms(lsrun_host_history_borrow_past_result_t self, uint64_t *ret);
+// How long the restore took.
+extern bool lsrun_host_history_method_past_result_restore_ms(lsrun_host_history_borrow_past_result_t self, uint64_t *ret);
+// The size of the restored database.
+extern bool lsrun_host_history_method_past_result_bytes(lsrun_host_history_borrow_past_result_t self, uint64_t *ret);
+// From its start to its end.
+extern uint64_t lsrun_host_history_method_past_result_duration_ms(lsrun_host_history_borrow_past_result_t self);
+// The ids of the checks that failed or could not be carried out.
+extern void lsrun_host_history_method_past_result_not_passed(lsrun_host_history_borrow_past_result_t self, lsrun_list_string_t *ret);
+
+// Imported Functions from `lsrun:host/tasks@0.1.0`
+// The tasks of the project file that this plugin may run.
+extern void lsrun_host_tasks_names(lsrun_list_string_t *ret);
+// The task of this name. Whether it exists and is granted shows at `start`.
+extern lsrun_host_tasks_own_task_request_t lsrun_host_tasks_constructor_task_request(lsrun_string_t *name);
+// Sets a variable of its environment. `invalid` unless the name is `LSRUN_` and
+// letters, digits and underscores: others change what a program does.
+extern bool lsrun_host_tasks_method_task_request_set_variable(lsrun_host_tasks_borrow_task_request_t self, lsrun_string_t *name, lsrun_string_t *value, lsrun_host_tasks_error_t *err);
+// What it reads from its standard input, at most 1 MiB; nothing without.
+extern bool lsrun_host_tasks_method_task_request_set_input(lsrun_host_tasks_borrow_task_request_t self, lsrun_list_u8_t *bytes, lsrun_host_tasks_error_t *err);
+// Starts it, in the folder of the project file, with the variables that the project
+// file names for it and a few that are no secret (`PATH`, `HOME`, `LANG`, …). At its
+// `timeout` it is stopped, and `wait` gives `timeout`.
+extern bool lsrun_host_tasks_method_task_request_start(lsrun_host_tasks_borrow_task_request_t self, lsrun_host_tasks_own_process_t *ret, lsrun_host_tasks_error_t *err);
+
+// Imported Functions from `lsrun:host/http@0.1.0`
+// `GET`, `POST` or another method, and an absolute URL of the scheme `http` or
+// `https` without a name and a password. Whether they can be used shows when it is
+// sent.
+extern lsrun_host_http_own_request_t lsrun_host_http_constructor_request(lsrun_string_t *method, lsrun_string_t *url);
+// Adds a header; one that is added twice is sent twice. `invalid` for what is not
+// a header, and for those that are the host's: `connection`, `content-length`,
+// `expect`, `host`, `keep-alive`, `proxy-…`, `te`, `trailer`, `transfer-encoding`
+// and `upgrade`. `limit` beyond 64 KiB.
+extern bool lsrun_host_http_method_request_set_header(lsrun_host_http_borrow_request_t self, lsrun_string_t *name, lsrun_string_t *value, lsrun_host_http_error_t *err);
+// What is sent. `limit` beyond 1 MiB.
+extern bool lsrun_host_http_method_request_set_body(lsrun_host_http_borrow_request_t self, lsrun_list_u8_t *body, lsrun_host_http_error_t *err);
+// Gives up after this time instead of 30 seconds; at most 5 minutes.
+extern void lsrun_host_http_method_request_set_timeout_ms(lsrun_host_http_borrow_request_t self, uint64_t timeout);
+// Sends it and waits for the whole answer, whatever its status. `denied` without
+// a grant, `invalid` when the method or the URL cannot be used, `unreachable` when
+// there is no answer, `timeout` when it is not complete in time, `limit` when it
+// is too large. It may be sent again.
+extern bool lsrun_host_http_method_request_send(lsrun_host_http_borrow_request_t self, lsrun_host_http_own_response_t *ret, lsrun_host_http_error_t *err);
+// Such as 200.
+extern uint16_t lsrun_host_http_method_response_status(lsrun_host_http_borrow_response_t self);
+// The values of a header, whatever the case of its name; empty without it. What is
+// not UTF-8 in it is replaced.
+extern void lsrun_host_http_method_response_header(lsrun_host_http_borrow_response_t self, lsrun_string_t *name, lsrun_list_string_t *ret);
+// Its content.
+extern void lsrun_host_http_method_response_body(lsrun_host_http_borrow_response_t self, lsrun_list_u8_t *ret);
 
 // Imported Functions from `lsrun:host/report@0.1.0`
 // `id` is stable and unique for the database, such as `integrity_check`: at
@@ -1133,12 +1506,19 @@ extern void lsrun_host_report_method_check_ended(lsrun_host_report_borrow_check_
 // hook get the plugin's name and a slash before them. At most 1000 facts of 1 MiB
 // in all.
 extern void lsrun_host_report_fact(lsrun_string_t *key, lsrun_string_t *json);
+// A figure for monitoring: in the JSON report under `metrics`, and in the Prometheus
+// file of a run as the gauge `lsrun_plugin_PLUGIN_NAME`, labelled with the database. The
+// name is a lower-case letter and then letters, digits and `_`, at most 64 in all, and
+// ends with its unit, such as `_seconds` or `_bytes`; the last value counts. `invalid`
+// for another name and for what is not finite. At most 100 names.
+extern bool lsrun_host_report_metric(lsrun_string_t *name, double value, lsrun_host_report_error_t *err);
 // Nothing was to be done for this database, and why. For commands: a check or hook
 // that calls it is inconclusive, and it has no other effect. A check that has
 // nothing to check returns an error with the code `not-applicable`.
 extern void lsrun_host_report_skipped(lsrun_string_t *reason);
-// The state of the work, for people who watch.
-extern void lsrun_host_report_progress(lsrun_string_t *message);
+// The state of the work, for people who watch, and how much of it is done, from 0 to
+// 100, if that is known.
+extern void lsrun_host_report_progress(lsrun_string_t *message, uint8_t *maybe_percent);
 // A line for people: `debug` (shown with `--verbose`), `info`, `warning` or
 // `error`. An unknown level counts as `info`. The last `error` before a crash is
 // shown as its cause.
@@ -1166,6 +1546,21 @@ bool exports_lsrun_plugin_post_restore_run(exports_lsrun_plugin_post_restore_own
 
 // Exported Functions from `lsrun:plugin/restored@0.1.0`
 bool exports_lsrun_plugin_restored_run(exports_lsrun_plugin_restored_own_restore_plan_t plan, exports_lsrun_plugin_restored_own_replaced_t replaced, exports_lsrun_plugin_restored_error_t *err);
+
+// Exported Functions from `lsrun:plugin/not-restored@0.1.0`
+bool exports_lsrun_plugin_not_restored_run(exports_lsrun_plugin_not_restored_own_restore_plan_t plan, exports_lsrun_plugin_not_restored_error_t *reason, exports_lsrun_plugin_not_restored_error_t *err);
+
+// Exported Functions from `lsrun:plugin/pre-verify@0.1.0`
+bool exports_lsrun_plugin_pre_verify_run(exports_lsrun_plugin_pre_verify_own_verify_plan_t plan, exports_lsrun_plugin_pre_verify_error_t *err);
+
+// Exported Functions from `lsrun:plugin/verified@0.1.0`
+bool exports_lsrun_plugin_verified_run(exports_lsrun_plugin_verified_own_verification_t verification, exports_lsrun_plugin_verified_error_t *err);
+
+// Exported Functions from `lsrun:plugin/pre-replicate@0.1.0`
+bool exports_lsrun_plugin_pre_replicate_run(exports_lsrun_plugin_pre_replicate_own_replicate_plan_t plan, exports_lsrun_plugin_pre_replicate_error_t *err);
+
+// Exported Functions from `lsrun:plugin/replicated@0.1.0`
+bool exports_lsrun_plugin_replicated_run(exports_lsrun_plugin_replicated_own_replication_t replication, exports_lsrun_plugin_replicated_error_t *err);
 
 // Helper Functions
 
@@ -1219,6 +1614,44 @@ extern void lsrun_host_types_replaced_drop_borrow(lsrun_host_types_borrow_replac
 
 extern lsrun_host_types_borrow_replaced_t lsrun_host_types_borrow_replaced(lsrun_host_types_own_replaced_t handle);
 
+extern void lsrun_host_types_verify_plan_drop_own(lsrun_host_types_own_verify_plan_t handle);
+
+extern void lsrun_host_types_verify_plan_drop_borrow(lsrun_host_types_borrow_verify_plan_t handle);
+
+extern lsrun_host_types_borrow_verify_plan_t lsrun_host_types_borrow_verify_plan(lsrun_host_types_own_verify_plan_t handle);
+
+extern void lsrun_host_types_verification_drop_own(lsrun_host_types_own_verification_t handle);
+
+extern void lsrun_host_types_verification_drop_borrow(lsrun_host_types_borrow_verification_t handle);
+
+extern lsrun_host_types_borrow_verification_t lsrun_host_types_borrow_verification(lsrun_host_types_own_verification_t handle);
+
+extern void lsrun_host_types_check_result_drop_own(lsrun_host_types_own_check_result_t handle);
+
+extern void lsrun_host_types_check_result_drop_borrow(lsrun_host_types_borrow_check_result_t handle);
+
+extern lsrun_host_types_borrow_check_result_t lsrun_host_types_borrow_check_result(lsrun_host_types_own_check_result_t handle);
+
+extern void lsrun_host_types_replicate_plan_drop_own(lsrun_host_types_own_replicate_plan_t handle);
+
+extern void lsrun_host_types_replicate_plan_drop_borrow(lsrun_host_types_borrow_replicate_plan_t handle);
+
+extern lsrun_host_types_borrow_replicate_plan_t lsrun_host_types_borrow_replicate_plan(lsrun_host_types_own_replicate_plan_t handle);
+
+extern void lsrun_host_types_replication_drop_own(lsrun_host_types_own_replication_t handle);
+
+extern void lsrun_host_types_replication_drop_borrow(lsrun_host_types_borrow_replication_t handle);
+
+extern lsrun_host_types_borrow_replication_t lsrun_host_types_borrow_replication(lsrun_host_types_own_replication_t handle);
+
+extern void lsrun_host_types_process_drop_own(lsrun_host_types_own_process_t handle);
+
+extern void lsrun_host_types_process_drop_borrow(lsrun_host_types_borrow_process_t handle);
+
+extern lsrun_host_types_borrow_process_t lsrun_host_types_borrow_process(lsrun_host_types_own_process_t handle);
+
+void lsrun_host_types_output_line_free(lsrun_host_types_output_line_t *ptr);
+
 extern void lsrun_host_types_invocation_drop_own(lsrun_host_types_own_invocation_t handle);
 
 extern void lsrun_host_types_invocation_drop_borrow(lsrun_host_types_borrow_invocation_t handle);
@@ -1231,7 +1664,17 @@ void lsrun_option_u64_free(lsrun_option_u64_t *ptr);
 
 void lsrun_host_types_option_own_present_database_free(lsrun_host_types_option_own_present_database_t *ptr);
 
+void lsrun_host_types_option_error_free(lsrun_host_types_option_error_t *ptr);
+
+void lsrun_host_types_list_own_check_result_free(lsrun_host_types_list_own_check_result_t *ptr);
+
 void lsrun_host_types_list_own_database_free(lsrun_host_types_list_own_database_t *ptr);
+
+void lsrun_host_types_list_output_line_free(lsrun_host_types_list_output_line_t *ptr);
+
+void lsrun_host_types_result_list_output_line_error_free(lsrun_host_types_result_list_output_line_error_t *ptr);
+
+void lsrun_host_types_result_s32_error_free(lsrun_host_types_result_s32_error_t *ptr);
 
 void lsrun_host_databases_error_free(lsrun_host_databases_error_t *ptr);
 
@@ -1289,14 +1732,6 @@ extern void lsrun_host_litestream_restore_job_drop_borrow(lsrun_host_litestream_
 
 extern lsrun_host_litestream_borrow_restore_job_t lsrun_host_litestream_borrow_restore_job(lsrun_host_litestream_own_restore_job_t handle);
 
-extern void lsrun_host_litestream_process_drop_own(lsrun_host_litestream_own_process_t handle);
-
-extern void lsrun_host_litestream_process_drop_borrow(lsrun_host_litestream_borrow_process_t handle);
-
-extern lsrun_host_litestream_borrow_process_t lsrun_host_litestream_borrow_process(lsrun_host_litestream_own_process_t handle);
-
-void lsrun_host_litestream_output_line_free(lsrun_host_litestream_output_line_t *ptr);
-
 void lsrun_host_litestream_result_string_error_free(lsrun_host_litestream_result_string_error_t *ptr);
 
 void lsrun_host_litestream_result_void_error_free(lsrun_host_litestream_result_void_error_t *ptr);
@@ -1322,12 +1757,6 @@ void lsrun_host_litestream_result_own_restored_copy_error_free(lsrun_host_litest
 void lsrun_host_litestream_result_own_replaced_error_free(lsrun_host_litestream_result_own_replaced_error_t *ptr);
 
 void lsrun_host_litestream_result_own_process_error_free(lsrun_host_litestream_result_own_process_error_t *ptr);
-
-void lsrun_host_litestream_list_output_line_free(lsrun_host_litestream_list_output_line_t *ptr);
-
-void lsrun_host_litestream_result_list_output_line_error_free(lsrun_host_litestream_result_list_output_line_error_t *ptr);
-
-void lsrun_host_litestream_result_s32_error_free(lsrun_host_litestream_result_s32_error_t *ptr);
 
 void lsrun_host_sqlite_error_free(lsrun_host_sqlite_error_t *ptr);
 
@@ -1391,6 +1820,10 @@ void lsrun_host_sqlite_result_own_connection_error_free(lsrun_host_sqlite_result
 
 void lsrun_host_sqlite_result_own_rows_error_free(lsrun_host_sqlite_result_own_rows_error_t *ptr);
 
+void lsrun_host_sqlite_list_list_value_free(lsrun_host_sqlite_list_list_value_t *ptr);
+
+void lsrun_host_sqlite_result_list_list_value_error_free(lsrun_host_sqlite_result_list_list_value_error_t *ptr);
+
 void lsrun_host_sqlite_list_statement_free(lsrun_host_sqlite_list_statement_t *ptr);
 
 void lsrun_host_sqlite_result_u64_error_free(lsrun_host_sqlite_result_u64_error_t *ptr);
@@ -1415,19 +1848,69 @@ void lsrun_host_sqlite_result_option_own_table_content_error_free(lsrun_host_sql
 
 void lsrun_host_sqlite_result_list_string_error_free(lsrun_host_sqlite_result_list_string_error_t *ptr);
 
-void lsrun_host_sqlite_list_list_value_free(lsrun_host_sqlite_list_list_value_t *ptr);
-
-void lsrun_host_sqlite_result_list_list_value_error_free(lsrun_host_sqlite_result_list_list_value_error_t *ptr);
-
 void lsrun_host_sqlite_result_string_error_free(lsrun_host_sqlite_result_string_error_t *ptr);
 
 void lsrun_host_hooks_error_free(lsrun_host_hooks_error_t *ptr);
 
+extern void lsrun_host_hooks_check_job_drop_own(lsrun_host_hooks_own_check_job_t handle);
+
+extern void lsrun_host_hooks_check_job_drop_borrow(lsrun_host_hooks_borrow_check_job_t handle);
+
+extern lsrun_host_hooks_borrow_check_job_t lsrun_host_hooks_borrow_check_job(lsrun_host_hooks_own_check_job_t handle);
+
 void lsrun_host_hooks_option_borrow_database_free(lsrun_host_hooks_option_borrow_database_t *ptr);
+
+void lsrun_option_list_string_free(lsrun_option_list_string_t *ptr);
+
+void lsrun_host_hooks_result_own_check_job_error_free(lsrun_host_hooks_result_own_check_job_error_t *ptr);
 
 void lsrun_host_hooks_result_string_error_free(lsrun_host_hooks_result_string_error_t *ptr);
 
 void lsrun_host_hooks_result_void_error_free(lsrun_host_hooks_result_void_error_t *ptr);
+
+void lsrun_host_history_instant_free(lsrun_host_history_instant_t *ptr);
+
+void lsrun_host_history_error_free(lsrun_host_history_error_t *ptr);
+
+extern void lsrun_host_history_past_result_drop_own(lsrun_host_history_own_past_result_t handle);
+
+extern void lsrun_host_history_past_result_drop_borrow(lsrun_host_history_borrow_past_result_t handle);
+
+extern lsrun_host_history_borrow_past_result_t lsrun_host_history_borrow_past_result(lsrun_host_history_own_past_result_t handle);
+
+void lsrun_host_history_list_own_past_result_free(lsrun_host_history_list_own_past_result_t *ptr);
+
+void lsrun_host_history_result_list_own_past_result_error_free(lsrun_host_history_result_list_own_past_result_error_t *ptr);
+
+void lsrun_host_tasks_error_free(lsrun_host_tasks_error_t *ptr);
+
+extern void lsrun_host_tasks_task_request_drop_own(lsrun_host_tasks_own_task_request_t handle);
+
+extern void lsrun_host_tasks_task_request_drop_borrow(lsrun_host_tasks_borrow_task_request_t handle);
+
+extern lsrun_host_tasks_borrow_task_request_t lsrun_host_tasks_borrow_task_request(lsrun_host_tasks_own_task_request_t handle);
+
+void lsrun_host_tasks_result_void_error_free(lsrun_host_tasks_result_void_error_t *ptr);
+
+void lsrun_host_tasks_result_own_process_error_free(lsrun_host_tasks_result_own_process_error_t *ptr);
+
+void lsrun_host_http_error_free(lsrun_host_http_error_t *ptr);
+
+extern void lsrun_host_http_request_drop_own(lsrun_host_http_own_request_t handle);
+
+extern void lsrun_host_http_request_drop_borrow(lsrun_host_http_borrow_request_t handle);
+
+extern lsrun_host_http_borrow_request_t lsrun_host_http_borrow_request(lsrun_host_http_own_request_t handle);
+
+extern void lsrun_host_http_response_drop_own(lsrun_host_http_own_response_t handle);
+
+extern void lsrun_host_http_response_drop_borrow(lsrun_host_http_borrow_response_t handle);
+
+extern lsrun_host_http_borrow_response_t lsrun_host_http_borrow_response(lsrun_host_http_own_response_t handle);
+
+void lsrun_host_http_result_void_error_free(lsrun_host_http_result_void_error_t *ptr);
+
+void lsrun_host_http_result_own_response_error_free(lsrun_host_http_result_own_response_error_t *ptr);
 
 void lsrun_host_report_error_free(lsrun_host_report_error_t *ptr);
 
@@ -1436,6 +1919,10 @@ extern void lsrun_host_report_check_drop_own(lsrun_host_report_own_check_t handl
 extern void lsrun_host_report_check_drop_borrow(lsrun_host_report_borrow_check_t handle);
 
 extern lsrun_host_report_borrow_check_t lsrun_host_report_borrow_check(lsrun_host_report_own_check_t handle);
+
+void lsrun_host_report_result_void_error_free(lsrun_host_report_result_void_error_t *ptr);
+
+void lsrun_option_u8_free(lsrun_option_u8_t *ptr);
 
 void exports_lsrun_plugin_command_error_free(exports_lsrun_plugin_command_error_t *ptr);
 
@@ -1458,6 +1945,26 @@ void exports_lsrun_plugin_post_restore_result_void_error_free(exports_lsrun_plug
 void exports_lsrun_plugin_restored_error_free(exports_lsrun_plugin_restored_error_t *ptr);
 
 void exports_lsrun_plugin_restored_result_void_error_free(exports_lsrun_plugin_restored_result_void_error_t *ptr);
+
+void exports_lsrun_plugin_not_restored_error_free(exports_lsrun_plugin_not_restored_error_t *ptr);
+
+void exports_lsrun_plugin_not_restored_result_void_error_free(exports_lsrun_plugin_not_restored_result_void_error_t *ptr);
+
+void exports_lsrun_plugin_pre_verify_error_free(exports_lsrun_plugin_pre_verify_error_t *ptr);
+
+void exports_lsrun_plugin_pre_verify_result_void_error_free(exports_lsrun_plugin_pre_verify_result_void_error_t *ptr);
+
+void exports_lsrun_plugin_verified_error_free(exports_lsrun_plugin_verified_error_t *ptr);
+
+void exports_lsrun_plugin_verified_result_void_error_free(exports_lsrun_plugin_verified_result_void_error_t *ptr);
+
+void exports_lsrun_plugin_pre_replicate_error_free(exports_lsrun_plugin_pre_replicate_error_t *ptr);
+
+void exports_lsrun_plugin_pre_replicate_result_void_error_free(exports_lsrun_plugin_pre_replicate_result_void_error_t *ptr);
+
+void exports_lsrun_plugin_replicated_error_free(exports_lsrun_plugin_replicated_error_t *ptr);
+
+void exports_lsrun_plugin_replicated_result_void_error_free(exports_lsrun_plugin_replicated_result_void_error_t *ptr);
 
 // Sets the string `ret` to reference the input string `s` without copying it
 void lsrun_string_set(lsrun_string_t *ret, const char*s);

@@ -98,9 +98,22 @@ fn about(kind: &str, language: Language) -> (&'static str, &'static str) {
         }
         "post-restore" => ("Refuses a copy with too few rows", "{table: users, min: 1}"),
         "restored" => ("Says what was restored", "{}"),
+        "not-restored" => ("Says why nothing was restored", "{}"),
+        "pre-verify" => ("Refuses to verify while it is paused", "{paused: false}"),
+        "verified" => (
+            "Posts to a webhook when a backup is not good",
+            "{url: \"https://hooks.example.com/services/x\"}",
+        ),
+        "pre-replicate" => ("Refuses to replicate from a standby", "{standby: false}"),
+        "replicated" => ("Says why a replication ended", "{}"),
         "command" => ("Counts the rows of every table", "{}"),
         _ => ("A plugin", "{}"),
     }
+}
+
+/// What the small world of a guest has besides what the helpers need.
+fn imports(kind: &str) -> &'static str {
+    if kind == "verified" { "  import lsrun:host/http@0.1.0;\n" } else { "" }
 }
 
 /// Creates the project in `folder` and gives the files that it has, in order.
@@ -163,6 +176,7 @@ fn files(plugin: &NewPlugin) -> Result<Vec<(PathBuf, String)>> {
             .replace("@install@", language.install())
             .replace("@dependencies@", DEPENDENCIES)
             .replace("@serde@", if uses_serde { serde } else { "" })
+            .replace("@imports@", imports(kind))
     };
     let template = |path: &str| {
         let file = TEMPLATES.get_file(path).and_then(|file| file.contents_utf8());
@@ -174,7 +188,11 @@ fn files(plugin: &NewPlugin) -> Result<Vec<(PathBuf, String)>> {
         ("README.md".into(), template("README.md")?),
         (
             "manifest.yml".into(),
-            template(if kind == "command" { "manifest-command.yml" } else { "manifest.yml" })?,
+            template(match kind {
+                "command" => "manifest-command.yml",
+                "verified" => "manifest-verified.yml",
+                _ => "manifest.yml",
+            })?,
         ),
         (source.into(), filled(example.contents_utf8().unwrap_or_default())),
     ];
@@ -255,7 +273,9 @@ mod tests {
                 {
                     let is_ours = !path.starts_with("vendor") && !path.starts_with("wit/deps");
                     assert!(!text.is_empty(), "{path:?}");
-                    for word in ["@name@", "@kind@", "@about@", "@config@", "@install@"] {
+                    for word in
+                        ["@imports@", "@name@", "@kind@", "@about@", "@config@", "@install@"]
+                    {
                         assert!(!is_ours || !text.contains(word), "{path:?} has {word}");
                     }
                 }
