@@ -34,14 +34,16 @@ pub(super) fn folders<'a>(project: &Project, grants: &'a Grants) -> Vec<GrantedF
 }
 
 impl GrantedFolder<'_> {
+    /// Its path without links, which is the one to open: what was checked is what is given.
+    ///
     /// Fails if it is not there, or if who writes in it decides what lsrun runs, or changes
     /// databases.
-    pub(super) fn check(&self, project: &Project, plugin: &str) -> Result<()> {
+    pub(super) fn check(&self, project: &Project, plugin: &str) -> Result<PathBuf> {
         let real = std::fs::canonicalize(&self.path)
             .and_then(|real| std::fs::read_dir(&real).map(|_entries| real))
             .map_err(|error| self.unusable(plugin, &error))?;
         if !self.writable {
-            return Ok(());
+            return Ok(real);
         }
         let holds =
             |path: &Path| std::fs::canonicalize(path).is_ok_and(|path| path.starts_with(&real));
@@ -54,7 +56,7 @@ impl GrantedFolder<'_> {
             .chain(binary.map(|binary| (binary, "what lsrun runs")))
             .chain(databases.map(|it| (it.path.clone(), "a database")))
             .find(|(path, _)| holds(path));
-        let Some((path, what)) = inside else { return Ok(()) };
+        let Some((path, what)) = inside else { return Ok(real) };
         let path = path.display();
         Err(Error::new(
             Code::UnusablePlugin,

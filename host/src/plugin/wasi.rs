@@ -57,12 +57,12 @@ impl Standard {
         }
         let folders = folders(&context.project, &plugin.grants);
         for folder in &folders {
-            folder.check(&context.project, &plugin.name)?;
+            let path = folder.check(&context.project, &plugin.name)?;
             let permissions = match folder.writable {
                 true => FsPerms::ReadWrite,
                 false => FsPerms::ReadOnly,
             };
-            wasi.preopened_dir(&folder.path, folder.written, permissions)
+            wasi.preopened_dir(path, folder.written, permissions)
                 .map_err(|error| folder.unusable(&plugin.name, &error))?;
         }
         let mut http = WasiHttpCtx::new();
