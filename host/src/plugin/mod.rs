@@ -128,6 +128,18 @@ pub(crate) struct Plugin {
     pre: InstancePre<State>,
 }
 
+/// Whether a component can be compiled and linked, for the fuzz targets.
+///
+/// Fails with exit 30 if not.
+pub(crate) fn links(engine: &Engine, bytes: &[u8]) -> Result<()> {
+    let unusable = |error: wasmtime::Error| {
+        Error::new(Code::UnusablePlugin, "it cannot be used").cause(format!("{error:#}"))
+    };
+    let component = Component::new(engine, bytes).map_err(unusable)?;
+    let linker = store::linker(engine, store::wants_wasi(engine, &component))?;
+    linker.instantiate_pre(&component).map(|_| ()).map_err(unusable)
+}
+
 impl Plugin {
     /// Compiles, or finds compiled, and links. Nothing of the guest runs.
     ///

@@ -3,6 +3,8 @@
 
 use std::ffi::OsString;
 use std::path::Path;
+use std::sync::LazyLock;
+use std::time::{Duration, Instant};
 
 use clap::FromArgMatches;
 
@@ -14,8 +16,10 @@ use crate::error::Result;
 use crate::litestream::process::line::Verb;
 use crate::pages::ltx_header::Header;
 use crate::pages::wal::Log;
-use crate::plugin::manifest;
+use crate::plugin::{engine, links, manifest};
 use crate::project::Project;
+use crate::sqlite::{Access, Connection, Slots, Statement, Threads, rows_as_json};
+use crate::stop::Stop;
 
 pub use crate::reference::{Piece, as_written, parse, resolve};
 
@@ -66,6 +70,63 @@ pub struct ParsedManifest(manifest::Manifest);
 /// The manifest in a component, and what that exports.
 pub fn component(bytes: &[u8]) -> Result<(Option<ParsedManifest>, Option<Vec<String>>)> {
     Ok((manifest::read(bytes, "fuzz")?.map(ParsedManifest), manifest::exports(bytes, "fuzz")?))
+}
+
+/// The names of what a component imports.
+#[must_use]
+pub fn imports(bytes: &[u8]) -> Vec<String> {
+    manifest::imports(bytes)
+}
+
+/// Compiles a component and links it with everything that plugins are offered; nothing of
+/// it runs.
+///
+/// Fails as loading a plugin does.
+pub fn link(bytes: &[u8]) -> Result<()> {
+    static ENGINE: LazyLock<engine::Engine> = LazyLock::new(|| engine::start().unwrap_or_default());
+    links(&ENGINE, bytes)
+}
+
+/// What statements of a plugin give that may only read the database, or a copy: rows as
+/// JSON, or the message of an error, for each of them. None of them takes longer than this.
+#[must_use]
+pub fn reading_sql(
+    path: &Path,
+    is_copy: bool,
+    statements: &[&str],
+    limit: Duration,
+) -> Vec<String> {
+    let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else {
+        return Vec::new();
+    };
+    let access = if is_copy { Access::Copy } else { Access::Read };
+    let deadline = Instant::now() + limit;
+    runtime.block_on(async {
+        let slots = Slots::of(&Threads::default());
+        let opened = Connection::open(path, access, deadline, Stop::default(), &slots).await;
+        let Ok(connection) = opened else { return Vec::new() };
+        let mut given = Vec::new();
+        for sql in statements {
+            let statement = || Statement { sql: (*sql).to_owned(), parameters: Vec::new() };
+            let rows = async {
+                let mut rows = connection.query(statement())?;
+                let mut all = String::new();
+                for _ in 0..10 {
+                    let some = rows.next(100).await?;
+                    if some.is_empty() {
+                        break;
+                    }
+                    all.push_str(&rows_as_json(&some));
+                }
+                Ok(all)
+            };
+            given.push(rows.await.unwrap_or_else(|error: crate::error::Error| error.one_line()));
+            if let Ok(changed) = connection.transact(vec![statement()]).await {
+                given.push(format!("changed {changed}"));
+            }
+        }
+        given
+    })
 }
 
 /// A manifest beside a component.
