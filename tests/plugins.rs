@@ -51,7 +51,7 @@ fn what_is_no_component_is_named_and_nothing_is_written() {
     let component = std::fs::read(repository().join("tests/compat/0.1.0/row-count.wasm")).unwrap();
     let truncated = &component[..component.len() / 2];
     for (bytes, word) in
-        [(&b"hello"[..], "not WebAssembly"), (module, "not a component"), (truncated, "bad.wasm")]
+        [(&b"hello"[..], "not WebAssembly"), (module, "is a core module"), (truncated, "bad.wasm")]
     {
         let sandbox = Sandbox::new();
         std::fs::create_dir(sandbox.path("plugins")).unwrap();

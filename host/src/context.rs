@@ -17,6 +17,17 @@ pub(crate) struct Context {
     pub session: Arc<Session>,
     /// Shows what happens.
     pub reporter: Arc<Reporter>,
+    /// Which of the project's plugins may run.
+    pub plugins: PluginUse,
+}
+
+/// Which of the project's plugins may run, by the command line.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct PluginUse {
+    /// Only those that lsrun.lock has (`--locked`); decided by the environment if not said.
+    pub locked: Option<bool>,
+    /// None of them (`--no-plugins`).
+    pub none: bool,
 }
 
 impl Context {
@@ -30,7 +41,14 @@ impl Context {
         stop: Stop,
     ) -> Self {
         let notes = reporter.notes();
-        Self { session: Arc::new(Session::new(project, environment, cwd, stop, notes)), reporter }
+        let session = Arc::new(Session::new(project, environment, cwd, stop, notes));
+        Self { session, reporter, plugins: PluginUse::default() }
+    }
+
+    /// The same run with these plugins.
+    #[must_use]
+    pub(crate) fn using(self, plugins: PluginUse) -> Self {
+        Self { plugins, ..self }
     }
 
     /// The same run with every `$` of the configuration read literally
@@ -40,6 +58,7 @@ impl Context {
         let Session { project, environment, cwd, stop, .. } = &*self.session;
         let project = project.clone().without_expansion();
         Self::new(project, environment.clone(), cwd.clone(), self.reporter, stop.clone())
+            .using(self.plugins)
     }
 
     /// Says what the user may want to know of the project.

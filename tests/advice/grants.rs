@@ -45,22 +45,3 @@ fn asking_and_granting_word_by_word_lets_it_run() {
     }
     panic!("it is still refused: {asked:?} {granted:?}");
 }
-
-#[test]
-fn a_component_of_this_lsrun_takes_the_place_of_another() {
-    let sandbox = Sandbox::new();
-    let import = r#"(component (import "acme:thing/magic@1.0.0" (instance (export "cast" (func))))
-      (instance $i) (export "lsrun:plugin/check@0.1.0" (instance $i)))"#;
-    let newer = r#"(component (instance $i) (export "lsrun:plugin/verified@0.3.0" (instance $i)))"#;
-    for (wat, hint) in [
-        (import, "build it against the wit/ of this lsrun, which offers another interface"),
-        (newer, "build it with the wit/ of this lsrun; it was built for another version"),
-    ] {
-        sandbox.write("plugins/odd.wasm", "");
-        std::fs::write(sandbox.path("plugins/odd.wasm"), wat::parse_str(wat).unwrap()).unwrap();
-        sandbox.lsrun(&["verify"]).expect(30).says(&[hint]);
-        let built = repository().join("tests/guests/puppet.wasm");
-        std::fs::copy(built, sandbox.path("plugins/odd.wasm")).unwrap();
-        sandbox.lsrun(&["verify"]).expect(0);
-    }
-}

@@ -1,6 +1,7 @@
 //! Writes the manifest into a component, and makes a component of a core module that was
 //! built against `plugins/c/lsrun.h`.
 
+use std::io::Cursor;
 use std::path::Path;
 
 use include_dir::{Dir, include_dir};
@@ -13,6 +14,7 @@ use wit_parser::{Resolve, SourceMap};
 
 use crate::code::Code;
 use crate::error::{Error, Result};
+use crate::plugin::outline::{Outline, SECTION};
 use crate::plugin::{manifest, words_of};
 
 /// The public interface, as every tool for WIT reads it.
@@ -39,14 +41,14 @@ pub(crate) fn pack(bytes: &[u8], name: &str, yaml: &str, manifest_name: &str) ->
     };
     let mut bytes = without_manifest(&component, name)?;
     section(&mut bytes, yaml.as_bytes());
-    let exports = manifest::exports(&bytes, name)?.unwrap_or_default();
-    let kinds = words_of(&exports);
+    let outline = Outline::of(&mut Cursor::new(&bytes), name)?;
+    let kinds = words_of(&outline.exports);
     if kinds.is_empty() {
         return Err(Error::new(Code::UnusablePlugin, format!("{name} exports nothing of lsrun's"))
             .hint("build it for a world of lsrun:plugin: lsrun plugin new makes such a project"));
     }
     // What is written has to be what is read.
-    match manifest::read(&bytes, name)? {
+    match manifest::of(&outline, name)? {
         Some(_) => Ok(Packed { bytes, kinds }),
         None => Err(Error::new(Code::Unexpected, format!("{name} lost its manifest"))),
     }
@@ -155,9 +157,7 @@ fn without_manifest(component: &[u8], name: &str) -> Result<Vec<u8>> {
         match payload.map_err(|error| not_wasm(name, error))? {
             Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => depth += 1,
             Payload::End(_) => depth = depth.saturating_sub(1),
-            Payload::CustomSection(section)
-                if depth == 0 && section.name() == manifest::SECTION =>
-            {
+            Payload::CustomSection(section) if depth == 0 && section.name() == SECTION => {
                 let range = section.range();
                 // Before it are its id, its length and the length of its name and the name:
                 // the range begins with the length of the name.
@@ -185,7 +185,7 @@ fn header(component: &[u8], start: usize, end: usize) -> usize {
 
 /// Appends the section.
 fn section(component: &mut Vec<u8>, data: &[u8]) {
-    let name = manifest::SECTION.as_bytes();
+    let name = SECTION.as_bytes();
     let mut content = Vec::new();
     leb128(&mut content, name.len());
     content.extend_from_slice(name);

@@ -1,6 +1,7 @@
 //! A scratch project to try a plugin in: a database, a replica that is a folder, and the
 //! plugin with its settings.
 
+use std::io::Cursor;
 use std::path::{Path, PathBuf};
 
 use rusqlite::config::DbConfig;
@@ -11,7 +12,8 @@ use super::component;
 use crate::code::Code;
 use crate::error::{Error, Result};
 use crate::path::Sidecar;
-use crate::plugin::{manifest, names, words_of};
+use crate::plugin::outline::Outline;
+use crate::plugin::{names, words_of};
 use crate::scratch::Scratch;
 
 /// What is in the database when none is given.
@@ -56,11 +58,13 @@ impl Trial {
         let shown = wanted.component.display().to_string();
         let name = wanted.component.file_stem().unwrap_or_default().to_string_lossy().into_owned();
         names::check(&name, &shown).map_err(|error| error.hint("rename the file"))?;
-        let exports = manifest::exports(&bytes, &shown)?.ok_or_else(|| {
-            Error::new(Code::UnusablePlugin, format!("{shown} is a core module, not a component"))
-                .hint("lsrun plugin pack FILE --manifest manifest.yml makes a component of it")
-        })?;
-        let kinds = words_of(&exports);
+        let outline = Outline::of(&mut Cursor::new(&bytes), &shown)?;
+        if !outline.is_component {
+            let message = format!("{shown} is a core module, not a component");
+            return Err(Error::new(Code::UnusablePlugin, message)
+                .hint("lsrun plugin pack FILE --manifest manifest.yml makes a component of it"));
+        }
+        let kinds = words_of(&outline.exports);
         if kinds.is_empty() {
             let message = format!("{shown} exports nothing of lsrun's");
             return Err(Error::new(Code::UnusablePlugin, message).hint(

@@ -27,6 +27,14 @@ pub(crate) struct Global {
     /// When colours are used (NO_COLOR is respected)
     #[arg(long, global = true, value_enum, value_name = "WHEN")]
     pub color: Option<Color>,
+    /// Run only the plugins of lsrun.lock, as they were locked; --locked=false runs others too
+    /// [default: true if CI is set and there is an lsrun.lock]
+    #[arg(long, global = true, value_name = "BOOL", num_args = 0..=1, require_equals = true)]
+    #[arg(default_missing_value = "true", hide_possible_values = true)]
+    pub locked: Option<bool>,
+    /// Run none of the project's plugins
+    #[arg(long, global = true)]
+    pub no_plugins: bool,
 }
 
 impl Global {
@@ -38,6 +46,8 @@ impl Global {
             format: self.format.or(before.format),
             quiet: self.quiet || before.quiet,
             color: self.color.or(before.color),
+            locked: self.locked.or(before.locked),
+            no_plugins: self.no_plugins || before.no_plugins,
         }
     }
 
@@ -63,6 +73,9 @@ impl Global {
                     global.format = value().and_then(|value| parsed(&value));
                 }
                 b"--color" | b"-color" => global.color = value().and_then(|value| parsed(&value)),
+                // Its value is never another word.
+                b"--locked" | b"-locked" => global.locked = locked(bytes),
+                b"--no-plugins" | b"-no-plugins" => global.no_plugins = true,
                 b"-qC" => {
                     global.quiet = true;
                     global.project = value().map(PathBuf::from);
@@ -77,6 +90,14 @@ impl Global {
             }
         }
         global
+    }
+}
+
+fn locked(word: &[u8]) -> Option<bool> {
+    match word.splitn(2, |byte| *byte == b'=').nth(1) {
+        None | Some(b"true") => Some(true),
+        Some(b"false") => Some(false),
+        Some(_) => None,
     }
 }
 
@@ -112,6 +133,9 @@ mod tests {
             let global = of(words);
             assert_eq!((global.quiet, global.project), (true, Some("there".into())), "{words:?}");
         }
+        assert_eq!(of(&["--locked", "x"]).locked, Some(true));
+        assert_eq!(of(&["--locked=false"]).locked, Some(false));
+        assert_eq!((of(&["x"]).locked, of(&["x", "--no-plugins"]).no_plugins), (None, true));
         assert_eq!(of(&["--format", "xml"]).format, None);
         assert_eq!(of(&["--format"]).format, None);
     }

@@ -8,10 +8,10 @@ use std::time::Instant;
 use crate::context::Context;
 use crate::error::Result;
 use crate::exit::Exit;
-use crate::plugin::engine;
 use crate::plugin::events::{EndedReplication, ReplicatePlan};
+use crate::plugin::offer::Offer;
 use crate::plugin::{Call, Hooks, PRE_REPLICATE, REPLICATED};
-use crate::project::Database;
+use crate::project::{Database, PluginSetting};
 
 /// Those of a project for one replication.
 pub(super) struct ReplicateHooks {
@@ -28,8 +28,14 @@ impl ReplicateHooks {
         databases: Vec<Database>,
         application: Option<&[OsString]>,
     ) -> Result<Self> {
-        let hooks =
-            Hooks::load(context, &engine::start()?, &[PRE_REPLICATE, REPLICATED]).map(Arc::new)?;
+        let offer = Arc::new(Offer::start()?);
+        let selects = |setting: &PluginSetting| {
+            let names = setting.databases.as_ref();
+            databases.is_empty()
+                || names.is_none_or(|names| databases.iter().any(|it| names.contains(&it.name())))
+        };
+        let hooks = Hooks::load(context, &offer, &[PRE_REPLICATE, REPLICATED], selects)?;
+        let hooks = Arc::new(hooks);
         let program = application.and_then(|words| words.first()).map(Path::new);
         let name = program.and_then(Path::file_name).map(|it| it.to_string_lossy().into_owned());
         let call = hooks.call_of_host(context);

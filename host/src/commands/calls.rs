@@ -210,6 +210,7 @@ async fn work(
         Err(refused) => Err(refused.clone()),
     };
     hooks.settle(&call, result.as_ref().err()).await;
+    hooks.report_left_out(&sink, &parsed.name);
     let (mut report, data) = sink.finish(result.err());
     if base.records && report.proves_nothing() {
         report.error = Some(

@@ -13,8 +13,9 @@ use crate::context::Context;
 use crate::error::Result;
 use crate::exit::Exit;
 use crate::figures;
-use crate::plugin::engine::{self, Engine};
+use crate::plugin::offer::Offer;
 use crate::plugin::{Builtin, Hooks, Origin, Plugin, manifest, of_command};
+use crate::project::PluginSetting;
 use crate::report::event::Event;
 use crate::report::{NOT_REPLICATED, Outcome, Report};
 use crate::results::{Delivery, Destinations};
@@ -23,12 +24,13 @@ use crate::stop::{Signal, Stop};
 /// Runs the command to its end.
 pub(super) async fn run(
     context: &Arc<Context>,
-    load: impl FnOnce(&Context, &Engine) -> Result<Arc<Plugin>>,
+    load: impl FnOnce(&Context, &Arc<Offer>) -> Result<Arc<Plugin>>,
     parsed: Parsed,
 ) -> Result<Exit> {
     let started = jiff::Timestamp::now();
     let clock = Instant::now();
-    let plugin = load(context, &engine::start()?)?;
+    let plugin = load(context, &Arc::new(Offer::start()?))?;
+    plugin.prepare(context)?;
     let described = plugin.manifest.command.clone().unwrap_or_default();
     // The settings of lsrun's own command are not for a plugin of that name.
     let settings = match plugin.origin {
@@ -98,7 +100,7 @@ pub(super) async fn run_beside(
 ) -> Result<Exit> {
     let parsed = arguments::parse(builtin.name, builtin.manifest()?, words)?;
     let (started, clock) = (jiff::Timestamp::now(), Instant::now());
-    let plugin = builtin.load(context, &engine::start()?)?;
+    let plugin = builtin.load(context, &Arc::new(Offer::start()?))?;
     let described = plugin.manifest.command.clone().unwrap_or_default();
     let work = Work { plugin, described, parsed, started, clock };
     match work.run(context, None).await? {
@@ -143,9 +145,12 @@ impl Work {
             context.notes.note(&format!("no database is in shard {shard}: nothing to do"));
         }
         let interfaces = of_command(&plugin);
+        let selects = |setting: &PluginSetting| {
+            targets.iter().any(|target| target.is_for(setting.databases.as_deref()))
+        };
         let hooks = match interfaces.is_empty() {
             true => Hooks::default(),
-            false => Hooks::load(context, plugin.engine(), &interfaces)?,
+            false => Hooks::load(context, plugin.offer(), &interfaces, selects)?,
         };
         let verbose = parsed.verbose;
         let whole = matches!(targets.as_slice(), [Target::Whole]);

@@ -25,7 +25,7 @@ pub(crate) use self::arguments::options;
 use self::table::Command;
 pub(crate) use self::table::command_line;
 use crate::cli::Global;
-use crate::context::Context;
+use crate::context::{Context, PluginUse};
 use crate::environment::Environment;
 use crate::error::{Error, Result};
 use crate::exit::Exit;
@@ -141,7 +141,8 @@ impl Run {
     fn silently_within(&self, project: Project) -> Context {
         let Start { environment, cwd, stop, .. } = &self.start;
         let (environment, cwd, stop) = (environment.clone(), cwd.clone(), stop.clone());
-        Context::new(project, environment, cwd, Arc::clone(&self.reporter), stop)
+        let plugins = PluginUse { locked: self.global.locked, none: self.global.no_plugins };
+        Context::new(project, environment, cwd, Arc::clone(&self.reporter), stop).using(plugins)
     }
 }
 

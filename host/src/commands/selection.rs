@@ -24,6 +24,16 @@ pub(super) enum Target {
     Whole,
 }
 
+impl Target {
+    /// Whether a plugin for these databases, or for all, may have to do with it.
+    pub(super) fn is_for(&self, names: Option<&[String]>) -> bool {
+        match (self, names) {
+            (Self::Database(database), Some(names)) => names.contains(&database.name()),
+            _ => true,
+        }
+    }
+}
+
 /// The error if a project has no database to choose: exit 4, with where one is missing.
 pub(super) fn nothing(context: &Context) -> Error {
     let none = |what: String| Error::new(Code::NothingSelected, what);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{Run, Start, arguments, component};
 use crate::context::Context;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::exit::Exit;
 use crate::plugin::registry::{self, PluginFile};
 use crate::project::Project;
@@ -30,6 +30,14 @@ pub(super) fn search(name: &str, run: &Run) -> Result<Search> {
     let project = Project::load(run.global.project.as_deref(), cwd, environment)?;
     let context = run.silently_within(project);
     let mut names = Vec::new();
+    if context.plugins.none {
+        if registry::names(&context).iter().any(|own| own == name) {
+            return Err(Error::usage(format!("no such command: {name}"))
+                .cause(format!("--no-plugins leaves out the plugin {name}"))
+                .hint("run it without --no-plugins"));
+        }
+        return Ok(Search::Others(Box::new(context), names));
+    }
     for found in registry::scan(&context) {
         match found {
             Ok(found) if !found.is_command() => {}

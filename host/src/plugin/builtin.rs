@@ -1,25 +1,23 @@
 //! The commands that are components embedded in the binary, so that no
 //! WebAssembly target is needed to build lsrun. `plugins/build` builds them.
 
-use std::sync::{Arc, OnceLock};
-
-use wasmtime::Engine;
+use std::io::Cursor;
+use std::sync::OnceLock;
 
 use super::manifest::{self, CommandManifest, Manifest};
-use super::{Origin, Plugin};
+use super::outline::Outline;
 use crate::code::Code;
-use crate::context::Context;
 use crate::error::{Error, Result};
-use crate::trust::Trust;
 
 /// A built-in component.
 pub(crate) struct Builtin {
     /// Its command.
     pub name: &'static str,
-    bytes: &'static [u8],
+    pub(super) bytes: &'static [u8],
     /// Read once: what is embedded never changes, and every plugin of a project is held
     /// against it.
     manifest: OnceLock<Result<Manifest>>,
+    outline: OnceLock<Result<Outline>>,
 }
 
 /// The commands.
@@ -44,7 +42,7 @@ pub(crate) fn proofs() -> Vec<&'static str> {
 
 impl Builtin {
     const fn new(name: &'static str, bytes: &'static [u8]) -> Self {
-        Self { name, bytes, manifest: OnceLock::new() }
+        Self { name, bytes, manifest: OnceLock::new(), outline: OnceLock::new() }
     }
 
     /// The one of this name.
@@ -56,7 +54,7 @@ impl Builtin {
     /// Its manifest, without compiling it.
     pub(crate) fn manifest(&self) -> Result<&Manifest> {
         let read = || {
-            manifest::read(self.bytes, self.name)?.ok_or_else(|| {
+            manifest::of(self.outline()?, self.name)?.ok_or_else(|| {
                 let message = format!("the built-in {} has no manifest", self.name);
                 Error::new(Code::UnusablePlugin, message)
             })
@@ -64,27 +62,14 @@ impl Builtin {
         self.manifest.get_or_init(read).as_ref().map_err(Clone::clone)
     }
 
+    /// What it imports and exports.
+    pub(super) fn outline(&self) -> Result<&Outline> {
+        let read = || Outline::of(&mut Cursor::new(self.bytes), self.name);
+        self.outline.get_or_init(read).as_ref().map_err(Clone::clone)
+    }
+
     /// How it is called, by its manifest.
     pub(super) fn command(&self) -> Option<&CommandManifest> {
         self.manifest().ok()?.command.as_ref()
-    }
-
-    /// Ready to run. `LSRUN_BUILTIN_DIR` names a folder with other builds of the
-    /// built-ins: that is how a fresh build is tested before it is committed.
-    pub(crate) fn load(&self, context: &Context, engine: &Engine) -> Result<Arc<Plugin>> {
-        let name = self.name.to_owned();
-        let Some(folder) = context.environment.get("LSRUN_BUILTIN_DIR") else {
-            let manifest = self.manifest()?.clone();
-            return Plugin::load(context, engine, name, self.bytes, manifest, Origin::Builtin)
-                .map(Arc::new);
-        };
-        let path = std::path::Path::new(folder).join(format!("{name}.wasm"));
-        // It has the permissions of a built-in.
-        let bytes = Trust::mine().read(&path, 256 << 20).map_err(|distrust| {
-            distrust
-                .error(Code::UnusablePlugin, format!("cannot use {} as a built-in", path.display()))
-        })?;
-        let manifest = manifest::read(&bytes, self.name)?.unwrap_or_default();
-        Plugin::load(context, engine, name, &bytes, manifest, Origin::Builtin).map(Arc::new)
     }
 }

@@ -11,13 +11,14 @@ use std::hash::{Hash, Hasher};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use sha2::{Digest, Sha256};
+use sha2::{Digest as _, Sha256};
+use wasmparser::{Validator, WasmFeatures};
 use wasmtime::Engine;
 use wasmtime::component::Component;
 
 use crate::cache;
 use crate::code::Code;
-use crate::digest::hex;
+use crate::digest::{Digest, hex};
 use crate::environment::Environment;
 use crate::error::{Error, Result};
 use crate::figures;
@@ -44,11 +45,12 @@ const LARGE: usize = 1 << 20;
 pub(super) fn load(
     engine: &Engine,
     bytes: &[u8],
+    digest: &Digest,
     name: &str,
     environment: &Environment,
     say: impl Fn(&str),
 ) -> Result<Component> {
-    let file = file_for(engine, bytes, environment);
+    let file = file_for(engine, digest, environment);
     if let Some(file) = &file
         && let Some(component) = read(engine, file)
     {
@@ -58,17 +60,14 @@ pub(super) fn load(
         let size = figures::bytes(bytes.len() as u64);
         say(&format!("compiling {name} ({size}), once on this machine"));
     }
-    let component = Component::new(engine, bytes).map_err(|error| {
-        Error::new(Code::UnusablePlugin, format!("{name} is not a component that lsrun can run"))
-            .cause(format!("{error:#}"))
-            .hint("build it as a component of wit/plugin.wit; a core module is not one")
-    })?;
+    let component =
+        Component::new(engine, bytes).map_err(|error| unusable(name, &format!("{error:#}")))?;
     if let Some(file) = &file
         && let Ok(code) = component.serialize()
     {
         let mut content = Vec::with_capacity(MAGIC.len() + blake3::OUT_LEN + code.len());
         content.extend_from_slice(MAGIC);
-        content.extend_from_slice(digest(file, &code).as_bytes());
+        content.extend_from_slice(seal(file, &code).as_bytes());
         content.extend_from_slice(&code);
         let _costs_time_only = cache::write_atomically(file, &content, 0o600);
         prune(file);
@@ -76,18 +75,41 @@ pub(super) fn load(
     Ok(component)
 }
 
-fn file_for(engine: &Engine, bytes: &[u8], environment: &Environment) -> Option<PathBuf> {
+/// Fails if the component `bytes` could not be compiled. It is not: what was compiled before
+/// is good, and anything else is validated, which takes milliseconds.
+pub(super) fn prove(
+    engine: &Engine,
+    bytes: &[u8],
+    digest: &Digest,
+    name: &str,
+    environment: &Environment,
+) -> Result<()> {
+    if file_for(engine, digest, environment).is_some_and(|file| file.exists()) {
+        return Ok(());
+    }
+    let features = WasmFeatures::default();
+    let valid = Validator::new_with_features(features).validate_all(bytes);
+    valid.map(|_types| ()).map_err(|error| unusable(name, &error))
+}
+
+fn unusable(name: &str, why: &dyn std::fmt::Display) -> Error {
+    Error::new(Code::UnusablePlugin, format!("{name} is not a component that lsrun can run"))
+        .cause(why)
+        .hint("build it again, for a world of wit/plugin.wit: it is damaged, or of a kind that lsrun does not run")
+}
+
+fn file_for(engine: &Engine, component: &Digest, environment: &Environment) -> Option<PathBuf> {
     let folder = cache::root(environment).ok()?.join("compiled");
     cache::ensure_private(&folder).ok()?;
     let mut settings = Settings(Sha256::new());
     engine.precompile_compatibility_hash().hash(&mut settings);
     let mut digest = settings.0;
-    digest.update(Sha256::digest(bytes));
+    digest.update(component.bytes());
     Some(folder.join(format!("{}.cwasm", hex(&digest.finalize()))))
 }
 
 /// Of the name as well: no file can be used for another.
-fn digest(file: &Path, code: &[u8]) -> blake3::Hash {
+fn seal(file: &Path, code: &[u8]) -> blake3::Hash {
     let mut hasher = blake3::Hasher::new();
     hasher.update(file.file_name().unwrap_or_default().as_encoded_bytes());
     hasher.update(code);
@@ -107,7 +129,7 @@ fn read(engine: &Engine, file: &Path) -> Option<Component> {
     };
     let code = content.strip_prefix(MAGIC).and_then(|rest| {
         let (expected, code) = rest.split_at_checked(blake3::OUT_LEN)?;
-        (digest(file, code).as_bytes() == expected).then_some(code)
+        (seal(file, code).as_bytes() == expected).then_some(code)
     });
     // SAFETY: these bytes were read once, from a file that only this user can write,
     // and are those that `load` wrote: their digest says so.
@@ -200,11 +222,19 @@ mod tests {
         }
 
         fn load(&self) {
-            load(&self.engine, EMPTY, "x", &self.environment, |_large| {}).unwrap();
+            load(
+                &self.engine,
+                EMPTY,
+                &Digest::of_bytes(EMPTY),
+                "x",
+                &self.environment,
+                |_large| {},
+            )
+            .unwrap();
         }
 
         fn file(&self) -> PathBuf {
-            file_for(&self.engine, EMPTY, &self.environment).unwrap()
+            file_for(&self.engine, &Digest::of_bytes(EMPTY), &self.environment).unwrap()
         }
 
         fn age(&self, path: &Path, days: u64) {
@@ -250,7 +280,7 @@ mod tests {
         let file = bench.file();
         // A folder above the cache.
         mode(bench.folder.path(), 0o777);
-        assert!(file_for(&bench.engine, EMPTY, &bench.environment).is_none());
+        assert!(file_for(&bench.engine, &Digest::of_bytes(EMPTY), &bench.environment).is_none());
         assert!(read(&bench.engine, &file).is_none());
         bench.load();
         mode(bench.folder.path(), 0o700);

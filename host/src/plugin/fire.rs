@@ -325,7 +325,7 @@ const NOTHING_STARTED: &str = "nothing was started";
 
 /// The error of what a hook refused.
 fn refusal(plugin: &Plugin, refused: &str, error: Error) -> Error {
-    if matches!(error.code(), Code::Crashed | Code::Denied) {
+    if matches!(error.code(), Code::Crashed | Code::Denied | Code::UnusablePlugin) {
         return error;
     }
     let own = Error::new(Code::Refused, format!("{} {refused}", plugin.name));
@@ -339,7 +339,7 @@ fn refusal(plugin: &Plugin, refused: &str, error: Error) -> Error {
 /// The error of a restore that was done, but whose hook failed.
 fn not_told(plugin: &Plugin, error: Error) -> Error {
     let code = match error.code() {
-        code @ (Code::Crashed | Code::Denied) => code,
+        code @ (Code::Crashed | Code::Denied | Code::UnusablePlugin) => code,
         _ => Code::Inconclusive,
     };
     let name = &plugin.name;

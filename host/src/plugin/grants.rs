@@ -260,7 +260,7 @@ fn is_host(scope: &Scope) -> bool {
 
 /// Whether the list has the permission itself, or its kind for everything
 /// (`sqlite:read=*`, `litestream:sync`).
-fn holds(list: &[String], permission: &str) -> bool {
+pub(super) fn holds(list: &[String], permission: &str) -> bool {
     let kind = permission.split_once('=').map(|(kind, _)| kind);
     let wide = kind.map(|kind| format!("{kind}=*"));
     let whole = kind.filter(|kind| WHOLE.contains(kind));

@@ -3,13 +3,10 @@
 //! running it.
 
 use serde::Deserialize;
-use wasmparser::{Encoding, Parser, Payload};
 
+use super::outline::Outline;
 use crate::code::Code;
 use crate::error::{Error, Result};
-
-/// The name of the custom section.
-pub(crate) const SECTION: &str = "lsrun:manifest";
 
 /// A plugin's manifest.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -140,78 +137,13 @@ fn done() -> String {
     "done".to_owned()
 }
 
-/// The manifest in a component; none when it has no such section.
+/// The manifest in a component, if there is one.
 ///
 /// The section of a core module inside counts as well: that is where a Rust
-/// guest's `#[link_section]` ends up. The component's own outweighs it.
-pub(crate) fn read(component: &[u8], name: &str) -> Result<Option<Manifest>> {
-    let mut inside = None;
-    let mut depth = 0_u32;
-    for payload in Parser::new(0).parse_all(component) {
-        let payload = payload.map_err(|error| {
-            Error::new(Code::UnusablePlugin, format!("{name} is not WebAssembly")).cause(error)
-        })?;
-        match payload {
-            Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => depth += 1,
-            Payload::End(_) => depth = depth.saturating_sub(1),
-            Payload::CustomSection(section) if section.name() == SECTION => {
-                let yaml = String::from_utf8_lossy(section.data());
-                if depth == 0 {
-                    return parse(&yaml, name).map(Some);
-                }
-                inside.get_or_insert_with(|| yaml.into_owned());
-            }
-            _ => {}
-        }
-    }
-    inside.map(|yaml| parse(&yaml, name)).transpose()
-}
-
-/// The names of what a component exports, such as `lsrun:plugin/check@0.1.0`, without
-/// compiling it; none for a core module.
-pub(crate) fn exports(component: &[u8], name: &str) -> Result<Option<Vec<String>>> {
-    let mut found = Vec::new();
-    // Components and modules inside have exports of their own.
-    let (mut depth, mut is_component) = (0_u32, false);
-    for payload in Parser::new(0).parse_all(component) {
-        let payload = payload.map_err(|error| {
-            Error::new(Code::UnusablePlugin, format!("{name} is not WebAssembly")).cause(error)
-        })?;
-        match payload {
-            Payload::Version { encoding, .. } if depth == 0 => {
-                is_component = encoding == Encoding::Component;
-            }
-            Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => depth += 1,
-            Payload::End(_) => depth = depth.saturating_sub(1),
-            Payload::ComponentExportSection(section) if depth == 0 && is_component => {
-                for export in section.into_iter().flatten() {
-                    found.push(export.name.name.to_owned());
-                }
-            }
-            _ => {}
-        }
-    }
-    Ok(is_component.then_some(found))
-}
-
-/// The names of what a component imports, such as `lsrun:host/sqlite@0.1.0`, without
-/// compiling it. What cannot be read imports nothing.
-pub(crate) fn imports(component: &[u8]) -> Vec<String> {
-    let mut found = Vec::new();
-    let mut depth = 0_u32;
-    for payload in Parser::new(0).parse_all(component).map_while(std::result::Result::ok) {
-        match payload {
-            Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => depth += 1,
-            Payload::End(_) => depth = depth.saturating_sub(1),
-            Payload::ComponentImportSection(section) if depth == 0 => {
-                found.extend(
-                    section.into_iter().flatten().map(|import| import.name.name.to_owned()),
-                );
-            }
-            _ => {}
-        }
-    }
-    found
+/// guest's `#[link_section]` ends up.
+pub(crate) fn of(outline: &Outline, name: &str) -> Result<Option<Manifest>> {
+    let section = outline.manifest.as_deref();
+    section.map(|yaml| parse(&String::from_utf8_lossy(yaml), name)).transpose()
 }
 
 /// A manifest in YAML.
@@ -244,10 +176,5 @@ mod tests {
         assert_eq!(error.exit(), Exit::Plugin);
         assert!(error.one_line().contains("row-count.wasm"), "{error:?}");
         assert!(error.one_line().contains("permission"), "{error:?}");
-    }
-
-    #[test]
-    fn what_is_not_webassembly_is_an_error() {
-        assert_eq!(read(b"hello", "x.wasm").unwrap_err().exit(), Exit::Plugin);
     }
 }

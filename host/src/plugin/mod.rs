@@ -20,8 +20,12 @@ mod http;
 mod imports;
 pub(crate) mod inspect;
 mod limits;
+pub(crate) mod lock;
+pub(crate) mod locking;
 pub(crate) mod manifest;
 pub(crate) mod names;
+pub(crate) mod offer;
+pub(crate) mod outline;
 mod output;
 mod problems;
 #[allow(unreachable_pub, reason = "re-exported by the generated bindings")]
@@ -34,7 +38,10 @@ mod spawn;
 mod store;
 mod wasi;
 
-use std::path::PathBuf;
+use std::borrow::Cow;
+use std::io::Cursor;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
 
 use builtin::TASKS;
 pub(crate) use builtin::{BUILTIN, Builtin, proofs};
@@ -42,21 +49,24 @@ use grants::Grants;
 pub(crate) use handles::InvocationData;
 pub(crate) use hooks::{Hooks, of_command};
 use manifest::Manifest;
+use offer::{Mismatch, Offer};
+use outline::Outline;
 pub(crate) use problems::problems;
+use registry::PluginFile;
 pub(crate) use restores::Restores;
 pub(crate) use run::run_command;
 pub(crate) use sink::Sink;
 use store::State;
 pub(crate) use store::{Call, Role};
-use wasmtime::Engine;
-use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{Component, InstancePre};
 
 use crate::code::Code;
 use crate::context::Context;
+use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::project::{PluginConfig, PluginSetting};
 use crate::report::event::Event;
+use crate::trust::Trust;
 
 /// The exported interfaces, each with the one function `run`.
 pub(crate) const COMMAND: &str = "lsrun:plugin/command@0.1.0";
@@ -109,7 +119,7 @@ pub(crate) enum Origin {
     File(PathBuf),
 }
 
-/// A component that has been compiled and fits the host.
+/// A component that fits the host. It is compiled when it is called for the first time.
 pub(crate) struct Plugin {
     /// Its name: that of the command, or the stem of its file.
     pub name: String,
@@ -124,86 +134,166 @@ pub(crate) struct Plugin {
     grants: Grants,
     /// What was said of the hosts that it was denied.
     told: wasi::Told,
-    component: Component,
-    pre: InstancePre<State>,
+    outline: Outline,
+    code: PluginCode,
+    offer: Arc<Offer>,
+    ready: OnceLock<Result<InstancePre<State>>>,
 }
 
-/// Whether a component can be compiled and linked, for the fuzz targets.
+/// Where the component itself is.
+enum PluginCode {
+    Builtin(Cow<'static, [u8]>),
+    File(Box<PluginFile>),
+}
+
+/// Whether a component is what is offered, and can be compiled and linked, for the fuzz
+/// targets.
 ///
 /// Fails with exit 30 if not.
-pub(crate) fn links(engine: &Engine, bytes: &[u8]) -> Result<()> {
-    let unusable = |error: wasmtime::Error| {
-        Error::new(Code::UnusablePlugin, "it cannot be used").cause(format!("{error:#}"))
-    };
-    let component = Component::new(engine, bytes).map_err(unusable)?;
-    let linker = store::linker(engine, store::wants_wasi(engine, &component))?;
-    linker.instantiate_pre(&component).map(|_| ()).map_err(unusable)
+pub(crate) fn links(offer: &Offer, bytes: &[u8]) -> Result<()> {
+    let unusable = |why: String| Error::new(Code::UnusablePlugin, "it cannot be used").cause(why);
+    offer.check(&Outline::of(&mut Cursor::new(bytes), "it")?, "it")?;
+    let component = Component::new(offer.engine(), bytes);
+    let component = component.map_err(|error| unusable(format!("{error:#}")))?;
+    offer.link(&component).map(|_pre| ()).map_err(|Mismatch(why)| unusable(why))
 }
 
 impl Plugin {
-    /// Compiles, or finds compiled, and links. Nothing of the guest runs.
-    ///
-    /// Fails with exit 30 for what is not a component, and for one whose imports
-    /// nobody offers.
-    pub(crate) fn load(
+    /// One of lsrun's own. Nothing is compiled.
+    fn of_builtin(
         context: &Context,
-        engine: &Engine,
+        offer: Arc<Offer>,
         name: String,
-        bytes: &[u8],
         manifest: Manifest,
-        origin: Origin,
-    ) -> Result<Self> {
-        let place = match &origin {
-            Origin::Builtin => format!("the built-in {name}"),
-            Origin::File(path) => path.display().to_string(),
-        };
-        let config = match origin {
-            Origin::Builtin => PluginConfig::default(),
-            // What it needs and does not have, it says before it is compiled.
-            Origin::File(_) => context.project.plugin_config(&name)?,
-        };
-        let component = compiled::load(engine, bytes, &place, &context.environment, |text| {
-            context.reporter.report(Event::Stage { name: "", text });
-        })?;
-        let setting = context.project.plugins().setting(&name);
-        let grants = match origin {
-            Origin::Builtin => Grants::builtin(&name, &manifest.permissions),
-            Origin::File(_) => Grants::new(&name, &manifest.permissions, &setting.grant),
-        };
-        let linker = store::linker(engine, store::wants_wasi(engine, &component))?;
-        let pre = linker.instantiate_pre(&component).map_err(|error| {
+        outline: Outline,
+        bytes: Cow<'static, [u8]>,
+    ) -> Self {
+        Self {
+            origin: Origin::Builtin,
+            setting: context.project.plugins().setting(&name),
+            config: PluginConfig::default(),
+            grants: Grants::builtin(&name, &manifest.permissions),
+            told: wasi::Told::default(),
+            name,
+            manifest,
+            outline,
+            code: PluginCode::Builtin(bytes),
+            offer,
+            ready: OnceLock::new(),
+        }
+    }
+
+    /// One of the project. Nothing is compiled.
+    ///
+    /// Fails if its settings need a variable that is not set.
+    fn of_file(context: &Context, offer: Arc<Offer>, file: PluginFile) -> Result<Self> {
+        let config = context.project.plugin_config(&file.name)?;
+        let setting = context.project.plugins().setting(&file.name);
+        Ok(Self {
+            origin: Origin::File(file.path.clone()),
+            config,
+            grants: Grants::new(&file.name, &file.manifest.permissions, &setting.grant),
+            told: wasi::Told::default(),
+            setting,
+            name: file.name.clone(),
+            manifest: file.manifest.clone(),
+            outline: file.outline.clone(),
+            code: PluginCode::File(Box::new(file)),
+            offer,
+            ready: OnceLock::new(),
+        })
+    }
+
+    /// Compiled, or found compiled, and linked; nothing of the guest runs. The first call
+    /// may take seconds, and the others wait for it.
+    ///
+    /// Fails with exit 30 for what is not a component, and for one that is not the one that
+    /// was found, or that is locked.
+    fn ready(&self, context: &Context) -> Result<&InstancePre<State>> {
+        self.ready.get_or_init(|| self.compiled(context)).as_ref().map_err(Clone::clone)
+    }
+
+    /// Compiles it now, if nobody has.
+    pub(crate) fn prepare(&self, context: &Context) -> Result<()> {
+        self.ready(context).map(|_pre| ())
+    }
+
+    /// [`Self::ready`] without holding up other tasks. Only a few compile at once.
+    async fn made_ready(self: Arc<Self>, context: Arc<Context>) -> Result<()> {
+        if let Some(ready) = self.ready.get() {
+            return ready.as_ref().map(|_pre| ()).map_err(Clone::clone);
+        }
+        let offer = Arc::clone(&self.offer);
+        let _turn = offer.turns.acquire().await;
+        let compiled = tokio::task::spawn_blocking(move || self.ready(&context).map(|_pre| ()));
+        compiled.await.unwrap_or_else(|error| {
+            Err(Error::new(Code::Unexpected, "compiling a plugin ended early").cause(error))
+        })
+    }
+
+    fn compiled(&self, context: &Context) -> Result<InstancePre<State>> {
+        let place = self.place();
+        let (bytes, digest) = self.code(context)?;
+        let engine = self.offer.engine();
+        let component =
+            compiled::load(engine, &bytes, &digest, &place, &context.environment, |text| {
+                context.reporter.report(Event::Stage { name: "", text });
+            })?;
+        self.offer.link(&component).map_err(|Mismatch(why)| {
             Error::new(Code::UnusablePlugin, format!("{place} is not compatible with this lsrun"))
-                .cause(format!("{error:#}"))
+                .cause(why)
                 .hint("build it against the wit/ of this lsrun, which offers another interface")
-        })?;
-        let told = wasi::Told::default();
-        Ok(Self { name, origin, manifest, setting, config, grants, told, component, pre })
+        })
+    }
+
+    /// The bytes that are run, and their digest. What is locked is held against these.
+    fn code(&self, context: &Context) -> Result<(Cow<'_, [u8]>, Digest)> {
+        match &self.code {
+            PluginCode::Builtin(bytes) => {
+                Ok((Cow::Borrowed(bytes.as_ref()), Digest::of_bytes(bytes)))
+            }
+            PluginCode::File(file) => {
+                let (bytes, digest) = file.read()?;
+                let lock = self.offer.lock(context)?;
+                if lock.is_enforced() {
+                    lock.admit(context, &self.name, &digest, &self.setting.grant)?;
+                }
+                Ok((Cow::Owned(bytes), digest))
+            }
+        }
+    }
+
+    /// Fails if it could not be compiled, without compiling it: for one that runs only when
+    /// it is too late for that.
+    fn prove(&self, context: &Context) -> Result<()> {
+        let (bytes, digest) = self.code(context)?;
+        compiled::prove(self.offer.engine(), &bytes, &digest, &self.place(), &context.environment)
+    }
+
+    fn place(&self) -> String {
+        match &self.origin {
+            Origin::Builtin => format!("the built-in {}", self.name),
+            Origin::File(path) => path.display().to_string(),
+        }
     }
 
     /// Whether it exports this interface.
     #[must_use]
     pub(crate) fn exports(&self, interface: &str) -> bool {
-        self.component.get_export_index(None, interface).is_some()
+        self.outline.exports(interface)
     }
 
-    /// The engine that it is compiled for.
+    /// What it is linked with.
     #[must_use]
-    pub(crate) fn engine(&self) -> &Engine {
-        self.component.engine()
+    pub(crate) fn offer(&self) -> &Arc<Offer> {
+        &self.offer
     }
 
     /// Whether it imports this function of an interface of `lsrun:host`.
     #[must_use]
     pub(crate) fn imports_function(&self, interface: &str, function: &str) -> bool {
-        let prefix = format!("lsrun:host/{interface}@");
-        let engine = self.component.engine();
-        let component = self.component.component_type();
-        component.imports(engine).any(|(name, item)| match item.ty {
-            ComponentItem::ComponentInstance(instance) => {
-                name.starts_with(&prefix) && instance.get_export(engine, function).is_some()
-            }
-            _ => false,
-        })
+        let mut imports = self.outline.imports_of_host(interface);
+        imports.any(|import| import.functions.iter().any(|own| own == function))
     }
 
     /// Whether it may see secrets, and what it prints is to have them.
@@ -219,5 +309,30 @@ impl Plugin {
             None => true,
             Some(names) => names.iter().any(|name| *name == database.name()),
         }
+    }
+}
+
+impl Builtin {
+    /// Ready to run. `LSRUN_BUILTIN_DIR` names a folder with other builds of the
+    /// built-ins: that is how a fresh build is tested before it is committed.
+    pub(crate) fn load(&self, context: &Context, offer: &Arc<Offer>) -> Result<Arc<Plugin>> {
+        let (name, offer) = (self.name.to_owned(), Arc::clone(offer));
+        let Some(folder) = context.environment.get("LSRUN_BUILTIN_DIR") else {
+            let (manifest, outline) = (self.manifest()?.clone(), self.outline()?.clone());
+            let bytes = Cow::Borrowed(self.bytes);
+            return Ok(Arc::new(Plugin::of_builtin(
+                context, offer, name, manifest, outline, bytes,
+            )));
+        };
+        let path = Path::new(folder).join(format!("{name}.wasm"));
+        // It has the permissions of a built-in.
+        let bytes = Trust::mine().read(&path, 256 << 20).map_err(|distrust| {
+            distrust
+                .error(Code::UnusablePlugin, format!("cannot use {} as a built-in", path.display()))
+        })?;
+        let outline = Outline::of(&mut Cursor::new(&bytes), self.name)?;
+        let manifest = manifest::of(&outline, self.name)?.unwrap_or_default();
+        let bytes = Cow::Owned(bytes);
+        Ok(Arc::new(Plugin::of_builtin(context, offer, name, manifest, outline, bytes)))
     }
 }

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::folders::folders;
+use super::lock::LockRules;
+use super::offer::{Offer, version_of};
 use super::registry::{self, PluginFile, Unusable};
 use super::{COMMAND, KINDS, grants, names};
 use crate::code::Code;
@@ -23,9 +25,14 @@ pub(super) struct Finding {
 /// compiled, run or written. For a plugin that is `optional` it is a warning.
 #[must_use]
 pub(crate) fn problems(context: &Context) -> Vec<Problem> {
+    if context.plugins.none {
+        context.notes.note_once("--no-plugins: the project's plugins are not examined");
+        return Vec::new();
+    }
     let found = registry::scan(context);
     let all = found.iter().filter_map(|one| one.as_ref().err()).map(of_unusable);
     let all = all.chain(of_all(context, &found)).chain(of_variables(context, &found));
+    let all = all.chain(of_components(context, &found));
     all.map(|one| softened(context, one)).collect()
 }
 
@@ -36,7 +43,8 @@ pub(super) fn by_plugin(
 ) -> BTreeMap<String, Vec<Problem>> {
     let mut all: BTreeMap<String, Vec<Problem>> = BTreeMap::new();
     let unusable = found.iter().filter_map(|one| one.as_ref().err()).map(of_unusable);
-    for one in unusable.chain(of_all(context, found)).chain(of_variables(context, found)) {
+    let of_each = of_variables(context, found).into_iter().chain(of_components(context, found));
+    for one in unusable.chain(of_all(context, found)).chain(of_each) {
         let name = one.plugin.clone().unwrap_or_default();
         all.entry(name).or_default().push(softened(context, one));
     }
@@ -76,6 +84,64 @@ fn of_variables(context: &Context, found: &[Result<PluginFile, Unusable>]) -> Ve
         Some(Finding { plugin: Some(found.name.clone()), problem: Problem::from(&error) })
     };
     found.iter().flatten().filter_map(of_one).collect()
+}
+
+/// What keeps components from running: what they import, and lsrun.lock. A run asks this of
+/// those that it needs, when it loads them.
+fn of_components(context: &Context, found: &[Result<PluginFile, Unusable>]) -> Vec<Finding> {
+    let wrong = |error: &Error| vec![Finding { plugin: None, problem: Problem::from(error) }];
+    let offer = match Offer::start() {
+        Ok(offer) => offer,
+        Err(error) => return wrong(&error),
+    };
+    let lock = match offer.lock(context) {
+        Ok(lock) => lock,
+        Err(error) => return wrong(&error),
+    };
+    let mut all = Vec::new();
+    for one in found.iter().flatten() {
+        let mut add = |error: &Error, severity: Severity| {
+            let problem = Problem { severity, ..Problem::from(error) };
+            all.push(Finding { plugin: Some(one.name.clone()), problem });
+        };
+        if let Err(error) = offer.check(&one.outline, &one.path.display().to_string()) {
+            add(&error, Severity::Error);
+        }
+        if !lock.is_in_use() {
+            continue;
+        }
+        let severity = lock.severity();
+        match one.read() {
+            Err(error) => add(&error, Severity::Error),
+            Ok((_bytes, digest)) => {
+                let grant = &context.project.plugins().setting(&one.name).grant;
+                if let Some(error) = lock.difference(&one.name, &digest, grant) {
+                    add(&error, severity);
+                }
+            }
+        }
+    }
+    all.extend(of_lock(lock, found));
+    all
+}
+
+/// What lsrun.lock has and the folders do not.
+pub(super) fn of_lock(lock: &LockRules, found: &[Result<PluginFile, Unusable>]) -> Vec<Finding> {
+    let is_here = |name: &str| {
+        found.iter().any(|one| match one {
+            Ok(one) => one.name == name,
+            // What cannot be read may be it.
+            Err(unusable) => unusable.name.as_deref().is_none_or(|other| other == name),
+        })
+    };
+    let gone = lock.names().filter(|name| !is_here(name)).map(|name| {
+        let message = format!("lsrun.lock has the plugin {name}, which is not in a plugins folder");
+        let hint = "put it back, or remove it from the lock with `lsrun plugin lock`";
+        let finding = wrong(Some(name.clone()), message, hint);
+        let severity = lock.severity();
+        Finding { problem: Problem { severity, ..finding.problem }, ..finding }
+    });
+    gone.collect()
 }
 
 /// The error of a problem, for a run that it stops.
@@ -156,20 +222,21 @@ fn of_settings(context: &Context, found: &[Result<PluginFile, Unusable>], all: &
 }
 
 fn of_one(context: &Context, found: &PluginFile, all: &mut Vec<Finding>) {
-    let PluginFile { name, path, manifest, exports, .. } = found;
+    let PluginFile { name, path, manifest, outline, .. } = found;
     let place = path.display();
     if let Err(error) = found.refuse_taken(context) {
         let problem = Problem { code: "project", ..Problem::from(&error) };
         all.push(Finding { plugin: Some(name.clone()), problem });
     }
-    if let Some(exports) = exports
-        && !KINDS.iter().any(|(interface, _)| found.is(interface))
-    {
-        let other = exports.iter().find(|export| export.starts_with("lsrun:plugin/"));
+    if outline.is_component && !KINDS.iter().any(|(interface, _)| found.is(interface)) {
+        let other = outline.exports.iter().find(|export| export.starts_with("lsrun:plugin/"));
         let (what, hint) = match other {
             Some(other) => (
-                format!("exports {other}, which this lsrun does not know"),
-                "build it with the wit/ of this lsrun; it was built for another version".to_owned(),
+                format!(
+                    "exports {other}, and this lsrun has lsrun:plugin {}",
+                    version_of("lsrun:plugin").unwrap_or("of its own")
+                ),
+                "build it with the wit/ of this lsrun, or update lsrun".to_owned(),
             ),
             None => (
                 "exports nothing that lsrun runs".to_owned(),
@@ -178,7 +245,7 @@ fn of_one(context: &Context, found: &PluginFile, all: &mut Vec<Finding>) {
         };
         all.push(wrong(Some(name.clone()), format!("{place} {what}"), &hint));
     }
-    if manifest.command.is_some() && exports.is_some() && !found.is(COMMAND) {
+    if manifest.command.is_some() && outline.is_component && !found.is(COMMAND) {
         let message = format!("{place} has a command in its manifest, and exports none");
         all.push(wrong(Some(name.clone()), message, "build it for the world command-plugin"));
     }
@@ -227,7 +294,7 @@ fn of_one(context: &Context, found: &PluginFile, all: &mut Vec<Finding>) {
             },
         });
     }
-    if found.manifest_beside_is_ignored() {
+    if found.manifest_beside_is_ignored {
         all.push(Finding {
             plugin: Some(name.clone()),
             problem: Problem {

@@ -1,14 +1,18 @@
 //! Finds the plugins of a project: the `.wasm` files of its plugins folders.
 
+use std::collections::BTreeSet;
+use std::io::{BufReader, Cursor};
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use wasmtime::Engine;
-
 use super::manifest::{self, Manifest};
-use super::{Builtin, CHECK, COMMAND, Origin, Plugin, names};
+use super::offer::Offer;
+use super::outline::Outline;
+use super::{Builtin, CHECK, COMMAND, Plugin, names};
 use crate::code::Code;
 use crate::context::Context;
+use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::trust::{Distrust, Trust};
 
@@ -16,7 +20,7 @@ use crate::trust::{Distrust, Trust};
 const MOST: u64 = 256 << 20;
 const MOST_MANIFEST: u64 = 1 << 20;
 
-/// A file of a plugins folder, read and not compiled.
+/// A file of a plugins folder: what it is, without its code.
 pub(crate) struct PluginFile {
     /// The plugin's name: its file's stem.
     pub name: String,
@@ -24,12 +28,11 @@ pub(crate) struct PluginFile {
     pub path: PathBuf,
     /// What it says about itself.
     pub manifest: Manifest,
-    /// What it exports, such as `lsrun:plugin/check@0.1.0`; none if it is no
-    /// component.
-    pub exports: Option<Vec<String>>,
-    /// Its manifest is in the component.
-    has_section: bool,
-    bytes: Vec<u8>,
+    /// What it is, imports and exports.
+    pub outline: Outline,
+    /// There is a manifest beside it that nobody reads.
+    pub manifest_beside_is_ignored: bool,
+    trust: Trust,
 }
 
 /// A file that cannot be used.
@@ -47,9 +50,12 @@ pub(crate) fn scan(context: &Context) -> Vec<Result<PluginFile, Unusable>> {
     let mut found = Vec::new();
     let trust = context.project.trust();
     for folder in &context.project.plugins().path {
-        match files(folder, &trust) {
-            Ok(files) => found.extend(files.into_iter().map(|file| {
-                read(&file, &trust).map_err(|error| Unusable { name: Some(stem(&file)), error })
+        match PluginsFolder::open(folder, &trust) {
+            Ok(None) => {}
+            Ok(Some(folder)) => found.extend(folder.components().map(|file| {
+                folder
+                    .read(file, &trust)
+                    .map_err(|error| Unusable { name: Some(stem(file)), error })
             })),
             Err(error) => found.push(Err(Unusable { name: None, error })),
         }
@@ -69,35 +75,103 @@ pub(crate) fn scan(context: &Context) -> Vec<Result<PluginFile, Unusable>> {
     found
 }
 
-/// The files of one folder; a missing folder has none.
-fn files(folder: &Path, trust: &Trust) -> Result<Vec<PathBuf>> {
-    let unusable = |error: &dyn std::fmt::Display| {
-        Error::new(
-            Code::UnusablePlugin,
-            format!("cannot read the plugins folder {}", folder.display()),
-        )
-        .cause(error)
-    };
-    let entries = match std::fs::read_dir(folder) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(unusable(&error)),
-    };
-    let mut files = Vec::new();
-    for entry in entries {
-        let path = entry.map_err(|error| unusable(&error))?.path();
-        if path.extension().is_some_and(|extension| extension == "wasm") {
-            files.push(path);
+/// The names of the plugins, by their files: nothing of them is read.
+#[must_use]
+pub(crate) fn names(context: &Context) -> Vec<String> {
+    let folders = context.project.plugins().path.iter();
+    let entries = folders.filter_map(|folder| std::fs::read_dir(folder).ok()).flatten().flatten();
+    let mut names: Vec<String> = entries
+        .map(|entry| entry.path())
+        .filter(|path| is_component(path))
+        .map(|it| stem(&it))
+        .collect();
+    names.sort();
+    names
+}
+
+fn is_component(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "wasm")
+}
+
+/// A plugins folder that is trusted, open.
+struct PluginsFolder {
+    opened: OwnedFd,
+    /// Everything in it, sorted.
+    entries: BTreeSet<PathBuf>,
+}
+
+impl PluginsFolder {
+    /// None if it is missing, or has no component.
+    fn open(folder: &Path, trust: &Trust) -> Result<Option<Self>> {
+        let unusable = |error: &dyn std::fmt::Display| {
+            Error::new(
+                Code::UnusablePlugin,
+                format!("cannot read the plugins folder {}", folder.display()),
+            )
+            .cause(error)
+        };
+        let listed = match std::fs::read_dir(folder) {
+            Ok(listed) => listed,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(unusable(&error)),
+        };
+        let mut entries = BTreeSet::new();
+        for entry in listed {
+            entries.insert(entry.map_err(|error| unusable(&error))?.path());
         }
+        if !entries.iter().any(|path| is_component(path)) {
+            return Ok(None);
+        }
+        let opened = trust.folder(folder).map_err(|distrust| {
+            distrusted(&format!("the plugins folder {}", folder.display()), &distrust)
+        })?;
+        Ok(Some(Self { opened, entries }))
     }
-    if files.is_empty() {
-        return Ok(files);
+
+    fn components(&self) -> impl Iterator<Item = &PathBuf> {
+        self.entries.iter().filter(|path| is_component(path))
     }
-    if let Err(distrust) = trust.folder(folder) {
-        return Err(distrusted(&format!("the plugins folder {}", folder.display()), &distrust));
+
+    /// What a component is, without its code.
+    fn read(&self, path: &Path, trust: &Trust) -> Result<PluginFile> {
+        let place = path.display().to_string();
+        let refused = |distrust| distrusted(&format!("the plugin {place}"), &distrust);
+        let file = trust.file_in(&self.opened, path).map_err(refused)?;
+        let size = file.metadata().map(|metadata| metadata.len()).unwrap_or_default();
+        if size > MOST {
+            return Err(refused(Distrust::TooLarge { path: path.to_owned(), most: MOST }));
+        }
+        let outline = Outline::of(&mut BufReader::new(file), &place)?;
+        let beside = path.with_extension("yml");
+        let has_beside = self.entries.contains(&beside);
+        let (manifest, manifest_beside_is_ignored) = match manifest::of(&outline, &place)? {
+            Some(manifest) => (manifest, has_beside),
+            None if has_beside => {
+                let yaml = trust
+                    .read_in(&self.opened, &beside, MOST_MANIFEST)
+                    .map_err(|it| distrusted(&format!("the manifest {}", beside.display()), &it))?;
+                let yaml = String::from_utf8_lossy(&yaml);
+                (manifest::parse(&yaml, &beside.display().to_string())?, false)
+            }
+            None => (Manifest::default(), false),
+        };
+        // Not the name that the file gives itself: what the project file grants belongs to
+        // the file that the user has named so.
+        let name = stem(path);
+        let shown = path.file_name().map(|name| name.to_string_lossy().into_owned());
+        let shown = shown.unwrap_or_default();
+        names::check(&name, &shown).map_err(|error| error.hint("rename the file"))?;
+        if let Some(own) = &manifest.name {
+            names::check(own, &shown).map_err(|error| {
+                error.hint("write the name of the file in its manifest, or no name")
+            })?;
+        }
+        let (path, trust) = (path.to_owned(), trust.clone());
+        let mut found =
+            PluginFile { name, path, manifest, outline, manifest_beside_is_ignored, trust };
+        found.only_verify_speaks_as_verify();
+        Ok(found)
     }
-    files.sort();
-    Ok(files)
 }
 
 /// A file's name without its ending.
@@ -114,70 +188,34 @@ fn distrusted(what: &str, distrust: &Distrust) -> Error {
     distrust.error(Code::UnusablePlugin, message)
 }
 
-fn read(path: &Path, trust: &Trust) -> Result<PluginFile> {
-    let place = path.display().to_string();
-    let bytes = trust
-        .read(path, MOST)
-        .map_err(|distrust| distrusted(&format!("the plugin {place}"), &distrust))?;
-    let beside = path.with_extension("yml");
-    let section = manifest::read(&bytes, &place)?;
-    let has_section = section.is_some();
-    let manifest = match section {
-        Some(manifest) => manifest,
-        None => match trust.read(&beside, MOST_MANIFEST) {
-            Ok(yaml) => {
-                manifest::parse(&String::from_utf8_lossy(&yaml), &beside.display().to_string())?
-            }
-            Err(distrust) if distrust.is_missing() => Manifest::default(),
-            Err(distrust) => {
-                return Err(distrusted(&format!("the manifest {}", beside.display()), &distrust));
-            }
-        },
-    };
-    // Not the name that the file gives itself: what the project file grants belongs to
-    // the file that the user has named so.
-    let name = stem(path);
-    let shown = path.file_name().map(|name| name.to_string_lossy().into_owned());
-    let shown = shown.unwrap_or_default();
-    names::check(&name, &shown).map_err(|error| error.hint("rename the file"))?;
-    if let Some(own) = &manifest.name {
-        names::check(own, &shown).map_err(|error| {
-            error.hint("write the name of the file in its manifest, or no name")
-        })?;
-    }
-    let exports = manifest::exports(&bytes, &place)?;
-    let mut found =
-        PluginFile { name, path: path.to_owned(), manifest, exports, has_section, bytes };
-    found.only_verify_speaks_as_verify();
-    Ok(found)
-}
-
 impl PluginFile {
     /// Whether it exports this interface.
     #[must_use]
     pub(crate) fn is(&self, interface: &str) -> bool {
-        // 0.1.1 is 0.1.0 with more, as wasmtime reads it.
-        let series = |name: &str| name.rsplit_once('.').map(|(series, _patch)| series.to_owned());
-        let series_of = series(interface);
-        self.exports.iter().flatten().any(|export| series(export) == series_of)
+        self.outline.exports(interface)
     }
 
-    /// The component itself.
-    #[must_use]
-    pub(super) fn bytes(&self) -> &[u8] {
-        &self.bytes
+    /// The component itself, and its SHA-256.
+    ///
+    /// Fails if it is another one than was found.
+    pub(super) fn read(&self) -> Result<(Vec<u8>, Digest)> {
+        let place = self.path.display().to_string();
+        let bytes = self
+            .trust
+            .read(&self.path, MOST)
+            .map_err(|distrust| distrusted(&format!("the plugin {place}"), &distrust))?;
+        if Outline::of(&mut Cursor::new(&bytes), &place)? != self.outline {
+            let message = format!("{place} was exchanged while lsrun read it");
+            return Err(Error::new(Code::UnusablePlugin, message).hint("run the command again"));
+        }
+        let digest = Digest::of_bytes(&bytes);
+        Ok((bytes, digest))
     }
 
     /// Whether it is called by its name.
     #[must_use]
     pub(crate) fn is_command(&self) -> bool {
         self.is(COMMAND) || self.manifest.command.is_some()
-    }
-
-    /// Whether there is a manifest beside it that nobody reads.
-    #[must_use]
-    pub(super) fn manifest_beside_is_ignored(&self) -> bool {
-        self.has_section && self.path.with_extension("yml").exists()
     }
 
     /// A plugin in place of `verify` keeps no results under its name.
@@ -213,10 +251,17 @@ impl PluginFile {
         })
     }
 
-    /// Compiles and links it.
-    pub(crate) fn load(self, context: &Context, engine: &Engine) -> Result<Arc<Plugin>> {
+    /// Ready to run, as far as that can be known without compiling it: its name, whether
+    /// lsrun.lock has it, and whether it fits this lsrun.
+    pub(crate) fn load(self, context: &Context, offer: &Arc<Offer>) -> Result<Arc<Plugin>> {
         self.refuse_taken(context)?;
-        let origin = Origin::File(self.path);
-        Plugin::load(context, engine, self.name, &self.bytes, self.manifest, origin).map(Arc::new)
+        let lock = offer.lock(context)?;
+        if lock.is_in_use() {
+            let (_bytes, digest) = self.read()?;
+            let setting = context.project.plugins().setting(&self.name);
+            lock.admit(context, &self.name, &digest, &setting.grant)?;
+        }
+        offer.check(&self.outline, &self.path.display().to_string())?;
+        Plugin::of_file(context, Arc::clone(offer), self).map(Arc::new)
     }
 }

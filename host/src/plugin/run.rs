@@ -173,13 +173,15 @@ where
             stop.stopped_for(grace).await;
         }
     };
+    Arc::clone(&call.plugin).made_ready(Arc::clone(&context)).await?;
+    let pre = plugin.ready(&context)?;
     // Where a command tells what its plugins took, its own share is left out.
     let is_told = call.verbose && matches!(plugin.origin, Origin::File(_));
     let clock = Instant::now();
     let mut store = store::store(call)?;
     let (ends, limits) = (store.data().ends, store.data().limits);
     let work = async {
-        let instance = plugin.pre.instantiate_async(&mut store).await?;
+        let instance = pre.instantiate_async(&mut store).await?;
         let missing = || wasmtime::format_err!("it does not export {interface} with run");
         let interface =
             instance.get_export_index(&mut store, None, interface).ok_or_else(missing)?;

@@ -177,7 +177,7 @@ pub(super) fn linker(engine: &Engine, with_wasi: bool) -> Result<Linker<State>> 
 /// Fails if it cannot have what it is granted.
 pub(super) fn store(call: Call) -> Result<Store<State>> {
     let plugin = &call.plugin;
-    let engine = plugin.component.engine().clone();
+    let engine = plugin.offer.engine().clone();
     let is_command = call.role == Role::Command;
     let limits =
         Limits::effective(&plugin.manifest.limits, plugin.setting.limits.as_ref(), is_command);

@@ -16,7 +16,9 @@ use crate::error::Result;
 use crate::litestream::process::line::Verb;
 use crate::pages::ltx_header::Header;
 use crate::pages::wal::Log;
-use crate::plugin::{engine, links, manifest};
+use crate::plugin::offer::Offer;
+use crate::plugin::outline::Outline;
+use crate::plugin::{links, manifest};
 use crate::project::Project;
 use crate::sqlite::{Access, Connection, Slots, Statement, Threads, rows_as_json};
 use crate::stop::Stop;
@@ -69,13 +71,16 @@ pub struct ParsedManifest(manifest::Manifest);
 
 /// The manifest in a component, and what that exports.
 pub fn component(bytes: &[u8]) -> Result<(Option<ParsedManifest>, Option<Vec<String>>)> {
-    Ok((manifest::read(bytes, "fuzz")?.map(ParsedManifest), manifest::exports(bytes, "fuzz")?))
+    let outline = Outline::of(&mut std::io::Cursor::new(bytes), "fuzz")?;
+    let manifest = manifest::of(&outline, "fuzz")?.map(ParsedManifest);
+    Ok((manifest, outline.is_component.then_some(outline.exports)))
 }
 
 /// The names of what a component imports.
 #[must_use]
 pub fn imports(bytes: &[u8]) -> Vec<String> {
-    manifest::imports(bytes)
+    let outline = Outline::of(&mut std::io::Cursor::new(bytes), "fuzz").unwrap_or_default();
+    outline.imports.into_iter().map(|import| import.name).collect()
 }
 
 /// Compiles a component and links it with everything that plugins are offered; nothing of
@@ -83,8 +88,8 @@ pub fn imports(bytes: &[u8]) -> Vec<String> {
 ///
 /// Fails as loading a plugin does.
 pub fn link(bytes: &[u8]) -> Result<()> {
-    static ENGINE: LazyLock<engine::Engine> = LazyLock::new(|| engine::start().unwrap_or_default());
-    links(&ENGINE, bytes)
+    static OFFER: LazyLock<Result<Offer>> = LazyLock::new(Offer::start);
+    links(OFFER.as_ref().map_err(Clone::clone)?, bytes)
 }
 
 /// What statements of a plugin give that may only read the database, or a copy: rows as

@@ -55,6 +55,12 @@ impl Trust {
         walk::file(self, path)
     }
 
+    /// [`Self::file`] for one in a folder that [`Self::folder`] has opened: what is above
+    /// it is not examined once more.
+    pub(crate) fn file_in(&self, folder: &OwnedFd, path: &Path) -> Result<File, Distrust> {
+        walk::file_in(self, folder, path)
+    }
+
     /// Opens a folder.
     pub(crate) fn folder(&self, path: &Path) -> Result<OwnedFd, Distrust> {
         walk::folder(self, path, false)
@@ -62,13 +68,17 @@ impl Trust {
 
     /// The content of a regular file of at most `most` bytes.
     pub(crate) fn read(&self, path: &Path, most: u64) -> Result<Vec<u8>, Distrust> {
-        let mut bytes = Vec::new();
-        let failed = |error| Distrust::Io(path.to_owned(), error);
-        self.file(path)?.take(most + 1).read_to_end(&mut bytes).map_err(failed)?;
-        if bytes.len() as u64 > most {
-            return Err(Distrust::TooLarge { path: path.to_owned(), most });
-        }
-        Ok(bytes)
+        read(self.file(path)?, path, most)
+    }
+
+    /// [`Self::read`] for one in a folder that [`Self::folder`] has opened.
+    pub(crate) fn read_in(
+        &self,
+        folder: &OwnedFd,
+        path: &Path,
+        most: u64,
+    ) -> Result<Vec<u8>, Distrust> {
+        read(self.file_in(folder, path)?, path, most)
     }
 
     /// Whether the folders above `path` are trusted, all of them. In a sticky folder
@@ -76,6 +86,16 @@ impl Trust {
     fn chain_of(&self, path: &Path) -> Result<(), Distrust> {
         walk::chain(self, path)
     }
+}
+
+fn read(file: File, path: &Path, most: u64) -> Result<Vec<u8>, Distrust> {
+    let mut bytes = Vec::new();
+    let failed = |error| Distrust::Io(path.to_owned(), error);
+    file.take(most + 1).read_to_end(&mut bytes).map_err(failed)?;
+    if bytes.len() as u64 > most {
+        return Err(Distrust::TooLarge { path: path.to_owned(), most });
+    }
+    Ok(bytes)
 }
 
 /// The effective id of this user.

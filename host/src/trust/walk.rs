@@ -48,16 +48,37 @@ struct Walk<'a> {
 pub(super) fn file(trust: &Trust, path: &Path) -> Result<File, Distrust> {
     let mut walk = Walk::start(trust, false)?;
     let Some(end) = walk.go(path)? else { return Err(Distrust::NotAFile(path.to_owned())) };
+    open(&walk, &end)
+}
+
+/// Opens what is at the end of a walk.
+fn open(walk: &Walk<'_>, end: &End) -> Result<File, Distrust> {
     let failed = |error: rustix::io::Errno| Distrust::Io(end.path.clone(), error.into());
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
     let file = rustix::fs::openat(&end.parent, &end.name, flags, Mode::empty()).map_err(failed)?;
     // What counts is what was opened, not what was there a moment ago.
     let stat = rustix::fs::fstat(&file).map_err(failed)?;
     if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
-        return Err(Distrust::NotAFile(end.path));
+        return Err(Distrust::NotAFile(end.path.clone()));
     }
     walk.check(file.as_fd(), &stat, &end.path, false)?;
     Ok(file.into())
+}
+
+/// Opens a trusted regular file of a folder that [`folder`] has opened.
+pub(super) fn file_in(trust: &Trust, folder: &OwnedFd, path: &Path) -> Result<File, Distrust> {
+    let Some(name) = path.file_name() else { return Err(Distrust::NotAFile(path.to_owned())) };
+    let looked =
+        look(folder.as_fd(), name).map_err(|error| Distrust::Io(path.to_owned(), error.into()))?;
+    match FileType::from_raw_mode(looked.stat.st_mode) {
+        FileType::Symlink => return file(trust, path),
+        // Others need not even be asked for a device or a FIFO.
+        FileType::RegularFile => {}
+        _ => return Err(Distrust::NotAFile(path.to_owned())),
+    }
+    let parent = folder.try_clone().map_err(|error| Distrust::Io(path.to_owned(), error))?;
+    let end = End { parent, name: name.to_owned(), path: path.to_owned() };
+    open(&Walk { trust, steps: Vec::new(), strict: false, make: false }, &end)
 }
 
 /// Opens a trusted folder; with `make` it is made with mode 0700 if it is missing.

@@ -12,13 +12,13 @@ use crate::plugin::inspect::{self, InspectedPlugin};
 use crate::shown;
 
 #[derive(Debug, Args)]
-pub(super) struct Arguments {
+pub(super) struct InspectArguments {
     /// Its name, or its file in a plugins folder
     #[arg(value_name = "PLUGIN")]
     plugin: String,
 }
 
-pub(super) fn run(context: &Context, arguments: &Arguments) -> Result<Exit> {
+pub(super) fn run(context: &Context, arguments: &InspectArguments) -> Result<Exit> {
     let plugins = [inspect::named(context, &arguments.plugin)?];
     Ok(super::shown(context, &plugins, &|| plugins.iter().map(details).collect()))
 }
@@ -38,8 +38,10 @@ fn details(plugin: &InspectedPlugin) -> String {
     add("status", &status(plugin));
     add("file", &plugin.path.as_ref().map(|it| it.display().to_string()).unwrap_or_default());
     add("sha256", plugin.digest.as_deref().unwrap_or_default());
+    add("from", plugin.source.as_deref().unwrap_or_default());
+    add("lsrun.lock", plugin.lock.unwrap_or_default());
     let databases = plugin.databases.as_ref().map_or("all".to_owned(), |all| all.join(", "));
-    add("databases", &databases);
+    add("applies to", &databases);
     for (index, power) in plugin.powers().into_iter().enumerate() {
         add(if index == 0 { "can" } else { "" }, power);
     }

@@ -3,6 +3,7 @@
 mod build;
 mod inspect;
 mod list;
+mod lock;
 mod new;
 mod pack;
 mod test;
@@ -12,6 +13,7 @@ use clap::{Args, Subcommand};
 use super::native::Native;
 use crate::cli::Global;
 use crate::context::Context;
+use crate::error::Error;
 use crate::exit::Exit;
 use crate::plugin::inspect::{InspectedPlugin, json};
 use crate::report::event::Event;
@@ -31,7 +33,7 @@ enum Action {
     /// Show every plugin of the project, and why one does not run
     List,
     /// Show everything about one plugin: what it can do, asks for and was granted
-    Inspect(inspect::Arguments),
+    Inspect(inspect::InspectArguments),
     /// Create the project of a new plugin, with a working example
     New(new::Arguments),
     /// Build the project of a plugin with its language's own tools
@@ -40,11 +42,14 @@ enum Action {
     Pack(pack::Arguments),
     /// Run a plugin in the real sandbox, against a scratch database and replica
     Test(test::Arguments),
+    /// Write lsrun.lock: which plugins run with --locked, as they are now
+    Lock(lock::LockArguments),
 }
 
 const EXAMPLES: &str = "Examples:
   lsrun plugin list                    every plugin, and why one does not run
   lsrun plugin inspect row-count       what it can do, what it asks for, what is granted
+  lsrun plugin lock                    write lsrun.lock
   lsrun --format json plugin list      for machines
   lsrun plugin new has-users --kind check --lang python
   lsrun plugin build has-users && lsrun plugin test has-users/has-users.wasm";
@@ -52,16 +57,23 @@ const EXAMPLES: &str = "Examples:
 /// The command.
 pub(super) const COMMAND: Native = Native {
     name: "plugin",
-    about: "Show, make and try plugins",
+    about: "Show, make, try, lock and add plugins",
     examples: EXAMPLES,
     run: |run| {
         Box::pin(async move {
             let Some(arguments) = COMMAND.parse::<PluginArguments>(run)? else {
                 return Ok(Exit::Success);
             };
+            if arguments.global.no_plugins {
+                return Err(Error::usage(
+                    "lsrun plugin is about plugins, which --no-plugins leaves out",
+                )
+                .hint("run it without --no-plugins"));
+            }
             let project = arguments.global.project.as_deref();
             match arguments.action {
                 Action::List => list::run(&run.context(project, false)?),
+                Action::Lock(own) => lock::run(&run.context(project, false)?, &own),
                 Action::Inspect(own) => inspect::run(&run.context(project, false)?, &own),
                 Action::New(own) => new::run(run, &own),
                 Action::Build(own) => build::run(run, &own).await,

@@ -10,7 +10,7 @@ use flate2::read::GzDecoder;
 use sha2::{Digest as _, Sha256};
 use zip::ZipArchive;
 
-use crate::litestream::binary::pins::Digest;
+use crate::digest::Digest;
 
 /// The most entries of an archive that are skipped.
 const MOST_ENTRIES: usize = 1000;

@@ -16,10 +16,10 @@ use sha2::{Digest as _, Sha256};
 
 use crate::cache;
 use crate::code::Code;
+use crate::digest::Digest;
 use crate::environment::Environment;
 use crate::error::{Error, Result};
 use crate::litestream::binary::found::{Binary, BinaryOrigin, HINT};
-use crate::litestream::binary::pins::Digest;
 use crate::litestream::binary::source::ReleaseSource;
 use crate::litestream::binary::store::{Goal, WORK, cannot_write, remove_leftovers};
 use crate::litestream::binary::url::{below, deepest, host, mirror_url, shown};

@@ -3,50 +3,8 @@
 
 use std::fmt;
 
-use sha2::{Digest as _, Sha256};
-
-use crate::digest::hex;
+use crate::digest::Digest;
 use crate::litestream::binary::version::Version;
-
-/// A SHA-256.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) struct Digest([u8; 32]);
-
-impl Digest {
-    /// Parses 64 hexadecimal digits, in either case.
-    pub(crate) fn parse(hex: &str) -> Option<Self> {
-        if hex.len() != 64 || !hex.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-            return None;
-        }
-        let mut bytes = [0; 32];
-        for (index, byte) in bytes.iter_mut().enumerate() {
-            *byte = u8::from_str_radix(hex.get(index * 2..index * 2 + 2)?, 16).ok()?;
-        }
-        Some(Self(bytes))
-    }
-
-    /// What a finished hasher gives.
-    pub(crate) fn of(hasher: Sha256) -> Self {
-        Self(hasher.finalize().into())
-    }
-
-    /// The first 16 hexadecimal digits: enough to tell files of one name apart.
-    pub(crate) fn short(&self) -> String {
-        self.to_string().chars().take(16).collect()
-    }
-}
-
-impl fmt::Display for Digest {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&hex(&self.0))
-    }
-}
-
-impl fmt::Debug for Digest {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
 
 /// A platform that Litestream's executables exist for, in the words of its
 /// release files.
@@ -151,7 +109,7 @@ pub(crate) fn official() -> Vec<Pin> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Digest, Pin, Platform, official};
+    use super::{Pin, Platform, official};
     use crate::litestream::binary::version::{PINNED, Version};
 
     #[test]
@@ -159,16 +117,6 @@ mod tests {
         let pins: Vec<Pin> = official();
         assert_eq!(pins.len(), 4);
         assert!(Platform::current().is_some_and(|here| pins.iter().any(|p| p.platform == here)));
-    }
-
-    #[test]
-    fn a_digest_survives_being_written() {
-        let hex = "200e4248a4cc83da2ca52babe66774f1a71afa993d31373adb0ce0fe12154647";
-        let digest = Digest::parse(&hex.to_uppercase()).unwrap();
-        assert_eq!(digest.to_string(), hex);
-        assert_eq!(digest.short(), "200e4248a4cc83da");
-        assert_eq!(Digest::parse("200e"), None);
-        assert_eq!(Digest::parse(&"ü".repeat(32)), None);
     }
 
     #[test]

@@ -8,10 +8,11 @@ use std::time::Duration;
 
 use crate::cache;
 use crate::code::Code;
+use crate::digest::Digest;
 use crate::environment::Environment;
 use crate::error::{Error, Result};
 use crate::litestream::binary::found::{Binary, BinaryOrigin, HINT};
-use crate::litestream::binary::pins::{Digest, Platform};
+use crate::litestream::binary::pins::Platform;
 use crate::litestream::binary::source::ReleaseSource;
 use crate::litestream::binary::version::Version;
 use crate::notes::Progress;

@@ -19,6 +19,8 @@ struct JsonPlugin<'a> {
     version: &'a str,
     about: &'a str,
     sha256: Option<&'a str>,
+    source: Option<&'a str>,
+    lock: Option<&'a str>,
     imports: &'a [String],
     permissions: Vec<JsonPermission<'a>>,
     databases: Option<&'a [String]>,
@@ -59,6 +61,8 @@ fn of(plugin: &InspectedPlugin) -> JsonPlugin<'_> {
         version: &plugin.version,
         about: &plugin.about,
         sha256: plugin.digest.as_deref(),
+        source: plugin.source.as_deref(),
+        lock: plugin.lock,
         imports: &plugin.imports,
         permissions: plugin
             .permissions

@@ -4,16 +4,14 @@ pub(crate) mod json;
 
 use std::path::{Path, PathBuf};
 
-use sha2::{Digest, Sha256};
-
 use crate::config::{Problem, Severity};
 use crate::context::Context;
-use crate::digest::hex;
 use crate::error::{Error, Result};
 use crate::nearest::nearest;
 use crate::plugin::grants::Grants;
+use crate::plugin::lock::Lock;
 use crate::plugin::registry::{self, PluginFile};
-use crate::plugin::{KINDS, manifest, problems};
+use crate::plugin::{KINDS, problems};
 
 /// What each interface that a plugin imports lets it do. What changes anything needs a
 /// permission besides.
@@ -54,6 +52,10 @@ pub(crate) struct InspectedPlugin {
     pub about: String,
     /// The SHA-256 of its component, 64 hexadecimal digits.
     pub digest: Option<String>,
+    /// Where it came from, if lsrun.lock says so.
+    pub source: Option<String>,
+    /// How it compares with lsrun.lock: `locked`, `changed`, `not locked`; none without one.
+    pub lock: Option<&'static str>,
     /// What it imports, such as `lsrun:host/sqlite@0.1.0`.
     pub imports: Vec<String>,
     /// What it asks for.
@@ -94,8 +96,10 @@ impl InspectedPlugin {
 pub(crate) fn all(context: &Context) -> Vec<InspectedPlugin> {
     let found = registry::scan(context);
     let mut problems = problems::by_plugin(context, &found);
+    // What is wrong with it is among the problems.
+    let lock = Lock::read(context).ok().flatten();
     let mut all: Vec<InspectedPlugin> =
-        found.iter().flatten().map(|one| inspected(context, one)).collect();
+        found.iter().flatten().map(|one| inspected(context, one, lock.as_ref())).collect();
     for one in &mut all {
         one.problems = problems.remove(&one.name).unwrap_or_default();
     }
@@ -108,6 +112,8 @@ pub(crate) fn all(context: &Context) -> Vec<InspectedPlugin> {
         version: String::new(),
         about: String::new(),
         digest: None,
+        source: None,
+        lock: None,
         imports: Vec::new(),
         permissions: Vec::new(),
         problems,
@@ -139,7 +145,9 @@ fn same(one: &Path, other: &Path) -> bool {
     one == other || std::fs::canonicalize(other).is_ok_and(|other| other == one)
 }
 
-fn inspected(context: &Context, found: &PluginFile) -> InspectedPlugin {
+fn inspected(context: &Context, found: &PluginFile, lock: Option<&Lock>) -> InspectedPlugin {
+    let digest = found.read().ok().map(|(_bytes, digest)| digest);
+    let locked = lock.and_then(|lock| lock.plugins.get(&found.name));
     let setting = context.project.plugins().setting(&found.name);
     let grants = Grants::new(&found.name, &found.manifest.permissions, &setting.grant);
     let kinds = KINDS.into_iter().filter(|(interface, _)| found.is(interface));
@@ -149,8 +157,17 @@ fn inspected(context: &Context, found: &PluginFile) -> InspectedPlugin {
         kinds: kinds.map(|(_, word)| word).collect(),
         version: found.manifest.version.clone(),
         about: found.manifest.about.clone(),
-        digest: Some(hex(&Sha256::digest(found.bytes()))),
-        imports: manifest::imports(found.bytes()),
+        source: locked.and_then(|locked| locked.source.clone()),
+        lock: lock.zip(digest.as_ref()).map(|(lock, digest)| {
+            let grant = &setting.grant;
+            match (locked, lock.difference(&found.name, digest, grant)) {
+                (None, _) => "not locked",
+                (Some(_), None) => "locked",
+                (Some(_), Some(_)) => "changed",
+            }
+        }),
+        digest: digest.map(|digest| digest.to_string()),
+        imports: found.outline.imports.iter().map(|import| import.name.clone()).collect(),
         permissions: grants
             .each()
             .map(|(asked, granted)| InspectedPermission {

@@ -12,10 +12,11 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 
 use super::{Wanted, find_with};
+use crate::digest::Digest;
 use crate::environment::Environment;
 use crate::error::{Error, Result};
 use crate::litestream::binary::found::{Binary, BinaryOrigin, on_path};
-use crate::litestream::binary::pins::{Digest, Pin, Platform};
+use crate::litestream::binary::pins::{Pin, Platform};
 use crate::litestream::binary::source::ReleaseSource;
 use crate::litestream::binary::version::{PINNED, Version};
 use crate::notes::Progress;
