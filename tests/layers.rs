@@ -15,6 +15,7 @@ const FLOORS: &[(&str, &[&str])] = &[
             "cache",
             "code",
             "digest",
+            "download",
             "environment",
             "error",
             "exit",

@@ -23,6 +23,7 @@ mod output;
 mod pages;
 mod passthrough;
 mod pipelines;
+mod plugin_add;
 mod plugin_commands;
 mod plugin_links;
 mod plugin_list;

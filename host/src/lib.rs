@@ -9,6 +9,7 @@ mod config;
 mod context;
 mod create;
 mod digest;
+mod download;
 mod entry;
 mod environment;
 mod error;

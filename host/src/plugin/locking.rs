@@ -79,3 +79,17 @@ pub(crate) fn renewed(context: &Context, names: &[String]) -> Result<Locking> {
     let changes = changes(&old, &lock);
     Ok(Locking { lock, changes })
 }
+
+/// Locks a plugin that was added, with where it came from; and all the others, where there
+/// was no lock, so that none of them is refused for it.
+pub(super) fn lock_added(context: &Context, name: &str, source: String) -> Result<()> {
+    let names = match Lock::read(context)? {
+        Some(_lock) => vec![name.to_owned()],
+        None => Vec::new(),
+    };
+    let mut lock = renewed(context, &names)?.lock;
+    if let Some(one) = lock.plugins.get_mut(name) {
+        one.source = Some(source);
+    }
+    lock.write(context)
+}

@@ -1,6 +1,7 @@
 //! Plugins: WebAssembly components that hold lsrun's policy. A component's exports
 //! decide what it is; its imports are the most it can do.
 
+pub(crate) mod adding;
 #[allow(unreachable_pub, reason = "what bindgen generates, and what it re-exports, is public")]
 mod bindings;
 mod builtin;

@@ -17,8 +17,8 @@ use crate::error::{Error, Result};
 use crate::trust::{Distrust, Trust};
 
 /// The largest component that is read, and the largest manifest beside one, in bytes.
-const MOST: u64 = 256 << 20;
-const MOST_MANIFEST: u64 = 1 << 20;
+pub(super) const MOST: u64 = 256 << 20;
+pub(super) const MOST_MANIFEST: u64 = 1 << 20;
 
 /// A file of a plugins folder: what it is, without its code.
 pub(crate) struct PluginFile {
@@ -155,22 +155,7 @@ impl PluginsFolder {
             }
             None => (Manifest::default(), false),
         };
-        // Not the name that the file gives itself: what the project file grants belongs to
-        // the file that the user has named so.
-        let name = stem(path);
-        let shown = path.file_name().map(|name| name.to_string_lossy().into_owned());
-        let shown = shown.unwrap_or_default();
-        names::check(&name, &shown).map_err(|error| error.hint("rename the file"))?;
-        if let Some(own) = &manifest.name {
-            names::check(own, &shown).map_err(|error| {
-                error.hint("write the name of the file in its manifest, or no name")
-            })?;
-        }
-        let (path, trust) = (path.to_owned(), trust.clone());
-        let mut found =
-            PluginFile { name, path, manifest, outline, manifest_beside_is_ignored, trust };
-        found.only_verify_speaks_as_verify();
-        Ok(found)
+        PluginFile::new(path, manifest, outline, manifest_beside_is_ignored, trust)
     }
 }
 
@@ -189,6 +174,31 @@ fn distrusted(what: &str, distrust: &Distrust) -> Error {
 }
 
 impl PluginFile {
+    /// A file at `path`, whose name is the plugin's. Fails for a name that cannot be.
+    pub(super) fn new(
+        path: &Path,
+        manifest: Manifest,
+        outline: Outline,
+        manifest_beside_is_ignored: bool,
+        trust: &Trust,
+    ) -> Result<Self> {
+        // Not the name that the file gives itself: what the project file grants belongs to
+        // the file that the user has named so.
+        let name = stem(path);
+        let shown = path.file_name().map(|name| name.to_string_lossy().into_owned());
+        let shown = shown.unwrap_or_default();
+        names::check(&name, &shown).map_err(|error| error.hint("rename the file"))?;
+        if let Some(own) = &manifest.name {
+            names::check(own, &shown).map_err(|error| {
+                error.hint("write the name of the file in its manifest, or no name")
+            })?;
+        }
+        let (path, trust) = (path.to_owned(), trust.clone());
+        let mut found = Self { name, path, manifest, outline, manifest_beside_is_ignored, trust };
+        found.only_verify_speaks_as_verify();
+        Ok(found)
+    }
+
     /// Whether it exports this interface.
     #[must_use]
     pub(crate) fn is(&self, interface: &str) -> bool {

@@ -24,7 +24,7 @@ pub(super) fn run(context: &Context, arguments: &InspectArguments) -> Result<Exi
 }
 
 /// Everything about one.
-fn details(plugin: &InspectedPlugin) -> String {
+pub(super) fn details(plugin: &InspectedPlugin) -> String {
     let mut text = String::new();
     let mut add = |what: &str, value: &str| {
         if !value.is_empty() {

@@ -1,5 +1,6 @@
 //! `lsrun plugin`: the plugins of the project, one file for each action.
 
+mod add;
 mod build;
 mod inspect;
 mod list;
@@ -34,6 +35,8 @@ enum Action {
     List,
     /// Show everything about one plugin: what it can do, asks for and was granted
     Inspect(inspect::InspectArguments),
+    /// Add a plugin from a file or a URL, and lock it
+    Add(add::AddArguments),
     /// Create the project of a new plugin, with a working example
     New(new::Arguments),
     /// Build the project of a plugin with its language's own tools
@@ -49,6 +52,7 @@ enum Action {
 const EXAMPLES: &str = "Examples:
   lsrun plugin list                    every plugin, and why one does not run
   lsrun plugin inspect row-count       what it can do, what it asks for, what is granted
+  lsrun plugin add row-count.wasm      add one, and lock it
   lsrun plugin lock                    write lsrun.lock
   lsrun --format json plugin list      for machines
   lsrun plugin new has-users --kind check --lang python
@@ -73,6 +77,7 @@ pub(super) const COMMAND: Native = Native {
             let project = arguments.global.project.as_deref();
             match arguments.action {
                 Action::List => list::run(&run.context(project, false)?),
+                Action::Add(own) => add::run(&run.context(project, false)?, &own).await,
                 Action::Lock(own) => lock::run(&run.context(project, false)?, &own),
                 Action::Inspect(own) => inspect::run(&run.context(project, false)?, &own),
                 Action::New(own) => new::run(run, &own),

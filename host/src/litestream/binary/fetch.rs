@@ -12,17 +12,17 @@ use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use reqwest::Url;
-use sha2::{Digest as _, Sha256};
 
 use crate::cache;
 use crate::code::Code;
 use crate::digest::Digest;
+use crate::download::{self, DownloadFailure, DownloadLimits, deepest, host, shown};
 use crate::environment::Environment;
 use crate::error::{Error, Result};
 use crate::litestream::binary::found::{Binary, BinaryOrigin, HINT};
 use crate::litestream::binary::source::ReleaseSource;
 use crate::litestream::binary::store::{Goal, WORK, cannot_write, remove_leftovers};
-use crate::litestream::binary::url::{below, deepest, host, mirror_url, shown};
+use crate::litestream::binary::url::{below, mirror_url};
 use crate::litestream::binary::{archive, pip, version_probe};
 use crate::notes::Progress;
 
@@ -154,7 +154,7 @@ impl Download<'_> {
         let Goal { version, platform, .. } = self.goal;
         let host = host(base);
         self.progress.note(&format!("litestream {version}: downloading from {host}"));
-        let client = self.client(base).map_err(|error| {
+        let client = download::client(base, &self.limits()).map_err(|error| {
             FetchFailure::Source(format!("{host} cannot be reached: {}", deepest(&error)))
         })?;
         let asset = platform.asset(version);
@@ -313,20 +313,6 @@ impl Download<'_> {
         }))
     }
 
-    fn client(&self, base: &Url) -> reqwest::Result<reqwest::Client> {
-        // An error means that another part of the process has installed one.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        reqwest::Client::builder()
-            .user_agent(concat!("lsrun/", env!("CARGO_PKG_VERSION")))
-            .connect_timeout(self.source.connect_timeout)
-            .read_timeout(self.source.idle_timeout)
-            // Redirects are followed, but never from https to http.
-            .https_only(base.scheme() == "https")
-            // The server of a release's file need not know where the release is.
-            .referer(false)
-            .build()
-    }
-
     /// Writes what `url` answers to `sink` and gives its SHA-256.
     async fn get(
         &self,
@@ -336,88 +322,26 @@ impl Download<'_> {
         most: u64,
         watched: bool,
     ) -> std::result::Result<Digest, FetchFailure> {
-        let limit = self.source.whole_timeout;
-        let got = tokio::time::timeout(limit, self.receive(client, url, sink, most, watched));
-        got.await.unwrap_or_else(|_late| {
-            let host = host(url);
-            Err(FetchFailure::Source(format!(
-                "{host} did not finish within {} s",
-                limit.as_secs_f32()
-            )))
+        let limits = DownloadLimits { most, ..self.limits() };
+        let progress = watched.then_some(self.progress);
+        download::get(client, url, sink, &limits, progress).await.map_err(|failure| match failure {
+            DownloadFailure::Source(why) => FetchFailure::Source(why),
+            DownloadFailure::Write(error) => self.fatal(error),
         })
     }
 
-    async fn receive(
-        &self,
-        client: &reqwest::Client,
-        url: &Url,
-        sink: &mut (impl Write + Send),
-        most: u64,
-        watched: bool,
-    ) -> std::result::Result<Digest, FetchFailure> {
-        let host = host(url);
-        let idle = self.source.idle_timeout.as_secs_f32();
-        let mut answer = client.get(url.clone()).send().await.map_err(|error| {
-            FetchFailure::Source(if error.is_timeout() && !error.is_connect() {
-                format!("{host} sent nothing for {idle} s")
-            } else {
-                format!("{host} cannot be reached ({})", deepest(&error))
-            })
-        })?;
-        if !answer.status().is_success() {
-            return Err(FetchFailure::Source(format!(
-                "{host} answered {} for {}",
-                answer.status(),
-                shown(url)
-            )));
+    fn limits(&self) -> DownloadLimits {
+        let ReleaseSource { connect_timeout, idle_timeout, whole_timeout, most_bytes, .. } =
+            self.source;
+        DownloadLimits {
+            connect: *connect_timeout,
+            idle: *idle_timeout,
+            whole: *whole_timeout,
+            most: *most_bytes,
         }
-        let too_large = || {
-            FetchFailure::Source(format!("{} has more than {} MB", shown(url), most / 1_000_000))
-        };
-        let total = answer.content_length();
-        if total.is_some_and(|total| total > most) {
-            return Err(too_large());
-        }
-        let watch = watched.then(|| Watch(self.progress));
-        let mut hasher = Sha256::new();
-        let mut done = 0;
-        loop {
-            let chunk = answer.chunk().await.map_err(|error| {
-                let so_far = match total {
-                    Some(total) => format!("{done} of {total} bytes"),
-                    None => format!("{done} bytes"),
-                };
-                FetchFailure::Source(if error.is_timeout() {
-                    format!("{host} sent nothing for {idle} s, after {so_far}")
-                } else {
-                    format!("the download from {host} was interrupted after {so_far}")
-                })
-            })?;
-            let Some(chunk) = chunk else { break };
-            done += chunk.len() as u64;
-            if done > most {
-                return Err(too_large());
-            }
-            hasher.update(&chunk);
-            // To a local disk, a few KB at a time: not worth another thread.
-            sink.write_all(&chunk).map_err(|error| self.fatal(error))?;
-            if let Some(Watch(progress)) = &watch {
-                progress.bytes(done, total);
-            }
-        }
-        Ok(Digest::of(hasher))
     }
 
     fn fatal(&self, error: std::io::Error) -> FetchFailure {
         FetchFailure::Fatal(cannot_write(self.work, error))
-    }
-}
-
-/// Takes a progress bar away again, also when the download is given up.
-struct Watch<'a>(&'a dyn Progress);
-
-impl Drop for Watch<'_> {
-    fn drop(&mut self) {
-        self.0.finished();
     }
 }

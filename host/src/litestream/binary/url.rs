@@ -1,4 +1,4 @@
-//! The URLs of a release: below a mirror, and as they are shown.
+//! The URLs of a release: below a mirror.
 
 use reqwest::Url;
 
@@ -26,35 +26,10 @@ pub(crate) fn below(base: &Url, name: &str) -> Url {
     url
 }
 
-/// Without what may be secret: user, password and query.
-pub(crate) fn shown(url: &Url) -> String {
-    let mut url = url.clone();
-    // These fail only for URLs that have no place for them.
-    let _ = url.set_username("");
-    let _ = url.set_password(None);
-    url.set_query(None);
-    url.set_fragment(None);
-    url.to_string()
-}
-
-pub(crate) fn host(url: &Url) -> String {
-    let host = url.host_str().unwrap_or_default();
-    url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
-}
-
-/// The innermost cause, which is the one that says something; reqwest's own text
-/// holds the whole URL.
-pub(crate) fn deepest(error: &reqwest::Error) -> String {
-    let mut deepest: &dyn std::error::Error = error;
-    while let Some(source) = deepest.source() {
-        deepest = source;
-    }
-    deepest.to_string()
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{Url, below, host, mirror_url, shown};
+    use super::{Url, below, mirror_url};
+    use crate::download::{host, shown};
 
     #[test]
     fn a_mirror_keeps_its_query_and_shows_no_secret() {
