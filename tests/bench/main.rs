@@ -1,7 +1,7 @@
 //! `cargo bench`: whole processes against each other, in turns, as ratios of their
 //! medians, so that the figures are meaningful on a machine with other load.
 //!
-//! `cargo bench -- start small hook large many` runs these parts only; `sizes`, which
+//! `cargo bench -- start small hook unused large many` runs these parts only; `sizes`, which
 //! takes minutes and some gigabytes, and `loss`, which takes an hour, run only when they
 //! are named.
 
@@ -16,6 +16,7 @@ mod large;
 mod loss;
 mod many;
 mod sizes;
+mod unused;
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -45,6 +46,9 @@ fn main() {
     }
     if wanted("hook") {
         bench.hook();
+    }
+    if wanted("unused") {
+        unused::of(&bench);
     }
     if wanted("large") {
         large::run(&bench);

@@ -1,7 +1,8 @@
 //! What this lsrun offers to components, and whether that is what one of them imports:
 //! found out from its type, before anything is compiled.
 
-use std::sync::OnceLock;
+use std::collections::HashSet;
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use tokio::sync::Semaphore;
 use wasmtime::Engine;
@@ -21,6 +22,8 @@ pub(crate) struct Offer {
     lock: OnceLock<Result<LockRules>>,
     plain: OnceLock<Result<Linker<State>>>,
     with_wasi: OnceLock<Result<Linker<State>>>,
+    /// The types that were linked: plugins of one toolchain often import the same.
+    linked: Mutex<HashSet<blake3::Hash>>,
     /// Who may compile: a large component takes 400 MB.
     pub(super) turns: Semaphore,
 }
@@ -34,6 +37,7 @@ impl Offer {
             lock: OnceLock::new(),
             plain: OnceLock::new(),
             with_wasi: OnceLock::new(),
+            linked: Mutex::default(),
             turns: Semaphore::new(turns),
         })
     }
@@ -75,7 +79,15 @@ impl Offer {
                  or componentize-js",
             ));
         }
-        let Some((import, why)) = self.mismatch(outline) else { return Ok(()) };
+        let of_type = blake3::hash(outline.importing(outline.import_sections()));
+        let linked = || self.linked.lock().unwrap_or_else(PoisonError::into_inner);
+        if linked().contains(&of_type) {
+            return Ok(());
+        }
+        let Some((import, why)) = self.mismatch(outline) else {
+            linked().insert(of_type);
+            return Ok(());
+        };
         Err(explained(&import, &outline.imports, unusable).cause(why))
     }
 

@@ -22,6 +22,7 @@ struct JsonPlugin<'a> {
     source: Option<&'a str>,
     lock: Option<&'a str>,
     imports: &'a [String],
+    can: Vec<&'static str>,
     permissions: Vec<JsonPermission<'a>>,
     databases: Option<&'a [String]>,
     runs: bool,
@@ -64,6 +65,7 @@ fn of(plugin: &InspectedPlugin) -> JsonPlugin<'_> {
         source: plugin.source.as_deref(),
         lock: plugin.lock,
         imports: &plugin.imports,
+        can: plugin.powers(),
         permissions: plugin
             .permissions
             .iter()
