@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "these are tests")]
 
 mod advice;
+mod authors;
 mod bad_input;
 mod builtin;
 mod config;

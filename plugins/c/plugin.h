@@ -26,15 +26,16 @@ static inline char *lsrun_vformat(const char *format, va_list arguments) {
   return text;
 }
 
-/* A new string: a name as SQL takes it, which cannot be a parameter. */
+/* A new string: a name as SQL takes it, which cannot be a parameter. In double quotes
+ * SQLite takes an unknown name for a string. */
 static inline char *lsrun_quoted(const char *name) {
   char *text = malloc(2 * strlen(name) + 3), *end = text;
-  *end++ = '"';
+  *end++ = '`';
   for (; *name != 0; name++) {
-    if (*name == '"') *end++ = '"';
+    if (*name == '`') *end++ = '`';
     *end++ = *name;
   }
-  strcpy(end, "\"");
+  strcpy(end, "`");
   return text;
 }
 

@@ -57,8 +57,8 @@ export function settings(defaults = {}) {
   return { ...defaults, ...given };
 }
 
-// A name in SQL.
-export const quoted = (name) => `"${String(name).replaceAll('"', '""')}"`;
+// A name in SQL. In double quotes SQLite takes an unknown name for a string.
+export const quoted = (name) => `\`${String(name).replaceAll('`', '``')}\``;
 
 // A parameter of a query. A bigint is an integer, and so is a number without a fraction.
 function parameter(value) {
@@ -78,34 +78,46 @@ function cell(value) {
   return Uint8Array.from(value.blob.match(/../g) ?? [], (byte) => parseInt(byte, 16));
 }
 
+// The rows of a query in batches of arrays; the query ends with the loop over them.
+function* batches(found) {
+  try {
+    for (;;) {
+      const json = found.nextJson(4096);
+      const some = JSON.parse(json);
+      if (some.length === 0) return;
+      // Only what JSON has no form for is an object there.
+      if (json.includes('{')) {
+        for (const row of some) {
+          for (let i = 0; i < row.length; i += 1) row[i] = cell(row[i]);
+        }
+      }
+      yield some;
+    }
+  } finally {
+    // A connection has one query at a time.
+    found[Symbol.dispose]?.();
+  }
+}
+
 // Each row as an array. Any number of rows takes little memory.
 export function* arrays(connection, sql, parameters = []) {
   const found = connection.query(sql, parameters.map(parameter));
-  for (;;) {
-    const some = JSON.parse(found.nextJson(4096));
-    if (some.length === 0) return;
-    for (const row of some) {
-      for (let i = 0; i < row.length; i += 1) {
-        if (typeof row[i] === 'object') row[i] = cell(row[i]);
-      }
-      yield row;
-    }
-  }
+  for (const some of batches(found)) yield* some;
 }
 
 // Each row as an object with the columns' names.
 export function* rows(connection, sql, parameters = []) {
   const found = connection.query(sql, parameters.map(parameter));
-  const names = found.columns();
-  for (;;) {
-    const some = JSON.parse(found.nextJson(4096));
-    if (some.length === 0) return;
-    for (const row of some) {
-      const object = {};
-      for (let i = 0; i < names.length; i += 1) object[names[i]] = cell(row[i]);
-      yield object;
-    }
+  const object = literal(found.columns());
+  for (const some of batches(found)) {
+    for (const row of some) yield object(row);
   }
+}
+
+// A function that makes an object of an array: twice as fast as key by key.
+function literal(names) {
+  const fields = names.map((name, i) => `[${JSON.stringify(name)}]: row[${i}]`);
+  return new Function('row', `return {${fields.join(', ')}}`);
 }
 
 // The first column of the first row; undefined when there is no row.

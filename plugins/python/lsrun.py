@@ -68,8 +68,8 @@ def settings(**defaults):
 
 
 def quoted(name):
-    """A name in SQL."""
-    return '"' + str(name).replace('"', '""') + '"'
+    """A name in SQL. In double quotes SQLite takes an unknown name for a string."""
+    return "`" + str(name).replace("`", "``") + "`"
 
 
 def _parameter(value):
@@ -98,23 +98,30 @@ def _cell(value):
 
 
 def _lists(found):
-    # Rows are taken as JSON: five times as fast as value by value.
-    while some := json.loads(found.next_json(4096)):
-        yield from some
+    # The query ends with the loop: a connection has one at a time. Rows are taken as JSON,
+    # which is several times as fast as value by value.
+    with found:
+        while True:
+            text = found.next_json(4096)
+            some = json.loads(text)
+            if not some:
+                return
+            # Only what JSON has no form for is an object there.
+            if "{" in text:
+                some = [[_cell(one) for one in row] for row in some]
+            yield from some
 
 
 def tuples(connection, sql, *parameters):
     """Each row as a tuple. Any number of rows takes little memory."""
-    for row in _lists(connection.query(sql, [_parameter(one) for one in parameters])):
-        yield tuple([_cell(one) for one in row])
+    return map(tuple, _lists(connection.query(sql, [_parameter(one) for one in parameters])))
 
 
 def rows(connection, sql, *parameters):
     """Each row as a dict with the columns' names."""
     found = connection.query(sql, [_parameter(one) for one in parameters])
     names = found.columns()
-    for row in _lists(found):
-        yield dict(zip(names, [_cell(one) for one in row]))
+    return (dict(zip(names, row)) for row in _lists(found))
 
 
 def value(connection, sql, *parameters):

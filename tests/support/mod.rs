@@ -11,6 +11,7 @@ pub(crate) mod puppet;
 pub(crate) mod replicate;
 pub(crate) mod s3;
 pub(crate) mod stand_in;
+pub(crate) mod toolchains;
 pub(crate) mod wrap;
 
 use std::path::{Path, PathBuf};

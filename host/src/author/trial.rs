@@ -49,6 +49,8 @@ pub(crate) struct Trial {
     pub(crate) name: String,
     /// What it is, such as `check`.
     pub(crate) kinds: Vec<&'static str>,
+    /// It is a command that is run for each database, and knows `--verbose`.
+    pub(crate) per_database: bool,
 }
 
 impl Trial {
@@ -79,8 +81,12 @@ impl Trial {
         let plugins = folder.join("plugins");
         std::fs::create_dir(&plugins).map_err(io)?;
         std::fs::create_dir(folder.join("state")).map_err(io)?;
-        std::fs::write(plugins.join(format!("{name}.wasm")), bytes).map_err(io)?;
+        std::fs::write(plugins.join(format!("{name}.wasm")), &bytes).map_err(io)?;
+        let mut described = manifest::read(&bytes, &shown)?;
         if let Ok(beside) = std::fs::read(wanted.component.with_extension("yml")) {
+            if described.is_none() {
+                described = Some(manifest::parse(&String::from_utf8_lossy(&beside), &shown)?);
+            }
             std::fs::write(plugins.join(format!("{name}.yml")), beside).map_err(io)?;
         }
         let database = folder.join("database.sqlite3");
@@ -92,7 +98,9 @@ impl Trial {
         }
         let project = project(&name, wanted)?;
         std::fs::write(folder.join("lsrun.yml"), project).map_err(io)?;
-        Ok(Self { scratch, name, kinds })
+        let command = described.and_then(|manifest| manifest.command);
+        let per_database = command.is_some_and(|command| command.per_database);
+        Ok(Self { scratch, name, kinds, per_database })
     }
 
     /// Its folder.

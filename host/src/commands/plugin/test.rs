@@ -58,7 +58,9 @@ pub(super) async fn run(run: &Run, arguments: Arguments) -> Result<Exit> {
         step(&["restore", "--verbose", "-force", "default"]);
     }
     if trial.kinds.contains(&"command") {
-        let own = [OsString::from(&trial.name)].into_iter().chain(arguments.arguments);
+        let verbose = trial.per_database.then(|| OsString::from("--verbose"));
+        let own = [OsString::from(&trial.name)].into_iter().chain(verbose);
+        let own = own.chain(arguments.arguments);
         steps.push(own.collect());
     }
     if steps.is_empty() {

@@ -1,0 +1,258 @@
+//! What authors of plugins get: from `lsrun plugin new` to a plugin that runs, in every
+//! language, with the language's own tools.
+
+use crate::support::toolchains::{self, Language};
+use crate::support::{Run, Sandbox, files, repository};
+
+/// lsrun with the tools of an author.
+fn author(sandbox: &Sandbox, arguments: &[&str]) -> Run {
+    toolchains::command(sandbox, arguments).output().unwrap().into()
+}
+
+fn new(sandbox: &Sandbox, name: &str, kind: &str, language: Language) {
+    let words = ["plugin", "new", name, "--kind", kind, "--lang", language.word()];
+    author(sandbox, &words).expect(0).says(&[&format!("{name}/manifest.yml")]);
+}
+
+const KINDS: [&str; 5] = ["command", "check", "pre-restore", "post-restore", "restored"];
+
+/// A project whose component is of every kind, since each component takes its time to be
+/// compiled: `source` is made of the examples of all kinds.
+fn of_every_kind(
+    sandbox: &Sandbox,
+    language: Language,
+    mut add: impl FnMut(&str, String) -> String,
+) {
+    new(sandbox, "all", "command", language);
+    toolchains::equip(&sandbox.path("all"), language);
+    let mut source = String::new();
+    for kind in KINDS {
+        let name = format!("{kind}-it");
+        new(sandbox, &name, kind, language);
+        let path = sandbox.path(&name).join(language.source());
+        source += &add(kind, std::fs::read_to_string(path).unwrap());
+    }
+    sandbox.write(&format!("all/{}", language.source()), &source);
+    let world = std::fs::read_to_string(sandbox.path("all/wit/world.wit")).unwrap();
+    let (before, end) = world.rsplit_once('}').unwrap();
+    let exports = KINDS[1..].iter().map(|kind| format!("  export lsrun:plugin/{kind}@0.1.0;\n"));
+    let exports: String = exports.collect();
+    sandbox.write("all/wit/world.wit", &format!("{before}{exports}}}{end}"));
+    author(sandbox, &["plugin", "build", "all"]).expect(0).says(&["command, check, pre-restore"]);
+    let ran = author(sandbox, &["plugin", "test", "all/all.wasm"]).expect(0);
+    ran.says(&["✓ all", "the old one is", "counted", "users: 3", "of memory"]);
+    // The manifest is in it.
+    let bytes = std::fs::read(sandbox.path("all/all.wasm")).unwrap();
+    assert!(bytes.windows(14).any(|some| some == b"lsrun:manifest"));
+    sandbox.assert_clean();
+}
+
+#[test]
+fn javascript_is_at_a_plugin_of_every_kind() {
+    let sandbox = Sandbox::empty();
+    of_every_kind(&sandbox, Language::Javascript, |kind, source| {
+        sandbox.write(&format!("all/{kind}.js"), &source);
+        format!("export * from './{kind}.js';\n")
+    });
+}
+
+#[test]
+fn python_is_at_a_plugin_of_every_kind() {
+    let sandbox = Sandbox::empty();
+    of_every_kind(&sandbox, Language::Python, |_kind, source| source);
+}
+
+#[test]
+fn c_is_at_a_plugin_of_every_kind() {
+    let sandbox = Sandbox::empty();
+    for kind in KINDS {
+        let name = format!("{kind}-it");
+        new(&sandbox, &name, kind, Language::C);
+        toolchains::equip(&sandbox.path(&name), Language::C);
+        author(&sandbox, &["plugin", "build", &name]).expect(0).says(&[kind]);
+        let component = format!("{name}/{name}.wasm");
+        author(&sandbox, &["plugin", "test", &component]).expect(0).says(&["of memory"]);
+    }
+    sandbox.assert_clean();
+}
+
+/// In one project, so that its dependencies are built once.
+#[test]
+fn rust_is_at_a_plugin_of_every_kind_and_its_logic_is_tested_without_webassembly() {
+    let sandbox = Sandbox::empty();
+    new(&sandbox, "all", "check", Language::Rust);
+    let cargo = |arguments: &[&str]| {
+        let mut command = toolchains::command(&sandbox, &[]);
+        let mut cargo = std::process::Command::new("cargo");
+        cargo.args(arguments).current_dir(sandbox.path("all"));
+        for (name, value) in command.get_envs() {
+            let target = name == "CARGO_BUILD_TARGET" || name == "RUSTFLAGS";
+            match value {
+                Some(value) if !target => cargo.env(name, value),
+                _ => cargo.env_remove(name),
+            };
+        }
+        command.env_clear();
+        Run::from(cargo.output().unwrap()).expect(0)
+    };
+    cargo(&["test"]).says(&["too_few_rows_fail ... ok"]);
+    for kind in KINDS {
+        let name = format!("{kind}-it");
+        new(&sandbox, &name, kind, Language::Rust);
+        for file in ["src/lib.rs", "manifest.yml"] {
+            std::fs::copy(sandbox.path(&name).join(file), sandbox.path("all").join(file)).unwrap();
+        }
+        author(&sandbox, &["plugin", "build", "all"]).expect(0).says(&[kind]);
+        author(&sandbox, &["plugin", "test", "all/all.wasm"]).expect(0).says(&["of memory"]);
+    }
+}
+
+/// An example, built in a new project: its source and its manifest are all that it has.
+fn example(sandbox: &Sandbox, name: &str, language: Language) -> String {
+    new(sandbox, name, "check", language);
+    for file in [language.source(), "manifest.yml"] {
+        let own = repository().join("examples/plugins").join(name).join(file);
+        std::fs::copy(own, sandbox.path(name).join(file)).unwrap();
+    }
+    toolchains::equip(&sandbox.path(name), language);
+    author(sandbox, &["plugin", "build", name]).expect(0);
+    format!("{name}/{name}.wasm")
+}
+
+#[test]
+fn addresses_names_what_is_no_address() {
+    let sandbox = Sandbox::empty();
+    let component = example(&sandbox, "addresses", Language::Javascript);
+    let test = |more: &[&str]| author(&sandbox, &[&["plugin", "test", &component], more].concat());
+    test(&[]).expect(0).says(&["✓ addresses"]);
+    sandbox.sql("own.db", "CREATE TABLE users (email); INSERT INTO users VALUES ('a@b.c'), (NULL), ('nobody'), (x'00')");
+    test(&["--db", "own.db"]).expect(10).says(&["2 of 3 addresses in users are wrong", "nobody"]);
+    test(&["--db", "own.db", "--settings", "{most_wrong: 2}"]).expect(0);
+    // The user's file is as it was, and nothing is beside it.
+    assert_eq!(sandbox.integer("own.db", "SELECT count(*) FROM sqlite_schema"), 1);
+    assert!(sandbox.names("").iter().all(|name| !name.starts_with("own.db-")));
+    test(&["--settings", "{colum: x}"]).expect(11).says(&["unknown setting colum", "most_wrong"]);
+    test(&["--settings", "{table: none}"]).expect(0).says(&["there is no table none"]);
+    // A mistake of the author's is no verdict.
+    test(&["--settings", "{most_wrong: null, column: none}"]).expect(11).says(&["no such column"]);
+    sandbox.assert_clean();
+}
+
+#[test]
+fn ledger_adds_to_the_cent() {
+    let sandbox = Sandbox::empty();
+    let component = example(&sandbox, "ledger", Language::Python);
+    let test = |database: &str| author(&sandbox, &["plugin", "test", &component, "--db", database]);
+    let table = "CREATE TABLE entries (booking, amount);";
+    sandbox.sql(
+        "even.db",
+        &format!("{table} INSERT INTO entries VALUES (1, '0.10'), (1, '0.20'), (1, '-0.30')"),
+    );
+    test("even.db").expect(0).says(&["✓ ledger"]);
+    sandbox
+        .sql("odd.db", &format!("{table} INSERT INTO entries VALUES (1, 5), (1, -5), (2, '0.01')"));
+    test("odd.db")
+        .expect(10)
+        .says(&["1 bookings do not add up to zero", "booking 2 adds up to 0.01"]);
+    sandbox.sql("none.db", "CREATE TABLE other (x)");
+    test("none.db").expect(0).says(&["there is no table entries"]);
+}
+
+#[test]
+fn pictures_begin_like_pictures() {
+    let sandbox = Sandbox::empty();
+    let component = example(&sandbox, "pictures", Language::C);
+    let test = |database: &str| author(&sandbox, &["plugin", "test", &component, "--db", database]);
+    let table = "CREATE TABLE pictures (content);";
+    sandbox.sql("good.db", &format!("{table} INSERT INTO pictures VALUES (x'89504e470d0a1a0a00'), (x'ffd8ffe0'), (CAST('GIF89a' AS BLOB))"));
+    test("good.db").expect(0).says(&["✓ pictures"]);
+    sandbox.sql("bad.db", &format!("{table} INSERT INTO pictures VALUES (x'ffd8ffe0'), ('text')"));
+    test("bad.db").expect(10).says(&["pictures: row 2 is not a picture"]);
+}
+
+#[test]
+fn what_is_missing_or_wrong_is_named_with_what_to_do() {
+    let sandbox = Sandbox::empty();
+    for language in Language::ALL {
+        new(&sandbox, language.word(), "check", language);
+    }
+    let word = |language: Language| language.word();
+    author(&sandbox, &["plugin", "build", word(Language::Javascript)])
+        .expect(2)
+        .says(&["componentize-qjs is not installed in node_modules", "hint: run npm install"]);
+    let mut without = toolchains::command(&sandbox, &["plugin", "build", word(Language::Python)]);
+    Run::from(without.env("PATH", "/nowhere").output().unwrap())
+        .expect(2)
+        .says(&["componentize-py is not installed", ".venv/bin/pip install -r requirements.txt"]);
+    let mut without = toolchains::command(&sandbox, &["plugin", "build", word(Language::Rust)]);
+    Run::from(without.env("PATH", "/nowhere").output().unwrap())
+        .expect(2)
+        .says(&["cargo is not installed"]);
+    // Nothing is written over.
+    let words = ["plugin", "new", "c", "--kind", "check", "--lang", "c"];
+    author(&sandbox, &words).expect(2).says(&["exists already", "--dir"]);
+    let words = ["plugin", "new", "x", "--kind", "chek", "--lang", "c"];
+    author(&sandbox, &words).expect(2).says(&["no such kind of plugin: chek", "pre-restore"]);
+    let words = ["plugin", "new", "verify", "--kind", "check", "--lang", "c"];
+    author(&sandbox, &words).expect(2).says(&["a command or a check named verify"]);
+    author(&sandbox, &["plugin", "build", "tmp"])
+        .expect(2)
+        .says(&["is not the project of a plugin"]);
+    author(&sandbox, &["plugin", "test", "none.wasm"]).expect(2).says(&["cannot read"]);
+    sandbox.write("hello.wasm", "hello");
+    author(&sandbox, &["plugin", "test", "hello.wasm"]).expect(30).says(&["not WebAssembly"]);
+    sandbox.assert_clean();
+}
+
+#[test]
+fn a_manifest_is_packed_whole_or_not_at_all() {
+    let sandbox = Sandbox::new();
+    let built = repository().join("tests/compat/0.1.0/row-count.wasm");
+    std::fs::create_dir(sandbox.path("plugins")).unwrap();
+    std::fs::copy(built, sandbox.path("plugins/mine.wasm")).unwrap();
+    let before = std::fs::read(sandbox.path("plugins/mine.wasm")).unwrap();
+    sandbox.write("bad.yml", "version: 1.0.0\npermission: [x]\n");
+    sandbox.write("one.yml", "version: 1.0.0\nabout: One\n");
+    sandbox.write("two.yml", "version: 2.0.0\nabout: Two\n");
+    let pack = |manifest: &str| {
+        sandbox.lsrun(&["plugin", "pack", "plugins/mine.wasm", "--manifest", manifest])
+    };
+    pack("bad.yml").expect(30).says(&["bad.yml", "permission"]);
+    pack("none.yml").expect(2).says(&["cannot read", "none.yml"]);
+    assert_eq!(std::fs::read(sandbox.path("plugins/mine.wasm")).unwrap(), before);
+    // Its own outweighs that of the module inside, and is replaced.
+    for manifest in ["one.yml", "two.yml", "two.yml"] {
+        pack(manifest).expect(0).says(&["check"]);
+    }
+    let json = sandbox.lsrun(&["plugin", "inspect", "mine", "--format", "json"]).expect(0).json();
+    assert_eq!(json["plugins"][0]["version"], "2.0.0", "{json}");
+    let after = std::fs::read(sandbox.path("plugins/mine.wasm")).unwrap();
+    assert_eq!(after.len(), before.len() + 43, "one section more");
+    sandbox
+        .lsrun(&[
+            "plugin",
+            "pack",
+            "plugins/mine.wasm",
+            "--manifest",
+            "one.yml",
+            "-o",
+            "plugins/other.wasm",
+        ])
+        .expect(0);
+    assert_eq!(std::fs::read(sandbox.path("plugins/mine.wasm")).unwrap(), after);
+    assert_eq!(sandbox.names("plugins"), ["mine.wasm", "other.wasm"]);
+}
+
+#[test]
+fn the_bindings_for_c_are_those_of_the_wit() {
+    use sha2::Digest;
+    let mut wit = files("wit", "wit");
+    wit.sort_by_key(|path| path.strip_prefix(repository()).unwrap().as_os_str().to_owned());
+    let mut digest = sha2::Sha256::new();
+    for path in wit {
+        digest.update(std::fs::read(path).unwrap());
+    }
+    let found: String = digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+    let written = std::fs::read_to_string(repository().join("plugins/c/WIT.sha256")).unwrap();
+    assert_eq!(written.trim(), found, "the WIT has changed: run plugins/c/generate");
+}
