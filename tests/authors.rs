@@ -191,6 +191,7 @@ fn what_is_missing_or_wrong_is_named_with_what_to_do() {
     // Nothing is written over.
     let words = ["plugin", "new", "c", "--kind", "check", "--lang", "c"];
     author(&sandbox, &words).expect(2).says(&["exists already", "--dir"]);
+    author(&sandbox, &[&words[..], &["--dir", "other"]].concat()).expect(0);
     let words = ["plugin", "new", "x", "--kind", "chek", "--lang", "c"];
     author(&sandbox, &words).expect(2).says(&["no such kind of plugin: chek", "pre-restore"]);
     let words = ["plugin", "new", "verify", "--kind", "check", "--lang", "c"];
@@ -202,6 +203,38 @@ fn what_is_missing_or_wrong_is_named_with_what_to_do() {
     sandbox.write("hello.wasm", "hello");
     author(&sandbox, &["plugin", "test", "hello.wasm"]).expect(30).says(&["not WebAssembly"]);
     sandbox.assert_clean();
+}
+
+#[test]
+fn a_core_module_becomes_a_component_or_is_named() {
+    let sandbox = Sandbox::empty();
+    sandbox.write("manifest.yml", "version: 0.1.0\n");
+    let module = |exports: &str| {
+        let wat = format!("(module (memory (export \"memory\") 1) {exports})");
+        std::fs::write(sandbox.path("module.wasm"), wat::parse_str(wat).unwrap()).unwrap();
+        let words = ["plugin", "pack", "module.wasm", "--manifest", "manifest.yml"];
+        author(&sandbox, &words)
+    };
+    let run = |parameters: &str, body: &str| {
+        let name = "lsrun:plugin/check@0.1.0#run";
+        format!(
+            "(func (export \"cabi_realloc\") (param i32 i32 i32 i32) (result i32) i32.const 512)
+             (func (export \"{name}\") (param {parameters}) (result i32) {body})"
+        )
+    };
+    module("").expect(30).says(&["exports nothing of lsrun's", "-DLSRUN_CHECK"]);
+    module(&run("i32", "i32.const 1024")).expect(30).says(&["against the lsrun.h"]);
+    author(&sandbox, &["plugin", "test", "module.wasm"])
+        .expect(30)
+        .says(&["is a core module", "lsrun plugin pack FILE --manifest manifest.yml"]);
+    // 0 at 1024: it is well.
+    module(&run("i32 i32 i32", "i32.const 1024")).expect(0).says(&["module.wasm  check"]);
+    author(&sandbox, &["plugin", "test", "module.wasm"]).expect(0).says(&["✓ module"]);
+    // A component of nothing of lsrun's.
+    std::fs::write(sandbox.path("none.wasm"), wat::parse_str("(component)").unwrap()).unwrap();
+    author(&sandbox, &["plugin", "test", "none.wasm"])
+        .expect(30)
+        .says(&["exports nothing of lsrun's", "lsrun plugin new makes such a project"]);
 }
 
 #[test]

@@ -25,7 +25,7 @@ pub(crate) struct Built {
 }
 
 /// A command line that builds something, and the file that it writes.
-struct Step {
+struct BuildStep {
     words: Vec<String>,
     output: PathBuf,
 }
@@ -104,7 +104,12 @@ fn name(folder: &Path, language: Language) -> Result<String> {
         .ok_or_else(|| Error::usage(format!("{} has no name", folder.display())))
 }
 
-fn step(folder: &Path, name: &str, language: Language, environment: &Environment) -> Result<Step> {
+fn step(
+    folder: &Path,
+    name: &str,
+    language: Language,
+    environment: &Environment,
+) -> Result<BuildStep> {
     // A tool of the project's own goes before the machine's.
     let own = |path: &str| folder.join(path).exists().then(|| path.to_owned());
     let (words, output): (Vec<String>, PathBuf) = match language {
@@ -139,7 +144,7 @@ fn step(folder: &Path, name: &str, language: Language, environment: &Environment
             (words, format!("{name}.wasm").into())
         }
     };
-    Ok(Step { words, output: folder.join(output) })
+    Ok(BuildStep { words, output: folder.join(output) })
 }
 
 fn words(first: &[&str], rest: &[&str], name: &str) -> Vec<String> {
@@ -152,7 +157,7 @@ fn missing(what: &str, language: Language) -> Error {
     Error::usage(what).hint(format!("run {}", language.install()))
 }
 
-async fn run(step: &Step, folder: &Path, language: Language) -> Result<()> {
+async fn run(step: &BuildStep, folder: &Path, language: Language) -> Result<()> {
     let [program, arguments @ ..] = step.words.as_slice() else {
         return Err(Error::usage("nothing to run"));
     };

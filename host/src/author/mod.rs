@@ -9,4 +9,4 @@ mod trial;
 pub(crate) use build::{Built, build};
 pub(crate) use component::{Packed, pack};
 pub(crate) use project::{Language, NewPlugin, create};
-pub(crate) use trial::{Trial, Wanted};
+pub(crate) use trial::{Trial, TrialRequest};

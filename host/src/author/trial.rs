@@ -31,7 +31,7 @@ INSERT INTO orders (user_id, total, note, created) VALUES
 ";
 
 /// The plugin and what it is tried with.
-pub(crate) struct Wanted<'a> {
+pub(crate) struct TrialRequest<'a> {
     /// Its component.
     pub(crate) component: &'a Path,
     /// A database of the user's, of which a copy is used.
@@ -55,7 +55,7 @@ pub(crate) struct Trial {
 
 impl Trial {
     /// Makes the project.
-    pub(crate) fn new(wanted: &Wanted) -> Result<Self> {
+    pub(crate) fn new(wanted: &TrialRequest) -> Result<Self> {
         let bytes = component::read(wanted.component)?;
         let shown = wanted.component.display().to_string();
         let name = wanted.component.file_stem().unwrap_or_default().to_string_lossy().into_owned();
@@ -115,7 +115,7 @@ impl Trial {
 }
 
 /// The project file.
-fn project(name: &str, wanted: &Wanted) -> Result<String> {
+fn project(name: &str, wanted: &TrialRequest) -> Result<String> {
     let mut setting = Map::new();
     if let Some(settings) = wanted.settings {
         let config: Value = serde_yaml::from_str(settings)

@@ -12,13 +12,13 @@ use crate::exit::Exit;
 use crate::report::event::Event;
 
 #[derive(Debug, Args)]
-pub(super) struct Arguments {
+pub(super) struct BuildArguments {
     /// The folder of its project
     #[arg(value_name = "DIR", default_value = ".")]
     dir: PathBuf,
 }
 
-pub(super) async fn run(run: &Run, arguments: &Arguments) -> Result<Exit> {
+pub(super) async fn run(run: &Run, arguments: &BuildArguments) -> Result<Exit> {
     let dir = run.start.cwd.join(&arguments.dir);
     let notes = run.reporter.notes();
     let Built { path, kinds, bytes } =

@@ -38,13 +38,13 @@ enum Action {
     /// Add a plugin from a file or a URL, and lock it
     Add(add::AddArguments),
     /// Create the project of a new plugin, with a working example
-    New(new::Arguments),
+    New(new::NewArguments),
     /// Build the project of a plugin with its language's own tools
-    Build(build::Arguments),
+    Build(build::BuildArguments),
     /// Write the manifest into a component
-    Pack(pack::Arguments),
+    Pack(pack::PackArguments),
     /// Run a plugin in the real sandbox, against a scratch database and replica
-    Test(test::Arguments),
+    Test(test::TestArguments),
     /// Write lsrun.lock: which plugins run with --locked, as they are now
     Lock(lock::LockArguments),
 }

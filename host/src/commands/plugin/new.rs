@@ -12,7 +12,7 @@ use crate::exit::Exit;
 use crate::report::event::Event;
 
 #[derive(Debug, Args)]
-pub(super) struct Arguments {
+pub(super) struct NewArguments {
     /// The plugin's name: letters a to z, digits, `-` and `_`
     #[arg(value_name = "NAME")]
     name: String,
@@ -27,8 +27,8 @@ pub(super) struct Arguments {
     dir: Option<PathBuf>,
 }
 
-pub(super) fn run(run: &Run, arguments: &Arguments) -> Result<Exit> {
-    let Arguments { name, kind, language, dir } = arguments;
+pub(super) fn run(run: &Run, arguments: &NewArguments) -> Result<Exit> {
+    let NewArguments { name, kind, language, dir } = arguments;
     let dir = dir.clone().unwrap_or_else(|| name.into());
     let plugin = NewPlugin { name, kind, language: *language };
     let files = author::create(&run.start.cwd.join(&dir), &plugin)?;

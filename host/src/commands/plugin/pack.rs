@@ -13,7 +13,7 @@ use crate::report::event::Event;
 use crate::{cache, figures};
 
 #[derive(Debug, Args)]
-pub(super) struct Arguments {
+pub(super) struct PackArguments {
     /// The component, or a core module that was built against lsrun.h
     #[arg(value_name = "FILE")]
     file: PathBuf,
@@ -25,8 +25,8 @@ pub(super) struct Arguments {
     out: Option<PathBuf>,
 }
 
-pub(super) fn run(run: &Run, arguments: &Arguments) -> Result<Exit> {
-    let Arguments { file, manifest, out } = arguments;
+pub(super) fn run(run: &Run, arguments: &PackArguments) -> Result<Exit> {
+    let PackArguments { file, manifest, out } = arguments;
     let cwd = &run.start.cwd;
     let yaml = String::from_utf8_lossy(&read(&cwd.join(manifest))?).into_owned();
     let (name, manifest) = (file.display().to_string(), manifest.display().to_string());

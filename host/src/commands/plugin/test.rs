@@ -7,14 +7,14 @@ use std::process::Stdio;
 
 use clap::Args;
 
-use crate::author::{Trial, Wanted};
+use crate::author::{Trial, TrialRequest};
 use crate::cli::Global;
 use crate::commands::{Run, Start};
 use crate::error::{Error, Result};
 use crate::exit::Exit;
 
 #[derive(Debug, Args)]
-pub(super) struct Arguments {
+pub(super) struct TestArguments {
     /// The component
     #[arg(value_name = "FILE")]
     file: PathBuf,
@@ -37,9 +37,9 @@ const ON_VERIFY: [&str; 3] = ["check", "pre-verify", "verified"];
 const ON_RESTORE: [&str; 3] = ["pre-restore", "post-restore", "restored"];
 const ON_REPLICATE: [&str; 2] = ["pre-replicate", "replicated"];
 
-pub(super) async fn run(run: &Run, arguments: Arguments) -> Result<Exit> {
+pub(super) async fn run(run: &Run, arguments: TestArguments) -> Result<Exit> {
     let cwd = &run.start.cwd;
-    let trial = Trial::new(&Wanted {
+    let trial = Trial::new(&TrialRequest {
         component: &cwd.join(&arguments.file),
         database: arguments.db.as_ref().map(|path| cwd.join(path)).as_deref(),
         settings: arguments.settings.as_deref(),
