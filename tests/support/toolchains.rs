@@ -57,7 +57,7 @@ pub(crate) fn equip(folder: &Path, language: Language) {
             link(&tool.join("node_modules"), &folder.join("node_modules"));
         }
         Language::Python | Language::C => {
-            let tool = installed(folder, "requirements.txt", |into| venv(into));
+            let tool = installed(folder, "requirements.txt", venv);
             link(&tool.join(".venv"), &folder.join(".venv"));
         }
     }
