@@ -13,7 +13,7 @@ use crate::code::Code;
 use crate::error::{Error, Result};
 use crate::path::Sidecar;
 use crate::plugin::outline::Outline;
-use crate::plugin::{names, words_of};
+use crate::plugin::{manifest, names, words_of};
 use crate::scratch::Scratch;
 
 /// What is in the database when none is given.
@@ -82,7 +82,7 @@ impl Trial {
         std::fs::create_dir(&plugins).map_err(io)?;
         std::fs::create_dir(folder.join("state")).map_err(io)?;
         std::fs::write(plugins.join(format!("{name}.wasm")), &bytes).map_err(io)?;
-        let mut described = manifest::read(&bytes, &shown)?;
+        let mut described = manifest::of(&outline, &shown)?;
         if let Ok(beside) = std::fs::read(wanted.component.with_extension("yml")) {
             if described.is_none() {
                 described = Some(manifest::parse(&String::from_utf8_lossy(&beside), &shown)?);
