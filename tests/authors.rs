@@ -1,8 +1,9 @@
 //! What authors of plugins get: from `lsrun plugin new` to a plugin that runs, in every
 //! language, with the language's own tools.
 
+use crate::support::server::Server;
 use crate::support::toolchains::{self, Language};
-use crate::support::{Run, Sandbox, files, repository};
+use crate::support::{PROJECT, Run, Sandbox, files, repository};
 
 /// lsrun with the tools of an author.
 fn author(sandbox: &Sandbox, arguments: &[&str]) -> Run {
@@ -14,7 +15,18 @@ fn new(sandbox: &Sandbox, name: &str, kind: &str, language: Language) {
     author(sandbox, &words).expect(0).says(&[&format!("{name}/manifest.yml")]);
 }
 
-const KINDS: [&str; 5] = ["command", "check", "pre-restore", "post-restore", "restored"];
+const KINDS: [&str; 10] = [
+    "command",
+    "check",
+    "pre-restore",
+    "post-restore",
+    "restored",
+    "not-restored",
+    "pre-verify",
+    "verified",
+    "pre-replicate",
+    "replicated",
+];
 
 /// A project whose component is of every kind, since each component takes its time to be
 /// compiled: `source` is made of the examples of all kinds.
@@ -37,10 +49,19 @@ fn of_every_kind(
     let (before, end) = world.rsplit_once('}').unwrap();
     let exports = KINDS[1..].iter().map(|kind| format!("  export lsrun:plugin/{kind}@0.1.0;\n"));
     let exports: String = exports.collect();
-    sandbox.write("all/wit/world.wit", &format!("{before}{exports}}}{end}"));
+    let http = "  import lsrun:host/http@0.1.0;\n";
+    sandbox.write("all/wit/world.wit", &format!("{before}{http}{exports}}}{end}"));
     author(sandbox, &["plugin", "build", "all"]).expect(0).says(&["command, check, pre-restore"]);
     let ran = author(sandbox, &["plugin", "test", "all/all.wasm"]).expect(0);
-    ran.says(&["✓ all", "the old one is", "counted", "users: 3", "of memory"]);
+    ran.says(&[
+        "✓ all",
+        "the old one is",
+        "counted",
+        "users: 3",
+        "of memory",
+        "nothing was restored from",
+        "the replication is over",
+    ]);
     // The manifest is in it.
     let bytes = std::fs::read(sandbox.path("all/all.wasm")).unwrap();
     assert!(bytes.windows(14).any(|some| some == b"lsrun:manifest"));
@@ -71,7 +92,11 @@ fn c_is_at_a_plugin_of_every_kind() {
         toolchains::equip(&sandbox.path(&name), Language::C);
         author(&sandbox, &["plugin", "build", &name]).expect(0).says(&[kind]);
         let component = format!("{name}/{name}.wasm");
-        author(&sandbox, &["plugin", "test", &component]).expect(0).says(&["of memory"]);
+        let tried = author(&sandbox, &["plugin", "test", &component]).expect(0);
+        tried.says(&[trace(kind)]);
+        if kind == "verified" {
+            posts(&sandbox, &component);
+        }
     }
     sandbox.assert_clean();
 }
@@ -103,16 +128,62 @@ fn rust_is_at_a_plugin_of_every_kind_and_its_logic_is_tested_without_webassembly
             std::fs::copy(sandbox.path(&name).join(file), sandbox.path("all").join(file)).unwrap();
         }
         author(&sandbox, &["plugin", "build", "all"]).expect(0).says(&[kind]);
-        author(&sandbox, &["plugin", "test", "all/all.wasm"]).expect(0).says(&["of memory"]);
+        let tried = author(&sandbox, &["plugin", "test", "all/all.wasm"]).expect(0);
+        tried.says(&[trace(kind)]);
+        if kind == "verified" {
+            posts(&sandbox, "all/all.wasm");
+        }
     }
 }
 
-/// An example, built in a new project: its source and its manifest are all that it has.
+/// Fails unless this component, made of the example of a `verified` hook, posts to its
+/// webhook when a proof fails.
+fn posts(author: &Sandbox, component: &str) {
+    let (sandbox, server) = (Sandbox::new(), Server::fine());
+    sandbox.plugin("row-count");
+    std::fs::copy(author.path(component), sandbox.path("plugins/hook.wasm")).unwrap();
+    let config = format!("{{url: 'http://127.0.0.1:{}/x'}}", server.port);
+    let grant = format!("['http=127.0.0.1:{}']", server.port);
+    let count = "{config: {table: users, min: 100}}";
+    let hook = format!("{{config: {config}, grant: {grant}}}");
+    let settings = format!("plugins: {{settings: {{row-count: {count}, hook: {hook}}}}}\n");
+    sandbox.write("lsrun.yml", &format!("{PROJECT}{settings}"));
+    let run = sandbox.lsrun(&["verify", "default"]).expect(10);
+    let asked = server.asked();
+    assert_eq!(asked.len(), 1, "{run:?}");
+    assert!(asked[0].contains("failed") && asked[0].starts_with("post /x"), "{asked:?}");
+}
+
+#[test]
+fn javascript_and_python_post_to_a_webhook() {
+    for language in [Language::Javascript, Language::Python] {
+        let sandbox = Sandbox::empty();
+        new(&sandbox, "hook", "verified", language);
+        toolchains::equip(&sandbox.path("hook"), language);
+        author(&sandbox, &["plugin", "build", "hook"]).expect(0).says(&["verified"]);
+        posts(&sandbox, "hook/hook.wasm");
+    }
+}
+
+/// What shows that a plugin of this kind was tried.
+fn trace(kind: &str) -> &str {
+    match kind {
+        "pre-replicate" | "replicated" => "+ lsrun replicate -- true",
+        _ => "of memory",
+    }
+}
+
+/// An example, built in a new project: its source and its manifest are all that it has,
+/// and a world if it needs more than a new one has.
 fn example(sandbox: &Sandbox, name: &str, language: Language) -> String {
-    new(sandbox, name, "check", language);
+    let own = repository().join("examples/plugins").join(name);
+    let world = own.join("world.wit");
+    new(sandbox, name, if world.exists() { "verified" } else { "check" }, language);
     for file in [language.source(), "manifest.yml"] {
-        let own = repository().join("examples/plugins").join(name).join(file);
-        std::fs::copy(own, sandbox.path(name).join(file)).unwrap();
+        std::fs::copy(own.join(file), sandbox.path(name).join(file)).unwrap();
+    }
+    if world.exists() {
+        std::fs::copy(world, sandbox.path(name).join("wit/world.wit")).unwrap();
     }
     toolchains::equip(&sandbox.path(name), language);
     author(sandbox, &["plugin", "build", name]).expect(0);
@@ -136,6 +207,57 @@ fn addresses_names_what_is_no_address() {
     // A mistake of the author's is no verdict.
     test(&["--settings", "{most_wrong: null, column: none}"]).expect(11).says(&["no such column"]);
     sandbox.assert_clean();
+}
+
+#[test]
+fn webhook_posts_when_a_backup_is_not_good_and_when_it_is_again() {
+    let sandbox = Sandbox::new();
+    let component = example(&sandbox, "webhook", Language::Javascript);
+    let server = Server::fine();
+    let with = |min: u32| {
+        sandbox.write(
+            "lsrun.yml",
+            &format!(
+                "{PROJECT}plugins:
+  settings:
+    row-count: {{config: {{table: users, min: {min}}}}}
+    webhook:
+      config: {{url: 'http://127.0.0.1:{0}/${{HOOK:-x}}'}}
+      grant: ['http=127.0.0.1:{0}']
+",
+                server.port
+            ),
+        );
+    };
+    sandbox.plugin("row-count");
+    std::fs::copy(sandbox.path(&component), sandbox.path("plugins/webhook.wasm")).unwrap();
+    let posted = || server.asked().len();
+    with(1);
+    sandbox.lsrun(&["verify", "default"]).expect(0);
+    assert_eq!(posted(), 0, "it is good, and was never bad");
+    with(100);
+    let run = sandbox.lsrun(&["verify", "default"]).expect(10);
+    assert_eq!(posted(), 1, "{run:?}");
+    let message = server.asked().remove(0);
+    for words in [
+        "post /x http/1.1",
+        "content-type: application/json",
+        "row-count: users has 3 rows",
+        "last proved good: 20",
+    ] {
+        assert!(message.contains(words), "{words}: {message}");
+    }
+    with(1);
+    sandbox.lsrun(&["verify", "default"]).expect(0);
+    assert_eq!(posted(), 2, "it is good again");
+    sandbox.lsrun(&["verify", "default"]).expect(0);
+    assert_eq!(posted(), 2);
+    // Without the grant it says so, and the proof is what it is.
+    let project = std::fs::read_to_string(sandbox.path("lsrun.yml")).unwrap();
+    let (before, _) = project.split_once("      grant:").unwrap();
+    sandbox.write("lsrun.yml", &before.replace("min: 1}", "min: 100}"));
+    let grant = format!("grant: [\"http=127.0.0.1:{}\"]", server.port);
+    sandbox.lsrun(&["verify", "default"]).expect(10).says(&[&grant, "webhook failed afterwards"]);
 }
 
 #[test]

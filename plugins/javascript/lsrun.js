@@ -57,6 +57,10 @@ export function settings(defaults = {}) {
   return { ...defaults, ...given };
 }
 
+// A text as the bytes of its UTF-8: QuickJS has no TextEncoder.
+export const bytes = (text) =>
+  Uint8Array.from(unescape(encodeURIComponent(text)), (letter) => letter.charCodeAt(0));
+
 // A name in SQL. In double quotes SQLite takes an unknown name for a string.
 export const quoted = (name) => `\`${String(name).replaceAll('`', '``')}\``;
 

@@ -10,6 +10,7 @@ pub(crate) mod promtool;
 pub(crate) mod puppet;
 pub(crate) mod replicate;
 pub(crate) mod s3;
+pub(crate) mod server;
 pub(crate) mod stand_in;
 pub(crate) mod toolchains;
 pub(crate) mod wrap;

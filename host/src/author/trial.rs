@@ -51,6 +51,7 @@ pub(crate) struct Trial {
     pub(crate) kinds: Vec<&'static str>,
     /// It is a command that is run for each database, and knows `--verbose`.
     pub(crate) per_database: bool,
+    project: Value,
 }
 
 impl Trial {
@@ -97,10 +98,21 @@ impl Trial {
                 .map_err(|error| Error::new(Code::Sqlite, "no scratch database").cause(error))?,
         }
         let project = project(&name, wanted)?;
-        std::fs::write(folder.join("lsrun.yml"), project).map_err(io)?;
+        std::fs::write(folder.join("lsrun.yml"), project.to_string()).map_err(io)?;
         let command = described.and_then(|manifest| manifest.command);
         let per_database = command.is_some_and(|command| command.per_database);
-        Ok(Self { scratch, name, kinds, per_database })
+        Ok(Self { scratch, name, kinds, per_database, project })
+    }
+
+    /// From now on every restore is refused, when its hooks have been called.
+    pub(crate) fn refuse_restores(&self) -> Result<()> {
+        let mut project = self.project.clone();
+        project["tasks"] = json!({"refuse": ["false"]});
+        project["hooks"] = json!({"pre-restore": "refuse"});
+        let path = self.folder().join("lsrun.yml");
+        std::fs::write(&path, project.to_string()).map_err(|error| {
+            Error::new(Code::Io, format!("cannot write {}", path.display())).cause(error)
+        })
     }
 
     /// Its folder.
@@ -115,7 +127,7 @@ impl Trial {
 }
 
 /// The project file.
-fn project(name: &str, wanted: &TrialRequest) -> Result<String> {
+fn project(name: &str, wanted: &TrialRequest) -> Result<Value> {
     let mut setting = Map::new();
     if let Some(settings) = wanted.settings {
         let config: Value = serde_yaml::from_str(settings)
@@ -126,13 +138,12 @@ fn project(name: &str, wanted: &TrialRequest) -> Result<String> {
         setting.insert("grant".into(), json!(wanted.grant));
     }
     let replica = json!({"type": "file", "path": "replica"});
-    let project = json!({
+    // JSON is YAML.
+    Ok(json!({
         "databases": {"default": "database.sqlite3"},
         "litestream": {"dbs": [{"path": "default", "replica": replica}]},
         "plugins": {"settings": {name: setting}},
-    });
-    // JSON is YAML.
-    Ok(project.to_string())
+    }))
 }
 
 /// Copies a database as its last transaction left it, without writing to it.

@@ -6,7 +6,7 @@
 //         config: {url: "${WEBHOOK_URL}", always: false}
 //         grant: [http=hooks.example.com]
 import { Request } from 'lsrun:host/http@0.1.0';
-import { PluginError, plugin, settings } from './lsrun.js';
+import { PluginError, bytes, plugin, settings } from './lsrun.js';
 
 export const verified = plugin((verification) => {
   const { url, always } = settings({ url: '', always: false });
@@ -17,7 +17,7 @@ export const verified = plugin((verification) => {
   const text = `${verification.host()}: the backup of ${database}: ${outcome}; last proved good: ${last}`;
   const request = new Request('POST', url);
   request.setHeader('Content-Type', 'application/json');
-  request.setBody(new TextEncoder().encode(JSON.stringify({ text })));
+  request.setBody(bytes(JSON.stringify({ text })));
   const status = request.send().status();
   if (status < 200 || status > 299) {
     throw new PluginError('unreachable', `the message was answered with ${status}`);

@@ -36,6 +36,8 @@ pub(super) struct TestArguments {
 const ON_VERIFY: [&str; 3] = ["check", "pre-verify", "verified"];
 const ON_RESTORE: [&str; 3] = ["pre-restore", "post-restore", "restored"];
 const ON_REPLICATE: [&str; 2] = ["pre-replicate", "replicated"];
+/// What is called for a restore that does not happen.
+const NOT_RESTORED: &str = "not-restored";
 
 pub(super) async fn run(run: &Run, arguments: TestArguments) -> Result<Exit> {
     let cwd = &run.start.cwd;
@@ -52,7 +54,7 @@ pub(super) async fn run(run: &Run, arguments: TestArguments) -> Result<Exit> {
         step(&["verify", "--verbose", "default"]);
     }
     if is(&ON_REPLICATE) {
-        step(&["replicate", "-once"]);
+        step(&["replicate", "--", "true"]);
     }
     if is(&ON_RESTORE) {
         step(&["restore", "--verbose", "-force", "default"]);
@@ -63,19 +65,26 @@ pub(super) async fn run(run: &Run, arguments: TestArguments) -> Result<Exit> {
         let own = own.chain(arguments.arguments);
         steps.push(own.collect());
     }
-    if steps.is_empty() {
+    let refuses = trial.kinds.contains(&NOT_RESTORED);
+    if steps.is_empty() && !refuses {
         return Err(Error::usage(format!("{} is not of a kind that can be tried", trial.name)));
     }
-    if !is(&ON_VERIFY) && is(&ON_RESTORE) {
+    if !is(&ON_VERIFY) && (is(&ON_RESTORE) || refuses) {
         back_up(&trial).await?;
     }
     let mut exit = 0;
     for words in steps {
-        let line: Vec<String> =
-            words.iter().map(|word| word.to_string_lossy().into_owned()).collect();
-        run.reporter.notes().note(&format!("+ lsrun {}", shell_words::join(&line)));
         let code = one(run, &trial, words).await;
         if exit == 0 {
+            exit = code;
+        }
+    }
+    if refuses {
+        // A task refuses, once the hooks before the restore have been called.
+        trial.refuse_restores()?;
+        let words = ["restore", "--verbose", "-force", "default"].map(OsString::from);
+        let code = one(run, &trial, words.to_vec()).await;
+        if exit == 0 && code != Exit::HookRefused.code() {
             exit = code;
         }
     }
@@ -84,6 +93,8 @@ pub(super) async fn run(run: &Run, arguments: TestArguments) -> Result<Exit> {
 
 /// One command of lsrun in the scratch project.
 async fn one(run: &Run, trial: &Trial, mut words: Vec<OsString>) -> u8 {
+    let line: Vec<String> = words.iter().map(|word| word.to_string_lossy().into_owned()).collect();
+    run.reporter.notes().note(&format!("+ lsrun {}", shell_words::join(&line)));
     let name = words.remove(0).to_string_lossy().into_owned();
     let state = trial.state().display().to_string();
     let start = Start {
