@@ -1,8 +1,9 @@
 //! Tasks: command lines that the project file names, run at an event or by a plugin.
 
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 
-use crate::support::backups::backed_up;
+use crate::support::backups::{USERS, backed_up};
 use crate::support::puppet::Puppet;
 use crate::support::replicate;
 use crate::support::{PROJECT, Sandbox, wait_until};
@@ -246,4 +247,60 @@ fn a_plugin_runs_the_tasks_that_it_is_granted_and_no_others() {
         .lsrun(&["verify", "default"])
         .expect_one_of(&[11, 20])
         .says(&["lsrun.yml has no task", "did you mean greet?"]);
+}
+
+/// Starts `lsrun restore -force default`, interrupts it when the file `in` appears, and
+/// waits for its end.
+fn interrupted(sandbox: &Sandbox) -> i32 {
+    let mut command = sandbox.command(&["restore", "-force", "default"]);
+    let log = std::fs::File::create(sandbox.path("log")).unwrap();
+    let mut child = command.stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap();
+    wait_until("it has begun", || sandbox.path("in").exists());
+    kill_process(Pid::from_child(&child), Signal::INT).unwrap();
+    wait_until("it ends", || child.try_wait().unwrap().is_some());
+    child.wait().unwrap().code().unwrap()
+}
+
+#[test]
+fn what_was_stopped_is_started_when_the_restore_is_interrupted() {
+    let sandbox = backed_up();
+    let tasks = "tasks:
+  stop: [sh, -c, 'echo stop >> events']
+  start: [sh, -c, 'echo start >> events']
+hooks: {pre-restore: stop, not-restored: start}
+";
+    let endless =
+        "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT count(*) FROM n";
+    sandbox.puppets(tasks, &[Puppet::new("slow", &[&format!("query-all 1 {endless}")])]);
+    // The check runs when the copy is there.
+    let watch = std::thread::scope(|scope| {
+        let begun = scope.spawn(|| {
+            let log = || std::fs::read_to_string(sandbox.path("log")).unwrap_or_default();
+            wait_until("the copy is checked", || log().contains("checking the copy"));
+            sandbox.write("in", "");
+        });
+        let code = interrupted(&sandbox);
+        begun.join().unwrap();
+        code
+    });
+    assert_eq!(watch, 130);
+    assert_eq!(events(&sandbox), ["stop", "start"]);
+    assert_eq!(sandbox.integer("db.sqlite3", USERS), 4);
+}
+
+#[test]
+fn what_follows_a_restore_runs_to_its_end_when_the_run_is_interrupted() {
+    let sandbox = backed_up();
+    with(
+        &sandbox,
+        "tasks:
+  slow: [sh, -c, 'touch in; sleep 1; echo slow >> events']
+  start: [sh, -c, 'echo start >> events']
+hooks: {restored: [slow, start]}
+",
+    );
+    let code = interrupted(&sandbox);
+    let log = std::fs::read_to_string(sandbox.path("log")).unwrap();
+    assert_eq!(events(&sandbox), ["slow", "start"], "{code}: {log}");
+    assert_eq!(sandbox.integer("db.sqlite3", USERS), 3);
 }

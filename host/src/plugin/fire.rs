@@ -77,7 +77,8 @@ impl Hooks {
         replaced: &handles::ReplacedHandle,
     ) -> Result<()> {
         let mut first = Ok(());
-        for (plugin, own) in self.around_restore(RESTORED, call, plan) {
+        // Also when the run is being stopped meanwhile: the copy is in place.
+        for (plugin, own) in self.of_plan(RESTORED, call, plan, Role::After) {
             let told =
                 recorded(plugin, call, "restored", run::restored(plugin, own, plan, replaced));
             if let Err(error) = told.await {
@@ -90,7 +91,7 @@ impl Hooks {
     /// Calls what comes after restores that the command of `call` has left unsettled: it
     /// has ended, and `reason` is why. What fails is a warning.
     pub(crate) async fn settle(&self, call: &Call, reason: Option<&Error>) {
-        let unsettled = call.restores.take();
+        let unsettled = call.restores.take().await;
         if unsettled.is_empty() {
             return;
         }

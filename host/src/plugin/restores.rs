@@ -16,11 +16,20 @@ pub(super) enum UnsettledRestore {
 
 /// Those of one call, in order. Clones share them.
 #[derive(Clone, Default)]
-pub(crate) struct Restores(Arc<Mutex<Vec<UnsettledRestore>>>);
+pub(crate) struct Restores {
+    unsettled: Arc<Mutex<Vec<UnsettledRestore>>>,
+    /// Held while a copy is being put in place, which goes on when the command is ended.
+    swap: Arc<tokio::sync::Mutex<()>>,
+}
 
 impl Restores {
     fn all(&self) -> MutexGuard<'_, Vec<UnsettledRestore>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.unsettled.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A copy is put in place for as long as this lives.
+    pub(super) async fn swapping(&self) -> tokio::sync::OwnedMutexGuard<()> {
+        Arc::clone(&self.swap).lock_owned().await
     }
 
     /// The `pre-restore` hooks are about to be called.
@@ -40,7 +49,7 @@ impl Restores {
         }
     }
 
-    /// The `restored` hooks are called for the last one that is in place.
+    /// The `restored` hooks have been called for the last one that is in place.
     pub(super) fn told(&self) {
         let mut all = self.all();
         let done = |one: &UnsettledRestore| matches!(one, UnsettledRestore::Replaced(..));
@@ -49,8 +58,10 @@ impl Restores {
         }
     }
 
-    /// Those for which nothing has been called since.
-    pub(super) fn take(&self) -> Vec<UnsettledRestore> {
+    /// Those for which nothing has been called since, when it is known of each whether it
+    /// is in place.
+    pub(super) async fn take(&self) -> Vec<UnsettledRestore> {
+        let _swap = self.swap.lock().await;
         std::mem::take(&mut self.all())
     }
 }

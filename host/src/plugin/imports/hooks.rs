@@ -70,9 +70,11 @@ impl Host for State {
         replaced: Resource<ReplacedHandle>,
     ) -> Result<(), Failure> {
         let (plan, replaced) = (self.table.get(&plan)?.clone(), self.table.get(&replaced)?.clone());
-        self.call.restores.told();
         let hooks = Arc::clone(&self.call.hooks);
-        Ok(hooks.restored(&self.call, &plan, &replaced).await?)
+        let told = hooks.restored(&self.call, &plan, &replaced).await;
+        // If the command is ended before this, they are called again.
+        self.call.restores.told();
+        Ok(told?)
     }
 }
 

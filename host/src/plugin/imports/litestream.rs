@@ -83,16 +83,18 @@ impl Host for State {
         let session = Arc::clone(&self.call.context.session);
         // Goes on when the guest is ended: a daemon that was stopped has to be started.
         let hold = session.stop.hold();
+        let restores = self.call.restores.clone();
+        let swapping = restores.swapping().await;
         let swap = tokio::spawn(async move {
-            let _hold = hold;
-            replace::replace(session, copy, force).await
+            let (_hold, _swapping) = (hold, swapping);
+            let replaced = ReplacedHandle(replace::replace(session, copy, force).await?);
+            restores.replaced(&replaced);
+            Ok::<_, Error>(replaced)
         });
         let broke_off =
             |error| Error::new(Code::Unexpected, "the swap ended unexpectedly").cause(error);
         let replaced = swap.await.map_err(broke_off)??;
-        self.call.sink.written(replaced.path.display().to_string());
-        let replaced = ReplacedHandle(replaced);
-        self.call.restores.replaced(&replaced);
+        self.call.sink.written(replaced.0.path.display().to_string());
         Ok(self.table.push(replaced)?)
     }
 
