@@ -127,6 +127,16 @@ hooks: {verified: [page, always]}
 }
 
 #[test]
+fn tasks_are_no_plugins() {
+    let sandbox = backed_up();
+    let hooks = format!("{NOTES}hooks: {{pre-restore: stop, restored: start, verified: note}}\n");
+    sandbox.puppets(&hooks, &[Puppet::new("wrong", &["check rows failed few"])]);
+    sandbox.lsrun(&["verify", "--no-plugins", "default"]).expect(0).says(&["leaves out wrong"]);
+    sandbox.lsrun(&["restore", "--no-plugins", "-force", "default"]).expect(0);
+    assert_eq!(events(&sandbox), ["verified", "stop", "start"]);
+}
+
+#[test]
 fn a_task_has_no_credentials_unless_they_are_named() {
     let sandbox = Sandbox::new();
     let task = |env: &str| {

@@ -26,6 +26,20 @@ const WANTED: [(&str, &str); 6] = [
     ("restored", RESTORED),
 ];
 
+/// What runs the tasks of the project file, if it names some for one of these. It is called
+/// after the plugins: what it does before something begins is for what nobody refused.
+fn tasks(
+    context: &Context,
+    offer: &Arc<Offer>,
+    interfaces: &[&'static str],
+) -> Result<Option<Arc<Plugin>>> {
+    let has_tasks = |interface: &&str| {
+        let word = KINDS.iter().find(|(it, _)| it == interface).map(|(_, word)| *word);
+        word.is_some_and(|word| context.project.tasks().hooks.contains_key(word))
+    };
+    interfaces.iter().any(has_tasks).then(|| TASKS.load(context, offer)).transpose()
+}
+
 /// The id of the check that says that plugins were left out.
 const LEFT_OUT: &str = "plugins";
 
@@ -70,7 +84,8 @@ impl Hooks {
                 let names = shown::line(&left_out.join(", ")).into_owned();
                 context.notes.note_once(&format!("--no-plugins leaves out {names}"));
             }
-            return Ok(Self { plugins: Vec::new(), left_out });
+            let plugins = tasks(context, offer, interfaces)?.into_iter().collect();
+            return Ok(Self { plugins, left_out });
         }
         let all = registry::scan(context);
         // Nothing is known of a folder that cannot be read, least of all what is missing.
@@ -125,14 +140,7 @@ impl Hooks {
                 Err(error) => return Err(error),
             }
         }
-        // The last: what it does before something begins is for what nobody refused.
-        let event = |interface: &str| {
-            let word = KINDS.iter().find(|(it, _)| *it == interface).map(|(_, word)| *word);
-            word.is_some_and(|word| context.project.tasks().hooks.contains_key(word))
-        };
-        if interfaces.iter().any(|interface| event(interface)) {
-            plugins.push(TASKS.load(context, offer)?);
-        }
+        plugins.extend(tasks(context, offer, interfaces)?);
         Ok(Self { plugins, left_out: Vec::new() })
     }
 
