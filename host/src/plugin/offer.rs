@@ -175,3 +175,57 @@ fn is_of_series(one: &str, other: &str) -> bool {
     let series = |version: &str| version.rsplit_once('.').map(|(series, _)| series.to_owned());
     series(one) == series(other)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Cursor;
+    use std::path::Path;
+
+    use super::*;
+
+    /// The components that were built for 0.1.0, in every language; that in Python is
+    /// compressed.
+    fn built() -> Vec<(String, Vec<u8>)> {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/compat/0.1.0");
+        let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+        files
+            .map(|path| {
+                let name = path.file_name().unwrap().to_string_lossy().into_owned();
+                let bytes = match name.ends_with(".xz") {
+                    false => std::fs::read(&path).unwrap(),
+                    true => {
+                        let code = "import lzma, sys; sys.stdout.buffer.write(lzma.open(sys.argv[1]).read())";
+                        let mut python = std::process::Command::new("python3");
+                        python.args(["-c", code]).arg(&path).output().unwrap().stdout
+                    }
+                };
+                (name, bytes)
+            })
+            .collect()
+    }
+
+    #[test]
+    fn what_was_built_for_this_version_is_linked_with_what_a_later_one_adds() {
+        let engine = engine::start().unwrap();
+        let all = built();
+        assert!(all.len() >= 8, "{}", all.len());
+        for (name, bytes) in all {
+            let outline = Outline::of(&mut Cursor::new(&bytes), &name).unwrap();
+            let type_ = outline.importing(outline.import_sections());
+            let component = Component::new(&engine, type_).unwrap();
+            let mut linker = store::linker(&engine, true).unwrap();
+            // A function more in each interface of lsrun's that it imports, and an interface
+            // more.
+            let own = outline.imports.iter().filter(|import| import.name.starts_with("lsrun:"));
+            let names = own.map(|import| import.name.as_str());
+            for interface in names.chain(["lsrun:host/later@0.1.0"]) {
+                let mut instance = linker.instance(interface).unwrap();
+                instance.func_wrap("later", |_store, (): ()| Ok((1_u32,))).unwrap();
+            }
+            linker.instantiate_pre(&component).unwrap_or_else(|error| panic!("{name}: {error:#}"));
+            // A hook more that a component may export is a word more to look for.
+            assert!(!outline.exports("lsrun:plugin/later@0.1.0"), "{name}");
+            assert!(outline.exports.iter().any(|it| it.starts_with("lsrun:plugin/")), "{name}");
+        }
+    }
+}
