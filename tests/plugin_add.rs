@@ -4,6 +4,8 @@ use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 
+use serde_json::json;
+
 use crate::support::{Sandbox, repository};
 
 fn compat(name: &str) -> Vec<u8> {
@@ -119,7 +121,8 @@ fn what_is_not_fit_leaves_nothing() {
             30,
             &["is not the expected plugin", &other, &digest, "nothing was written"],
         ),
-        (&["oci://registry.example/x:1"], 2, &["give a file, or an https URL"]),
+        (&["ftp://server.example/x.wasm"], 2, &["give a file, an https URL, or oci:// and"]),
+        (&["oci://registry.example/UPPER CASE"], 2, &["write it like oci://ghcr.io/me/"]),
         (&[&plain], 2, &["plain http", "use https, or say with --digest sha256:"]),
         (&[&gone, "--digest", &digest], 30, &["cannot download", "404"]),
         (&[&plain, "--digest", &other], 30, &["is not the expected plugin", &digest]),
@@ -167,4 +170,83 @@ fn what_is_added_does_not_accept_what_others_have_become() {
     sandbox.lsrun(&["plugin", "add", "fresh.wasm"]).expect(0);
     let run = sandbox.lsrun(&["config", "--check", "--locked"]).expect(20);
     run.says(&["protect is not the one in lsrun.lock"]).says_not("fresh");
+}
+
+/// A registry that has this artifact under every tag, each layer with its media type; what
+/// it gives for a layer can be something else.
+fn registry(layers: &[(&str, &[u8])], given: Option<&[u8]>) -> String {
+    let descriptor = |media_type: &str, bytes: &[u8]| json!({"mediaType": media_type, "digest": format!("sha256:{}", sha256(bytes)), "size": bytes.len()});
+    let manifest = json!({
+        "schemaVersion": 2,
+        "mediaType": "application/vnd.oci.image.manifest.v1+json",
+        "config": descriptor("application/vnd.wasm.config.v0+json", b"{}"),
+        "layers": layers.iter().map(|(kind, bytes)| descriptor(kind, bytes)).collect::<Vec<_>>(),
+    });
+    let manifest = manifest.to_string().into_bytes();
+    let mut blobs: Vec<(String, Vec<u8>)> =
+        layers.iter().map(|(_, bytes)| (sha256(bytes), given.unwrap_or(bytes).to_vec())).collect();
+    blobs.push((sha256(b"{}"), b"{}".to_vec()));
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let Ok(mut stream) = stream else { continue };
+            let mut head = [0; 4096];
+            let read = stream.read(&mut head).unwrap_or(0);
+            let head = String::from_utf8_lossy(&head[..read]).into_owned();
+            let path = head.split(' ').nth(1).unwrap_or_default();
+            let blob = blobs.iter().find(|(digest, _)| path.ends_with(digest.as_str()));
+            let (status, kind, content) = match blob {
+                _ if path.contains("/manifests/gone") => {
+                    ("404 Not Found", "text/plain", Vec::new())
+                }
+                _ if path.contains("/manifests/") => {
+                    ("200 OK", "application/vnd.oci.image.manifest.v1+json", manifest.clone())
+                }
+                Some((_, bytes)) => ("200 OK", "application/octet-stream", bytes.clone()),
+                None => ("200 OK", "application/json", b"{}".to_vec()),
+            };
+            let answer = format!(
+                "HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+                content.len()
+            );
+            let _client_may_go = stream.write_all(answer.as_bytes());
+            let _client_may_go = stream.write_all(&content);
+        }
+    });
+    format!("oci://{address}")
+}
+
+#[test]
+fn an_artifact_of_a_registry_is_added() {
+    let (sandbox, good) = (Sandbox::new(), compat("row-count"));
+    let digest = format!("sha256:{}", sha256(&good));
+    let add = |registry: &str, what: &str, more: &[&str]| {
+        let source = format!("{registry}/{what}");
+        sandbox.lsrun(&[&["plugin", "add", source.as_str()], more].concat())
+    };
+    let wasm = "application/wasm";
+    let one = registry(&[(wasm, &good)], None);
+    // A registry on this machine is reached over http.
+    let hint = "say with --digest sha256:… which plugin is expected";
+    add(&one, "me/row-count:1.0", &[]).expect(2).says(&["plain http", hint]);
+    let known = ["--digest", digest.as_str()];
+    for (registry, what, says) in [
+        (&one, "me/row-count:gone", "cannot download oci://127.0.0.1"),
+        (&registry(&[("application/vnd.oci.image.layer.v1.tar", &good)], None), "x:1", "no layer"),
+        (&registry(&[(wasm, &good), (wasm, b"other")], None), "x:1", "more than one component"),
+        (&registry(&[(wasm, &good)], Some(b"something else")), "x:1", "cannot download"),
+    ] {
+        add(registry, what, &known).expect(30).says(&[says]);
+        assert!(!sandbox.path("plugins").exists(), "{says}");
+    }
+    let other = format!("sha256:{}", sha256(b"another"));
+    add(&one, "x:1", &["--digest", &other]).expect(30).says(&["is not the expected plugin"]);
+    add(&one, "me/row-count:1.0", &known).expect(0).says(&["row-count", "check"]);
+    assert_eq!(std::fs::read(sandbox.path("plugins/row-count.wasm")).unwrap(), good);
+    let lock = std::fs::read_to_string(sandbox.path("lsrun.lock")).unwrap();
+    assert!(lock.contains(&format!("source: \"{one}/me/row-count:1.0\"")), "{lock}");
+    let old = registry(&[("application/vnd.wasm.content.layer.v1+wasm", &good)], None);
+    add(&old, "me/counts", &[known[0], known[1], "--name", "counts"]).expect(0);
+    assert!(sandbox.path("plugins/counts.wasm").exists());
 }

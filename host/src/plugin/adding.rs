@@ -1,4 +1,4 @@
-//! Adding a plugin to a project: from a file or a URL into the first plugins folder and
+//! Adding a plugin to a project: from a file, a URL or a registry into the first plugins folder and
 //! into `lsrun.lock`. Nothing is written before it is known that this lsrun can run it.
 
 use std::fs::{DirBuilder, OpenOptions};
@@ -10,6 +10,7 @@ use std::time::Duration;
 use reqwest::Url;
 
 use super::manifest::{self, Manifest};
+use super::oci::Artifact;
 use super::offer::Offer;
 use super::outline::Outline;
 use super::registry::{MOST, MOST_MANIFEST, PluginFile};
@@ -31,7 +32,7 @@ const LIMITS: DownloadLimits = DownloadLimits {
 
 /// What is to be added.
 pub(crate) struct Addition<'a> {
-    /// A path, or an http or https URL.
+    /// A path, an http or https URL, or `oci://` and an artifact of a registry.
     pub source: &'a str,
     /// The digest that it has to have.
     pub digest: Option<&'a str>,
@@ -47,9 +48,11 @@ pub(crate) struct Addition<'a> {
 /// expected, or does not run; nothing is written then.
 pub(crate) async fn add(context: &Context, addition: &Addition<'_>) -> Result<String> {
     let expected = addition.digest.map(expected).transpose()?;
-    let (bytes, beside) = match url(addition.source)? {
-        Some(url) => (downloaded(context, &url, expected.is_some()).await?, None),
-        None => of_file(&context.cwd.join(addition.source))?,
+    let artifact = Artifact::of(addition.source)?;
+    let (bytes, beside) = match (&artifact, url(addition.source)?) {
+        (Some(artifact), _) => (artifact.fetch(context, &LIMITS, expected.is_some()).await?, None),
+        (None, Some(url)) => (downloaded(context, &url, expected.is_some()).await?, None),
+        (None, None) => of_file(&context.cwd.join(addition.source))?,
     };
     let digest = Digest::of_bytes(&bytes);
     let shown = source(addition.source)?;
@@ -62,7 +65,7 @@ pub(crate) async fn add(context: &Context, addition: &Addition<'_>) -> Result<St
             .cause(format!("found    sha256:{digest}"))
             .hint("nothing was written; find out why it is another one before you use it"));
     }
-    let target = target(context, addition)?;
+    let target = target(context, addition, artifact.as_ref())?;
     let place = target.display().to_string();
     let outline = Outline::of(&mut Cursor::new(&bytes), &shown)?;
     let own = manifest::of(&outline, &shown)?;
@@ -115,8 +118,9 @@ fn url(source: &str) -> Result<Option<Url>> {
     let Some((scheme, _)) = source.split_once("://") else { return Ok(None) };
     match (scheme, Url::parse(source)) {
         ("http" | "https", Ok(url)) => Ok(Some(url)),
+        ("oci", _) => Ok(None),
         _ => Err(Error::usage(format!("lsrun cannot add {}", shown_url(source)))
-            .hint("give a file, or an https URL")),
+            .hint("give a file, an https URL, or oci:// and an artifact of a registry")),
     }
 }
 
@@ -180,12 +184,17 @@ fn regular(path: &Path, most: u64) -> std::io::Result<Vec<u8>> {
 }
 
 /// Where it is written.
-fn target(context: &Context, addition: &Addition<'_>) -> Result<PathBuf> {
-    let last = match url(addition.source)? {
-        Some(url) => {
+fn target(
+    context: &Context,
+    addition: &Addition<'_>,
+    artifact: Option<&Artifact>,
+) -> Result<PathBuf> {
+    let last = match (artifact, url(addition.source)?) {
+        (Some(artifact), _) => artifact.name().to_owned(),
+        (None, Some(url)) => {
             url.path_segments().and_then(|mut all| all.next_back()).unwrap_or("").to_owned()
         }
-        None => Path::new(addition.source)
+        (None, None) => Path::new(addition.source)
             .file_name()
             .map(|name| name.to_string_lossy().into_owned())
             .unwrap_or_default(),

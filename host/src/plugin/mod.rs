@@ -25,6 +25,7 @@ pub(crate) mod lock;
 pub(crate) mod locking;
 pub(crate) mod manifest;
 pub(crate) mod names;
+mod oci;
 pub(crate) mod offer;
 pub(crate) mod outline;
 mod output;

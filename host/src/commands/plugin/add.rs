@@ -13,9 +13,10 @@ use crate::plugin::inspect;
 #[command(after_help = "Examples:
   lsrun plugin add row-count.wasm
   lsrun plugin add https://example.com/row-count.wasm --digest sha256:2c26…
+  lsrun plugin add oci://ghcr.io/me/row-count:1.0
   lsrun plugin add build/check.wasm --name row-count --force")]
 pub(super) struct AddArguments {
-    /// A component: a file, or an https URL; http only with --digest
+    /// A component: a file, an https URL (http only with --digest), or an artifact of a registry
     #[arg(value_name = "SOURCE")]
     source: String,
     /// The SHA-256 that it has to have, such as sha256:2c26…

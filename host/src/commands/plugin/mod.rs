@@ -35,7 +35,7 @@ enum Action {
     List,
     /// Show everything about one plugin: what it can do, asks for and was granted
     Inspect(inspect::InspectArguments),
-    /// Add a plugin from a file or a URL, and lock it
+    /// Add a plugin from a file, a URL or a registry, and lock it
     Add(add::AddArguments),
     /// Create the project of a new plugin, with a working example
     New(new::NewArguments),
