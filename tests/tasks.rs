@@ -118,7 +118,10 @@ hooks: {verified: [page, always]}
         json.as_object_mut().unwrap().remove("last_good");
     }
     assert_eq!(input["verification"]["checks"], reported["checks"]);
-    assert_eq!(input["verification"]["outcome"], "failed");
+    assert_eq!(
+        (&input["verification"]["outcome"], &input["exit_code"]),
+        (&json!("failed"), &json!(10))
+    );
     // A pager that fails fails the run, and not the proof.
     with(&sandbox, "tasks: {page: [sh, -c, 'exit 9']}\nhooks: {verified: page}\n");
     let run = sandbox.lsrun(&["--format", "json", "verify", "default"]).expect(11);

@@ -116,6 +116,11 @@ fn imports(kind: &str) -> &'static str {
     if kind == "verified" { "  import lsrun:host/http@0.1.0;\n" } else { "" }
 }
 
+/// What its settings have to grant it.
+fn grant(kind: &str) -> &'static str {
+    if kind == "verified" { ", grant: [\"http=hooks.example.com\"]" } else { "" }
+}
+
 /// Creates the project in `folder` and gives the files that it has, in order.
 ///
 /// Fails before anything is written for a name or a kind that cannot be, and when one of
@@ -177,6 +182,7 @@ fn files(plugin: &NewPlugin) -> Result<Vec<(PathBuf, String)>> {
             .replace("@dependencies@", DEPENDENCIES)
             .replace("@serde@", if uses_serde { serde } else { "" })
             .replace("@imports@", imports(kind))
+            .replace("@grant@", grant(kind))
     };
     let template = |path: &str| {
         let file = TEMPLATES.get_file(path).and_then(|file| file.contents_utf8());
@@ -273,9 +279,15 @@ mod tests {
                 {
                     let is_ours = !path.starts_with("vendor") && !path.starts_with("wit/deps");
                     assert!(!text.is_empty(), "{path:?}");
-                    for word in
-                        ["@imports@", "@name@", "@kind@", "@about@", "@config@", "@install@"]
-                    {
+                    for word in [
+                        "@grant@",
+                        "@imports@",
+                        "@name@",
+                        "@kind@",
+                        "@about@",
+                        "@config@",
+                        "@install@",
+                    ] {
                         assert!(!is_ours || !text.contains(word), "{path:?} has {word}");
                     }
                 }

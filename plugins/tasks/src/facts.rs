@@ -102,6 +102,7 @@ impl Facts {
         for (name, text) in &self.texts {
             match *name {
                 "databases" => fields.push((name, json::list(&self.names))),
+                "exit-code" => fields.push((name, text.clone())),
                 _ => fields.push((name, json::string(text))),
             }
         }
