@@ -86,7 +86,6 @@ pub(crate) fn holders(database: &Path) -> Vec<Holder> {
     for process in processes.flatten() {
         let pid = process.file_name().to_str().and_then(|name| name.parse::<u32>().ok());
         let Some(pid) = pid.filter(|pid| *pid != std::process::id()) else { continue };
-        let Ok(open) = std::fs::read_dir(process.path().join("fd")) else { continue };
         let one_of_them = |file: std::fs::DirEntry| {
             // Only what has the name is examined: examining a file of a server that
             // has gone takes forever.
@@ -95,8 +94,15 @@ pub(crate) fn holders(database: &Path) -> Vec<Holder> {
             named.is_some_and(|link| link.starts_with(name))
                 && identity(&file.path()).is_some_and(|file| files.contains(&file))
         };
-        if open.flatten().any(one_of_them) {
-            let name = std::fs::read_to_string(process.path().join("comm")).unwrap_or_default();
+        let folder = process.path().join("fd");
+        let has_one =
+            || std::fs::read_dir(&folder).is_ok_and(|open| open.flatten().any(one_of_them));
+        if !has_one() {
+            continue;
+        }
+        let name = std::fs::read_to_string(process.path().join("comm")).unwrap_or_default();
+        // One that was being started had the files of its parent, and now has another name.
+        if has_one() {
             found.push(Holder { pid, name: name.trim_end().to_owned() });
         }
     }
