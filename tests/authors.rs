@@ -354,9 +354,10 @@ fn a_core_module_becomes_a_component_or_is_named() {
     author(&sandbox, &["plugin", "test", "module.wasm"]).expect(0).says(&["✓ module"]);
     // A component of nothing of lsrun's.
     std::fs::write(sandbox.path("none.wasm"), wat::parse_str("(component)").unwrap()).unwrap();
-    author(&sandbox, &["plugin", "test", "none.wasm"])
-        .expect(30)
-        .says(&["exports nothing of lsrun's", "lsrun plugin new makes such a project"]);
+    author(&sandbox, &["plugin", "test", "none.wasm"]).expect(30).says(&[
+        "exports nothing of lsrun's",
+        "build it for a world of lsrun:plugin, as lsrun plugin new and build do",
+    ]);
 }
 
 #[test]

@@ -10,7 +10,7 @@ use crate::code::Code;
 use crate::environment::Environment;
 use crate::error::{Error, Result};
 
-/// The target of a plugin in Rust, unless cargo is told another one.
+/// The target of a plugin in Rust, unless cargo is given another one.
 const TARGET: &str = "wasm32-wasip2";
 
 /// A plugin that was built.
@@ -69,7 +69,7 @@ fn language(folder: &Path) -> Result<Language> {
         Ok(Language::Python)
     } else {
         Err(Error::usage(format!("{} is not the project of a plugin", folder.display()))
-            .cause("there is no Cargo.toml, package.json, Makefile or plugin.py")
+            .cause("it has neither a Cargo.toml, a package.json, a Makefile nor a plugin.py")
             .hint("lsrun plugin new NAME --kind check --lang rust makes one"))
     }
 }

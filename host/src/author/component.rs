@@ -44,14 +44,19 @@ pub(crate) fn pack(bytes: &[u8], name: &str, yaml: &str, manifest_name: &str) ->
     let outline = Outline::of(&mut Cursor::new(&bytes), name)?;
     let kinds = words_of(&outline.exports);
     if kinds.is_empty() {
-        return Err(Error::new(Code::UnusablePlugin, format!("{name} exports nothing of lsrun's"))
-            .hint("build it for a world of lsrun:plugin: lsrun plugin new makes such a project"));
+        return Err(not_a_plugin(name));
     }
     // What is written has to be what is read.
     match manifest::of(&outline, name)? {
         Some(_) => Ok(Packed { bytes, kinds }),
         None => Err(Error::new(Code::Unexpected, format!("{name} lost its manifest"))),
     }
+}
+
+/// The error of a component that exports nothing that lsrun calls.
+pub(super) fn not_a_plugin(name: &str) -> Error {
+    Error::new(Code::UnusablePlugin, format!("{name} exports nothing of lsrun's"))
+        .hint("build it for a world of lsrun:plugin, as lsrun plugin new and build do")
 }
 
 fn encoding(bytes: &[u8], name: &str) -> Result<Encoding> {
@@ -148,7 +153,7 @@ fn push(resolve: &mut Resolve, sources: SourceMap) -> anyhow::Result<wit_parser:
     resolve.push_group(group).map_err(|error| anyhow::anyhow!("{error:?}"))
 }
 
-/// The component without its own section; those of the modules inside are behind it.
+/// The component without its own section; those of the modules inside come after it.
 fn without_manifest(component: &[u8], name: &str) -> Result<Vec<u8>> {
     let mut kept = Vec::with_capacity(component.len());
     let mut from = 0;
@@ -226,7 +231,7 @@ mod tests {
         section(&mut other, &[b'#'; 300]);
         for with in [component, other] {
             let mut with = with;
-            // Something of another tool behind it.
+            // Something of another tool after it.
             with.extend_from_slice(&[0, 3, 1, b'x', 7]);
             let without = without_manifest(&with, "x").unwrap();
             assert_eq!(without, [EMPTY, &[0, 3, 1, b'x', 7]].concat());

@@ -69,10 +69,7 @@ impl Trial {
         }
         let kinds = words_of(&outline.exports);
         if kinds.is_empty() {
-            let message = format!("{shown} exports nothing of lsrun's");
-            return Err(Error::new(Code::UnusablePlugin, message).hint(
-                "build it for a world of lsrun:plugin: lsrun plugin new makes such a project",
-            ));
+            return Err(component::not_a_plugin(&shown));
         }
         let scratch = Scratch::temporary()?;
         let folder = scratch.path();

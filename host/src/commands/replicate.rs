@@ -123,7 +123,7 @@ struct DaemonRun<'a> {
 }
 
 impl DaemonRun<'_> {
-    /// Runs it to its end; `reason` is told why it ended.
+    /// Runs it to its end; `reason` gets the reason of that.
     async fn run(self, reason: Arc<OnceLock<&'static str>>) -> Result<u8> {
         let Self { context, verb, line, config, databases, application } = self;
         let version = &context.binary().await?.version;

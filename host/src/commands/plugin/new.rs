@@ -9,6 +9,7 @@ use crate::author::{self, Language, NewPlugin};
 use crate::commands::Run;
 use crate::error::Result;
 use crate::exit::Exit;
+use crate::plugin::all_words;
 use crate::report::event::Event;
 
 #[derive(Debug, Args)]
@@ -16,8 +17,7 @@ pub(super) struct NewArguments {
     /// The plugin's name: letters a to z, digits, `-` and `_`
     #[arg(value_name = "NAME")]
     name: String,
-    /// What it is: check, pre-restore, post-restore, restored, command
-    #[arg(long, value_name = "KIND")]
+    #[arg(long, value_name = "KIND", help = format!("What it is: {}", all_words().join(", ")))]
     kind: String,
     /// What it is written in
     #[arg(long = "lang", value_name = "LANGUAGE")]

@@ -41,7 +41,7 @@ impl State {
         plan.source.describe(&self.call.context).unwrap_or_default()
     }
 
-    /// A text of a report without the run's secrets: what a hook is told may leave the
+    /// A text of a report without the run's secrets: what a hook gets may leave the
     /// machine.
     fn public(&self, text: &str) -> String {
         self.call.context.environment.redactor().apply(text).into_owned()
