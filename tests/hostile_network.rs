@@ -189,15 +189,15 @@ fn a_redirect_leads_nowhere() {
 #[test]
 fn servers_that_do_not_end_are_left() {
     let sandbox = Sandbox::new();
-    let endless = Server::new(|stream| {
+    let endless = Server::new(|_request, stream| {
         let _gone = stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n");
         while stream.write_all(&[b'x'; 1 << 16]).is_ok() {}
     });
-    let headers = Server::new(|stream| {
+    let headers = Server::new(|_request, stream| {
         let _gone = stream.write_all(b"HTTP/1.1 200 OK\r\n");
         while stream.write_all(format!("x: {}\r\n", "y".repeat(8000)).as_bytes()).is_ok() {}
     });
-    let slow = Server::new(|stream| {
+    let slow = Server::new(|_request, stream| {
         let _gone = stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n");
         while stream.write_all(b"x").is_ok() {
             std::thread::sleep(Duration::from_millis(20));

@@ -1,11 +1,10 @@
 //! `lsrun plugin add`: a plugin from a file or a URL, and nothing written if it does not run.
 
-use std::io::{Read, Write};
-use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 
 use serde_json::json;
 
+use crate::support::server::Server;
 use crate::support::{Sandbox, repository};
 
 fn compat(name: &str) -> Vec<u8> {
@@ -23,24 +22,11 @@ fn mode(sandbox: &Sandbox, name: &str) -> u32 {
 
 /// Serves these bytes for every path but `/gone`, for as long as the test runs.
 fn serve(bytes: Vec<u8>) -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap();
-    std::thread::spawn(move || {
-        for stream in listener.incoming() {
-            let Ok(mut stream) = stream else { continue };
-            let mut head = [0; 4096];
-            let read = stream.read(&mut head).unwrap_or(0);
-            let gone = head[..read].starts_with(b"GET /gone");
-            let status = if gone { "404 Not Found" } else { "200 OK" };
-            let length = bytes.len();
-            let answer = format!(
-                "HTTP/1.1 {status}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n"
-            );
-            let _client_may_go = stream.write_all(answer.as_bytes());
-            let _client_may_go = stream.write_all(&bytes);
-        }
+    let server = Server::of_paths(move |path| match path.starts_with("/gone") {
+        true => ("404 Not Found", "text/plain", bytes.clone()),
+        false => ("200 OK", "application/wasm", bytes.clone()),
     });
-    format!("http://{address}")
+    format!("http://127.0.0.1:{}", server.port)
 }
 
 #[test]
@@ -186,35 +172,18 @@ fn registry(layers: &[(&str, &[u8])], given: Option<&[u8]>) -> String {
     let mut blobs: Vec<(String, Vec<u8>)> =
         layers.iter().map(|(_, bytes)| (sha256(bytes), given.unwrap_or(bytes).to_vec())).collect();
     blobs.push((sha256(b"{}"), b"{}".to_vec()));
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap();
-    std::thread::spawn(move || {
-        for stream in listener.incoming() {
-            let Ok(mut stream) = stream else { continue };
-            let mut head = [0; 4096];
-            let read = stream.read(&mut head).unwrap_or(0);
-            let head = String::from_utf8_lossy(&head[..read]).into_owned();
-            let path = head.split(' ').nth(1).unwrap_or_default();
-            let blob = blobs.iter().find(|(digest, _)| path.ends_with(digest.as_str()));
-            let (status, kind, content) = match blob {
-                _ if path.contains("/manifests/gone") => {
-                    ("404 Not Found", "text/plain", Vec::new())
-                }
-                _ if path.contains("/manifests/") => {
-                    ("200 OK", "application/vnd.oci.image.manifest.v1+json", manifest.clone())
-                }
-                Some((_, bytes)) => ("200 OK", "application/octet-stream", bytes.clone()),
-                None => ("200 OK", "application/json", b"{}".to_vec()),
-            };
-            let answer = format!(
-                "HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
-                content.len()
-            );
-            let _client_may_go = stream.write_all(answer.as_bytes());
-            let _client_may_go = stream.write_all(&content);
+    let server = Server::of_paths(move |path| {
+        let blob = blobs.iter().find(|(digest, _)| path.ends_with(digest.as_str()));
+        match blob {
+            _ if path.contains("/manifests/gone") => ("404 Not Found", "text/plain", Vec::new()),
+            _ if path.contains("/manifests/") => {
+                ("200 OK", "application/vnd.oci.image.manifest.v1+json", manifest.clone())
+            }
+            Some((_, bytes)) => ("200 OK", "application/octet-stream", bytes.clone()),
+            None => ("200 OK", "application/json", b"{}".to_vec()),
         }
     });
-    format!("oci://{address}")
+    format!("oci://127.0.0.1:{}", server.port)
 }
 
 #[test]
