@@ -9,6 +9,7 @@ use reqwest::Url;
 use sha2::{Digest as _, Sha256};
 
 use crate::digest::Digest;
+use crate::error::Error;
 use crate::notes::Progress;
 
 /// What a download may take.
@@ -32,10 +33,22 @@ pub(crate) enum DownloadFailure {
     Write(std::io::Error),
 }
 
+/// Gives rustls its ciphers: no client can be made before.
+pub(crate) fn use_ring() {
+    // An error means that another part of the process has done it.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+}
+
+/// The error of a plugin that would be fetched over plain http without a digest.
+pub(crate) fn over_http(host: &str) -> Error {
+    Error::usage(format!(
+        "{host} is reached over plain http, and anyone on the network path can answer for it"
+    ))
+}
+
 /// A client for what is at `base`: over https alone, if that is.
 pub(crate) fn client(base: &Url, limits: &DownloadLimits) -> reqwest::Result<reqwest::Client> {
-    // An error means that another part of the process has installed one.
-    let _ = rustls::crypto::ring::default_provider().install_default();
+    use_ring();
     reqwest::Client::builder()
         .user_agent(concat!("lsrun/", env!("CARGO_PKG_VERSION")))
         .connect_timeout(limits.connect)

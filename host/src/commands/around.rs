@@ -30,9 +30,7 @@ impl ReplicateHooks {
     ) -> Result<Self> {
         let offer = Arc::new(Offer::start()?);
         let selects = |setting: &PluginSetting| {
-            let names = setting.databases.as_ref();
-            databases.is_empty()
-                || names.is_none_or(|names| databases.iter().any(|it| names.contains(&it.name())))
+            databases.is_empty() || databases.iter().any(|database| setting.selects(database))
         };
         let hooks = Hooks::load(context, &offer, &[PRE_REPLICATE, REPLICATED], selects)?;
         let hooks = Arc::new(hooks);

@@ -17,7 +17,7 @@ use crate::error::{Error, Result};
 use crate::exit::Exit;
 use crate::litestream::replica::source::Source;
 use crate::plugin::events::{Verification, VerifyPlan};
-use crate::plugin::{Call, Hooks, InvocationData, Plugin, Restores, Role, Sink, run_command};
+use crate::plugin::{Call, Hooks, InvocationData, Plugin, Sink, VERIFIED, run_command};
 use crate::project::Database;
 use crate::report::event::Event;
 use crate::report::{DatabaseReport, Outcome};
@@ -234,17 +234,10 @@ async fn work(
 impl PreparedCall {
     fn call(&self, sink: Arc<Sink>, databases: Vec<Database>, patience: Duration) -> Call {
         Call {
-            run: self.context.session.run(),
-            context: Arc::clone(&self.context),
-            plugin: Arc::clone(&self.plugin),
-            sink,
             databases,
             patience,
-            hooks: Arc::clone(&self.hooks),
-            restores: Restores::default(),
-            prefix: String::new(),
-            role: Role::Command,
             verbose: self.parsed.verbose,
+            ..Call::of_command(&self.context, &self.plugin, &self.hooks, sink)
         }
     }
 
@@ -259,10 +252,10 @@ impl PreparedCall {
         }
     }
 
-    /// Tells the hooks how a proof ended, if it is one. What is told later than the run may
-    /// take is waited for.
+    /// Calls the hooks that follow a proof, if it is one, and waits for them also when the
+    /// run is being stopped.
     async fn verified(&self, call: &Call, source: Option<Source>, report: &DatabaseReport) {
-        let Some(source) = source.filter(|_| self.records && !self.hooks.is_empty()) else {
+        let Some(source) = source.filter(|_| self.records && self.hooks.has(VERIFIED)) else {
             return;
         };
         let _hold = self.context.stop.hold();

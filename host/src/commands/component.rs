@@ -145,9 +145,8 @@ impl Work {
             context.notes.note(&format!("no database is in shard {shard}: nothing to do"));
         }
         let interfaces = of_command(&plugin);
-        let selects = |setting: &PluginSetting| {
-            targets.iter().any(|target| target.is_for(setting.databases.as_deref()))
-        };
+        let selects =
+            |setting: &PluginSetting| targets.iter().any(|target| target.concerns(setting));
         let hooks = match interfaces.is_empty() {
             true => Hooks::default(),
             false => Hooks::load(context, plugin.offer(), &interfaces, selects)?,

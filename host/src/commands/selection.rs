@@ -11,7 +11,7 @@ use crate::code::Code;
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::plugin::manifest;
-use crate::project::{Database, Project};
+use crate::project::{Database, PluginSetting, Project};
 
 /// One call of the component.
 #[derive(Debug)]
@@ -25,11 +25,11 @@ pub(super) enum Target {
 }
 
 impl Target {
-    /// Whether a plugin for these databases, or for all, may have to do with it.
-    pub(super) fn is_for(&self, names: Option<&[String]>) -> bool {
-        match (self, names) {
-            (Self::Database(database), Some(names)) => names.contains(&database.name()),
-            _ => true,
+    /// Whether a plugin with this setting may have to do with it.
+    pub(super) fn concerns(&self, setting: &PluginSetting) -> bool {
+        match self {
+            Self::Database(database) => setting.selects(database),
+            Self::Url(_) | Self::Whole => true,
         }
     }
 }

@@ -8,7 +8,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
-use process_wrap::tokio::{ChildWrapper, CommandWrap, KillOnDrop, ProcessGroup};
+use process_wrap::tokio::ChildWrapper;
 
 use super::passthrough;
 use crate::code::Code;
@@ -45,7 +45,7 @@ pub(super) struct Supervisor<'a> {
     /// How long the last sync may take.
     pub(super) limit: Duration,
     pub(super) can_sync: bool,
-    /// Is told why it ended.
+    /// Gets the reason of its end.
     pub(super) reason: Arc<OnceLock<&'static str>>,
 }
 
@@ -242,11 +242,7 @@ pub(super) fn start(context: &Context, application: &[OsString]) -> Result<Box<d
     command.args(arguments).current_dir(&context.cwd);
     command.stdin(Stdio::null()).stdout(Stdio::inherit()).stderr(Stdio::inherit());
     child::die_with_parent(&mut command);
-    CommandWrap::from(command)
-        .wrap(ProcessGroup::leader())
-        .wrap(KillOnDrop)
-        .spawn()
-        .map_err(|error| not_started(program, &error))
+    child::leader(command).map_err(|error| not_started(program, &error))
 }
 
 pub(super) fn not_started(program: &OsStr, error: &std::io::Error) -> Error {

@@ -136,10 +136,8 @@ fn shown_url(source: &str) -> String {
 async fn downloaded(context: &Context, url: &Url, has_digest: bool) -> Result<Vec<u8>> {
     let host = download::host(url);
     if url.scheme() != "https" && !has_digest {
-        return Err(Error::usage(format!(
-            "{host} is reached over plain http, and anyone on the network path can answer for it"
-        ))
-        .hint("use https, or say with --digest sha256:… which plugin is expected"));
+        return Err(download::over_http(&host)
+            .hint("use https, or say with --digest sha256:… which plugin is expected"));
     }
     let failed = |why: String| {
         Error::new(Code::UnusablePlugin, format!("cannot download {}", download::shown(url)))

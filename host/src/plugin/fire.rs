@@ -5,7 +5,7 @@ use std::sync::Arc;
 use futures_util::future::join_all;
 
 use super::events::{EndedReplication, ReplicatePlan, Verification, VerifyPlan};
-use super::restores::{Restores, UnsettledRestore};
+use super::restores::UnsettledRestore;
 use super::store::{Call, Role};
 use super::{
     Hooks, NOT_RESTORED, Origin, POST_RESTORE, PRE_REPLICATE, PRE_RESTORE, PRE_VERIFY, Plugin,
@@ -42,7 +42,7 @@ impl Hooks {
         call: &Call,
         plan: &handles::RestorePlanHandle,
     ) -> Result<()> {
-        for (plugin, own) in self.around_restore(PRE_RESTORE, call, plan) {
+        for (plugin, own) in self.of_plan(PRE_RESTORE, call, plan, Role::Hook) {
             let asked = recorded(plugin, call, "pre-restore", run::pre_restore(plugin, own, plan));
             asked.await.map_err(|error| {
                 refusal(plugin, "refused the restore", error).or_hint(NOTHING_TOUCHED)
@@ -58,7 +58,7 @@ impl Hooks {
         plan: &handles::RestorePlanHandle,
         copy: &handles::RestoredCopyHandle,
     ) -> Result<()> {
-        for (plugin, own) in self.around_restore(POST_RESTORE, call, plan) {
+        for (plugin, own) in self.of_plan(POST_RESTORE, call, plan, Role::Hook) {
             let run = run::post_restore(plugin, own, plan, copy);
             let asked = recorded(plugin, call, "post-restore", run);
             asked.await.map_err(|error| {
@@ -114,8 +114,8 @@ impl Hooks {
     /// Calls every `not-restored` that applies.
     async fn not_restored(&self, call: &Call, plan: &handles::RestorePlanHandle, reason: &Error) {
         for (plugin, own) in self.of_plan(NOT_RESTORED, call, plan, Role::After) {
-            let own = Call { sink: aside(call), ..own };
-            if let Err(error) = run::not_restored(plugin, own, plan, reason).await {
+            let told = apart(own, |own| run::not_restored(plugin, own, plan, reason)).await;
+            if let Err(error) = told {
                 let text = format!("{} failed after a restore that did not happen", plugin.name);
                 call.context.notes.warning(&format!("{text}: {}", error.one_line()));
             }
@@ -128,10 +128,8 @@ impl Hooks {
         let databases = plan.database().into_iter().cloned().collect();
         for (plugin, own) in self.of(PRE_VERIFY, call, databases, Role::Hook) {
             // Nothing of it proves anything.
-            let sink = aside(call);
-            let own = Call { sink: Arc::clone(&sink), ..own };
-            let asked = run::pre_verify(plugin, own, Arc::clone(plan)).await;
-            let asked = asked.and_then(|()| said_aside(&sink));
+            let plan = Arc::clone(plan);
+            let asked = apart(own, |own| run::pre_verify(plugin, own, plan)).await;
             optionally(plugin, call, asked).map_err(|error| {
                 refusal(plugin, "refused to verify", error).or_hint(NOTHING_EXAMINED)
             })?;
@@ -145,10 +143,9 @@ impl Hooks {
         let databases = verification.plan.database().into_iter().cloned().collect();
         let hooks = self.of(VERIFIED, call, databases, Role::After);
         let told = hooks.map(async |(plugin, own)| {
-            let sink = aside(call);
-            let own = Call { sink: Arc::clone(&sink), ..own };
-            let told = run::verified(plugin, own, Arc::clone(verification)).await;
-            told_after(plugin, call, told.and_then(|()| said_aside(&sink)))
+            let verification = Arc::clone(verification);
+            let told = apart(own, |own| run::verified(plugin, own, verification)).await;
+            told_after(plugin, call, told)
         });
         join_all(told).await.into_iter().fold(Exit::Success, Exit::worst)
     }
@@ -156,10 +153,8 @@ impl Hooks {
     /// Runs every `pre-replicate`, in the order of names; the first that refuses ends it.
     pub(crate) async fn pre_replicate(&self, call: &Call, plan: &Arc<ReplicatePlan>) -> Result<()> {
         for (plugin, own) in self.of(PRE_REPLICATE, call, plan.databases.clone(), Role::Hook) {
-            let sink = aside(call);
-            let own = Call { sink: Arc::clone(&sink), ..own };
-            let asked = run::pre_replicate(plugin, own, Arc::clone(plan)).await;
-            let asked = asked.and_then(|()| said_aside(&sink));
+            let plan = Arc::clone(plan);
+            let asked = apart(own, |own| run::pre_replicate(plugin, own, plan)).await;
             optionally(plugin, call, asked).map_err(|error| {
                 refusal(plugin, "refused to replicate", error).or_hint(NOTHING_STARTED)
             })?;
@@ -177,10 +172,8 @@ impl Hooks {
         let mut worst = Exit::Success;
         let databases = replication.plan.databases.clone();
         for (plugin, own) in self.of(REPLICATED, call, databases, Role::After) {
-            let sink = aside(call);
-            let own = Call { sink: Arc::clone(&sink), ..own };
-            let told = run::replicated(plugin, own, Arc::clone(replication)).await;
-            let told = told.and_then(|()| said_aside(&sink));
+            let replication = Arc::clone(replication);
+            let told = apart(own, |own| run::replicated(plugin, own, replication)).await;
             worst = worst.worst(told_after(plugin, call, told));
         }
         worst
@@ -189,32 +182,12 @@ impl Hooks {
     /// The call of a command that the host has itself; none when it has no hooks.
     #[must_use]
     pub(crate) fn call_of_host(self: &Arc<Self>, context: &Arc<Context>) -> Option<Call> {
-        Some(Call {
-            run: context.session.run(),
-            context: Arc::clone(context),
-            // Each hook gets its own.
-            plugin: Arc::clone(self.plugins().next()?),
-            sink: Sink::aside(Arc::clone(context)),
-            databases: Vec::new(),
-            patience: context.project.verify().timeout,
-            hooks: Arc::clone(self),
-            restores: Restores::default(),
-            prefix: String::new(),
-            role: Role::Command,
-            verbose: false,
-        })
+        // Each hook gets its own call of its own plugin.
+        let first = self.plugins().next()?;
+        Some(Call::of_command(context, first, self, Sink::aside(Arc::clone(context))))
     }
 
     /// The hooks for a plan's database, each with the call that it gets.
-    fn around_restore(
-        &self,
-        interface: &str,
-        call: &Call,
-        plan: &handles::RestorePlanHandle,
-    ) -> impl Iterator<Item = (&Arc<Plugin>, Call)> {
-        self.of_plan(interface, call, plan, Role::Hook)
-    }
-
     fn of_plan(
         &self,
         interface: &str,
@@ -253,13 +226,13 @@ impl Hooks {
     }
 }
 
-/// A sink for what hooks say when the report is finished.
-fn aside(call: &Call) -> Arc<Sink> {
-    Sink::aside(Arc::clone(&call.context))
-}
-
-/// Fails if a hook has reported a check that did not pass.
-fn said_aside(sink: &Sink) -> Result<()> {
+/// Runs a hook whose checks are in no report: one that does not pass is its failure.
+async fn apart<Hook: Future<Output = Result<()>>>(
+    own: Call,
+    hook: impl FnOnce(Call) -> Hook,
+) -> Result<()> {
+    let sink = Sink::aside(Arc::clone(&own.context));
+    hook(Call { sink: Arc::clone(&sink), ..own }).await?;
     let (report, _data) = sink.finish(None);
     match report.not_passed().next() {
         Some(check) => Err(Error::inconclusive(format!("{}: {}", check.id, check.message))),
@@ -283,12 +256,9 @@ fn optionally(plugin: &Plugin, call: &Call, answer: Result<()>) -> Result<()> {
 /// is shown.
 fn told_after(plugin: &Plugin, call: &Call, told: Result<()>) -> Exit {
     let Err(error) = optionally(plugin, call, told) else { return Exit::Success };
-    let code = match error.code() {
-        code @ (Code::Crashed | Code::Denied) => code,
-        _ => Code::Inconclusive,
-    };
     let mut shown =
-        Error::new(code, format!("{} failed afterwards", plugin.name)).cause(error.one_line());
+        Error::new(code_afterwards(&error), format!("{} failed afterwards", plugin.name))
+            .cause(error.one_line());
     if let Some(hint) = error.hint_text() {
         shown = shown.hint(hint);
     }
@@ -319,6 +289,16 @@ async fn recorded(
     optionally(plugin, call, Err(error))
 }
 
+/// Whether it says something about the plugin, and nothing about what it was asked.
+fn is_of_plugin(error: &Error) -> bool {
+    matches!(error.code(), Code::Crashed | Code::Denied | Code::UnusablePlugin)
+}
+
+/// The code of a hook that failed when everything was done.
+fn code_afterwards(error: &Error) -> Code {
+    if is_of_plugin(error) { error.code() } else { Code::Inconclusive }
+}
+
 /// What is so when something was refused.
 const NOTHING_TOUCHED: &str = "nothing was touched";
 const NOTHING_EXAMINED: &str = "nothing was examined";
@@ -326,7 +306,7 @@ const NOTHING_STARTED: &str = "nothing was started";
 
 /// The error of what a hook refused.
 fn refusal(plugin: &Plugin, refused: &str, error: Error) -> Error {
-    if matches!(error.code(), Code::Crashed | Code::Denied | Code::UnusablePlugin) {
+    if is_of_plugin(&error) {
         return error;
     }
     let own = Error::new(Code::Refused, format!("{} {refused}", plugin.name));
@@ -339,11 +319,8 @@ fn refusal(plugin: &Plugin, refused: &str, error: Error) -> Error {
 
 /// The error of a restore that was done, but whose hook failed.
 fn not_told(plugin: &Plugin, error: Error) -> Error {
-    let code = match error.code() {
-        code @ (Code::Crashed | Code::Denied | Code::UnusablePlugin) => code,
-        _ => Code::Inconclusive,
-    };
     let name = &plugin.name;
+    let code = code_afterwards(&error);
     Error::new(code, format!("the database was restored, and {name} failed afterwards"))
         .cause(error.one_line())
         .or_hint(error.hint_text().unwrap_or("nothing is undone: do yourself what the hook is for"))

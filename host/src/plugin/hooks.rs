@@ -154,10 +154,10 @@ impl Hooks {
         }
     }
 
-    /// Whether there is nothing to call.
+    /// Whether there is one to call for this interface.
     #[must_use]
-    pub(crate) fn is_empty(&self) -> bool {
-        self.plugins.is_empty()
+    pub(crate) fn has(&self, interface: &str) -> bool {
+        self.exporting(interface).next().is_some()
     }
 
     pub(super) fn plugins(&self) -> impl Iterator<Item = &Arc<Plugin>> {

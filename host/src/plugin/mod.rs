@@ -55,11 +55,11 @@ use offer::{Mismatch, Offer};
 use outline::Outline;
 pub(crate) use problems::problems;
 use registry::PluginFile;
-pub(crate) use restores::Restores;
+use restores::Restores;
 pub(crate) use run::run_command;
 pub(crate) use sink::Sink;
+pub(crate) use store::Call;
 use store::State;
-pub(crate) use store::{Call, Role};
 use wasmtime::component::{Component, InstancePre};
 
 use crate::code::Code;
@@ -307,10 +307,7 @@ impl Plugin {
     /// Whether its setting selects this database.
     #[must_use]
     pub(crate) fn applies_to(&self, database: &crate::project::Database) -> bool {
-        match &self.setting.databases {
-            None => true,
-            Some(names) => names.iter().any(|name| *name == database.name()),
-        }
+        self.setting.selects(database)
     }
 }
 

@@ -10,7 +10,7 @@ use super::registry::MOST;
 use crate::code::Code;
 use crate::context::Context;
 use crate::digest::Digest;
-use crate::download::DownloadLimits;
+use crate::download::{self, DownloadLimits};
 use crate::error::{Error, Result};
 
 /// What the URL of an artifact begins with.
@@ -61,10 +61,8 @@ impl Artifact {
     ) -> Result<Vec<u8>> {
         let registry = self.0.resolve_registry();
         if self.is_local() && !has_digest && self.0.digest().is_none() {
-            return Err(Error::usage(format!(
-                "{registry} is reached over plain http, and anyone on the network path can answer for it"
-            ))
-            .hint("say with --digest sha256:… which plugin is expected"));
+            return Err(download::over_http(registry)
+                .hint("say with --digest sha256:… which plugin is expected"));
         }
         context.notes.note(&format!("downloading from {registry}"));
         let failed = |why: String| {
@@ -82,8 +80,7 @@ impl Artifact {
     }
 
     async fn layer(&self, limits: &DownloadLimits) -> std::result::Result<Vec<u8>, String> {
-        // An error means that another part of the process has installed one.
-        let _ = rustls::crypto::ring::default_provider().install_default();
+        download::use_ring();
         let client = Client::new(ClientConfig {
             protocol: if self.is_local() { ClientProtocol::Http } else { ClientProtocol::Https },
             connect_timeout: Some(limits.connect),

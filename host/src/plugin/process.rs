@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use std::process::Stdio;
 use std::time::Duration;
 
-use process_wrap::tokio::{ChildWrapper, CommandWrap, KillOnDrop, ProcessGroup};
+use process_wrap::tokio::ChildWrapper;
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWriteExt, BufReader};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -118,9 +118,7 @@ impl Process {
         command.envs(variables);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         child::die_with_parent(&mut command);
-        let spawned =
-            CommandWrap::from(command).wrap(ProcessGroup::leader()).wrap(KillOnDrop).spawn();
-        let mut child = spawned.map_err(|error| {
+        let mut child = child::leader(command).map_err(|error| {
             Error::project(format!("{what} cannot be run: {program}"))
                 .cause(error)
                 .hint("correct its command line in lsrun.yml; no shell is used: for pipes and variables name one, as in [sh, -c, '…']")

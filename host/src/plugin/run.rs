@@ -33,10 +33,7 @@ const AFTER: Duration = Duration::from_secs(10);
 /// Runs a command. Its checks are in the call's sink.
 pub(crate) async fn run_command(call: Call, invocation: Arc<InvocationData>) -> Result<()> {
     let plugin = Arc::clone(&call.plugin);
-    invoke(&plugin, call, COMMAND, |state| {
-        Ok((state.table.push(handles::InvocationHandle(invocation))?,))
-    })
-    .await
+    with(&plugin, call, COMMAND, handles::InvocationHandle(invocation)).await
 }
 
 /// Runs a check.
@@ -61,7 +58,7 @@ pub(super) async fn pre_restore(
     call: Call,
     plan: &handles::RestorePlanHandle,
 ) -> Result<()> {
-    invoke(plugin, call, PRE_RESTORE, |state| Ok((state.table.push(plan.clone())?,))).await
+    with(plugin, call, PRE_RESTORE, plan.clone()).await
 }
 
 /// Runs a post-restore hook.
@@ -105,10 +102,7 @@ pub(super) async fn not_restored(
 
 /// Asks a hook before a proof.
 pub(super) async fn pre_verify(plugin: &Plugin, call: Call, plan: Arc<VerifyPlan>) -> Result<()> {
-    invoke(plugin, call, PRE_VERIFY, |state| {
-        Ok((state.table.push(handles::VerifyPlanHandle(plan))?,))
-    })
-    .await
+    with(plugin, call, PRE_VERIFY, handles::VerifyPlanHandle(plan)).await
 }
 
 /// Tells a hook how a proof ended.
@@ -117,10 +111,7 @@ pub(super) async fn verified(
     call: Call,
     verification: Arc<Verification>,
 ) -> Result<()> {
-    invoke(plugin, call, VERIFIED, |state| {
-        Ok((state.table.push(handles::VerificationHandle(verification))?,))
-    })
-    .await
+    with(plugin, call, VERIFIED, handles::VerificationHandle(verification)).await
 }
 
 /// Asks a hook before a replication.
@@ -129,10 +120,7 @@ pub(super) async fn pre_replicate(
     call: Call,
     plan: Arc<ReplicatePlan>,
 ) -> Result<()> {
-    invoke(plugin, call, PRE_REPLICATE, |state| {
-        Ok((state.table.push(handles::ReplicatePlanHandle(plan))?,))
-    })
-    .await
+    with(plugin, call, PRE_REPLICATE, handles::ReplicatePlanHandle(plan)).await
 }
 
 /// Tells a hook how a replication ended.
@@ -141,10 +129,17 @@ pub(super) async fn replicated(
     call: Call,
     replication: Arc<EndedReplication>,
 ) -> Result<()> {
-    invoke(plugin, call, REPLICATED, |state| {
-        Ok((state.table.push(handles::ReplicationHandle(replication))?,))
-    })
-    .await
+    with(plugin, call, REPLICATED, handles::ReplicationHandle(replication)).await
+}
+
+/// [`invoke`] with one handle.
+async fn with<T: Send + 'static>(
+    plugin: &Plugin,
+    call: Call,
+    interface: &str,
+    handle: T,
+) -> Result<()> {
+    invoke(plugin, call, interface, |state| Ok((state.table.push(handle)?,))).await
 }
 
 /// One call of `run` of an exported interface, in a store of its own.

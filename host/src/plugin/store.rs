@@ -63,6 +63,29 @@ pub(crate) struct Call {
 }
 
 impl Call {
+    /// Of a command, for no database in particular.
+    #[must_use]
+    pub(crate) fn of_command(
+        context: &Arc<Context>,
+        plugin: &Arc<Plugin>,
+        hooks: &Arc<Hooks>,
+        sink: Arc<Sink>,
+    ) -> Self {
+        Self {
+            run: context.session.run(),
+            context: Arc::clone(context),
+            plugin: Arc::clone(plugin),
+            sink,
+            databases: Vec::new(),
+            patience: context.project.verify().timeout,
+            hooks: Arc::clone(hooks),
+            restores: Restores::default(),
+            prefix: String::new(),
+            role: Role::Command,
+            verbose: false,
+        }
+    }
+
     /// The same run for a hook, in the role [`Role::Hook`] or [`Role::After`].
     #[must_use]
     pub(super) fn for_plugin(

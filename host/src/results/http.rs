@@ -39,8 +39,7 @@ pub(crate) async fn post(
     patience: Patience,
 ) -> Result<(), String> {
     let host = url.host_str().unwrap_or("the server").to_owned();
-    // An error means that another part of the process has installed one.
-    let _ = rustls::crypto::ring::default_provider().install_default();
+    crate::download::use_ring();
     let client = reqwest::Client::builder()
         .user_agent(concat!("lsrun/", env!("CARGO_PKG_VERSION")))
         .timeout(patience.timeout)

@@ -53,26 +53,30 @@ pub(crate) fn command(
     command
 }
 
-/// Spawns `command` as the leader of a process group that dies with its handle.
+/// Spawns `command` as the leader of a process group that dies with its handle: a signal
+/// reaches it once, from here.
+pub(crate) fn leader(command: tokio::process::Command) -> std::io::Result<Box<dyn ChildWrapper>> {
+    CommandWrap::from(command).wrap(ProcessGroup::leader()).wrap(KillOnDrop).spawn()
+}
+
+/// Spawns litestream as [`leader`] does.
 pub(crate) fn spawn(
     command: tokio::process::Command,
     binary: &Binary,
 ) -> Result<Box<dyn ChildWrapper>> {
-    CommandWrap::from(command).wrap(ProcessGroup::leader()).wrap(KillOnDrop).spawn().map_err(
-        |error| {
-            Error::new(
-                Code::NoLitestream,
-                format!("cannot run litestream at {}", binary.path.display()),
-            )
-            .cause(error)
-            .hint(match binary.origin {
-                BinaryOrigin::BinPath | BinaryOrigin::Environment => {
-                    format!("correct {}, or remove it", binary.origin)
-                }
-                _ => "remove it, and lsrun looks for another one".to_owned(),
-            })
-        },
-    )
+    leader(command).map_err(|error| {
+        Error::new(
+            Code::NoLitestream,
+            format!("cannot run litestream at {}", binary.path.display()),
+        )
+        .cause(error)
+        .hint(match binary.origin {
+            BinaryOrigin::BinPath | BinaryOrigin::Environment => {
+                format!("correct {}, or remove it", binary.origin)
+            }
+            _ => "remove it, and lsrun looks for another one".to_owned(),
+        })
+    })
 }
 
 /// Runs litestream to its end and keeps what it says.

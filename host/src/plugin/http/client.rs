@@ -137,8 +137,7 @@ async fn client(
     may_reach: &(dyn Fn(IpAddr) -> Result<()> + Send + Sync),
 ) -> Result<Client> {
     let addresses = addresses(target, lookup, may_reach).await?;
-    // An error means that another part of the process has installed one.
-    let _ = rustls::crypto::ring::default_provider().install_default();
+    crate::download::use_ring();
     Client::builder()
         .user_agent(concat!("lsrun/", env!("CARGO_PKG_VERSION")))
         .redirect(Policy::none())

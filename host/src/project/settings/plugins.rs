@@ -10,7 +10,7 @@ use super::aliases::known_alias;
 use super::quantities::{duration, size};
 use crate::environment::Environment;
 use crate::error::Result;
-use crate::project::database::plain_path;
+use crate::project::database::{Database, plain_path};
 use crate::yaml::Cursor;
 
 /// `plugins:`
@@ -50,6 +50,14 @@ pub(crate) struct PluginSetting {
     pub override_: bool,
     /// Limits other than the defaults.
     pub limits: Option<PluginLimits>,
+}
+
+impl PluginSetting {
+    /// Whether the plugin runs for this database.
+    #[must_use]
+    pub(crate) fn selects(&self, database: &Database) -> bool {
+        self.databases.as_ref().is_none_or(|names| names.contains(&database.name()))
+    }
 }
 
 /// Limits for one plugin; `None` leaves the default.
