@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
-use super::{PROJECT, Sandbox, litestream, wait_until};
+use super::{PROJECT, Sandbox, litestream, wait_until, without_what_lsrun_reads};
 
 /// A running `litestream replicate`. Dropped, it is killed.
 pub(crate) struct Daemon {
@@ -45,10 +45,11 @@ impl Daemon {
     ) -> Self {
         sandbox.write("daemon.yml", config);
         let log = std::fs::File::create(sandbox.path("daemon.log")).unwrap();
-        let child = Command::new(litestream())
+        let mut command = Command::new(litestream());
+        without_what_lsrun_reads(&mut command);
+        let child = command
             .args(["replicate", "-config"])
             .arg(sandbox.path("daemon.yml"))
-            .env_remove("AWS_CA_BUNDLE")
             .envs(variables.iter().copied())
             .stdin(Stdio::null())
             .stdout(log.try_clone().unwrap())
