@@ -15,7 +15,7 @@ fn the_built_in_components_are_small_and_import_no_wasi() {
     for name in ["config", "restore", "verify"] {
         let path = repository().join(format!("host/builtin/{name}.wasm"));
         let bytes = std::fs::read(&path).unwrap();
-        assert!(bytes.len() <= 150_000, "{name}: {} bytes", bytes.len());
+        assert!(bytes.len() <= 200_000, "{name}: {} bytes", bytes.len());
         let engine = wasmtime::Engine::default();
         let component = wasmtime::component::Component::new(&engine, &bytes).unwrap();
         for (import, _) in component.component_type().imports(&engine) {

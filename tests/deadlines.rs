@@ -223,7 +223,11 @@ fn a_litestream_that_ignores_the_signal_does_not_hold_up_the_end() {
     std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
     let stderr = std::fs::File::create(sandbox.path("stderr")).unwrap();
     let mut command = sandbox.command(&["verify", "--format", "json", "--jobs", "2"]);
-    command.env("LSRUN_LITESTREAM", &path).stdout(Stdio::piped()).stderr(stderr);
+    command
+        .env("LSRUN_LITESTREAM", &path)
+        .env("LSRUN_ENGINE", "litestream")
+        .stdout(Stdio::piped())
+        .stderr(stderr);
     command.args(["--junit", "junit.xml", "--prometheus", "metrics.prom"]);
     let child = command.spawn().unwrap();
     wait_until("one is done and one hangs", || {

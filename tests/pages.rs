@@ -27,8 +27,12 @@ fn verify(sandbox: &Sandbox, code: i32, more: &[&str]) -> Value {
 fn verify_behind(sandbox: &Sandbox, script: &str, code: i32, more: &[&str]) -> Value {
     let script = stand_in(sandbox, &format!("\"$real\" \"$@\" || exit\n{script}"));
     let mut command = sandbox.command(&[&["verify", "--format", "json"][..], more].concat());
-    let run: crate::support::Run =
-        command.env("LSRUN_LITESTREAM", &script).output().unwrap().into();
+    let run: crate::support::Run = command
+        .env("LSRUN_LITESTREAM", &script)
+        .env("LSRUN_ENGINE", "litestream")
+        .output()
+        .unwrap()
+        .into();
     let json = run.expect(code).json();
     sandbox.assert_clean();
     json
@@ -214,7 +218,7 @@ fn beside_busy_writers_a_missing_row_is_found() {
     let script =
         stand_in(&sandbox, &format!("\"$real\" \"$@\" || exit\necho \"$output\" >place\n{rename}"));
     let mut command = sandbox.command(&["verify", "--format", "json"]);
-    command.env("LSRUN_LITESTREAM", &script);
+    command.env("LSRUN_LITESTREAM", &script).env("LSRUN_ENGINE", "litestream");
     let child = command
         .stdout(std::process::Stdio::piped())
         .stderr(std::process::Stdio::piped())

@@ -255,6 +255,8 @@ fn the_fields_of_a_report_are_documented() {
     let mut documents = vec![
         json(&sandbox, 0, &["verify"]),
         json(&sandbox, 0, &["verify", "--if-older-than", "1h"]),
+        json(&sandbox, 0, &["verify", "--incremental"]),
+        json(&sandbox, 0, &["verify", "--incremental"]),
         json(&sandbox, 11, &["restore", "default"]),
         json(&sandbox, 0, &["restore", "-force", "default"]),
     ];

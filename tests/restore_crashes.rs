@@ -126,7 +126,12 @@ kill -9 $$",
     );
     let before = sandbox.names("");
     let mut command = sandbox.command(&["restore", "-force", "default"]);
-    let run: Run = command.env("LSRUN_LITESTREAM", &script).output().unwrap().into();
+    let run: Run = command
+        .env("LSRUN_LITESTREAM", &script)
+        .env("LSRUN_ENGINE", "litestream")
+        .output()
+        .unwrap()
+        .into();
     assert_ne!(run.code, 0, "{}", run.stderr);
     assert_eq!(sandbox.integer("db.sqlite3", NEW), 100);
     assert_eq!(sandbox.names(""), before);

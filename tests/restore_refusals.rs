@@ -130,8 +130,12 @@ fn a_database_in_use_is_refused_before_anything_is_restored() {
     user.execute_batch("BEGIN; SELECT * FROM users").unwrap();
     for arguments in [&["restore", "-force", "default"][..], &["restore", "default"]] {
         let mut command = sandbox.command(arguments);
-        let run: crate::support::Run =
-            command.env("LSRUN_LITESTREAM", &script).output().unwrap().into();
+        let run: crate::support::Run = command
+            .env("LSRUN_LITESTREAM", &script)
+            .env("LSRUN_ENGINE", "litestream")
+            .output()
+            .unwrap()
+            .into();
         run.expect(11).says(&["not restored"]);
         assert!(!called.exists(), "{arguments:?}");
     }

@@ -363,6 +363,7 @@ fn interrupted_it_reports_what_finished() {
         .command(&arguments)
         .env("NO_PROXY", "127.0.0.1")
         .env("LSRUN_LITESTREAM", &path)
+        .env("LSRUN_ENGINE", "litestream")
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()

@@ -175,6 +175,7 @@ exit 1
             let run: Run = sandbox
                 .command(words)
                 .env("LSRUN_LITESTREAM", &path)
+                .env("LSRUN_ENGINE", "litestream")
                 .env("LITESTREAM_ACCESS_KEY_ID", KEY)
                 .env("LITESTREAM_SECRET_ACCESS_KEY", SECRET)
                 .output()

@@ -159,8 +159,12 @@ fn limits_are_judged_whatever_the_copy_is() {
         "\"$real\" \"$@\" || exit\nprintf 'no database here' | dd of=\"$output\" conv=notrunc 2>/dev/null",
     );
     let mut command = sandbox.command(&["verify", "--at", "latest", "--format", "json"]);
-    let run: crate::support::Run =
-        command.env("LSRUN_LITESTREAM", &script).output().unwrap().into();
+    let run: crate::support::Run = command
+        .env("LSRUN_LITESTREAM", &script)
+        .env("LSRUN_ENGINE", "litestream")
+        .output()
+        .unwrap()
+        .into();
     let json = run.json();
     assert_eq!(check(&json, "restore_time")["outcome"], "failed", "{json}");
     assert_ne!(check(&json, "assertion:a/b~c")["outcome"], "passed", "{json}");

@@ -25,6 +25,7 @@ fn stopped_by(signal: Signal, code: i32) {
     let child = sandbox
         .command(&["verify"])
         .env("LSRUN_LITESTREAM", &path)
+        .env("LSRUN_ENGINE", "litestream")
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
@@ -56,7 +57,12 @@ fn terminated() {
 fn killed_it_leaves_no_litestream_and_the_next_run_cleans_up() {
     let sandbox = Sandbox::new();
     let path = hanging(&sandbox);
-    let mut child = sandbox.command(&["verify"]).env("LSRUN_LITESTREAM", &path).spawn().unwrap();
+    let mut child = sandbox
+        .command(&["verify"])
+        .env("LSRUN_LITESTREAM", &path)
+        .env("LSRUN_ENGINE", "litestream")
+        .spawn()
+        .unwrap();
     wait_until("litestream runs", || sandbox.path("pid").exists());
     let litestream: i32 =
         std::fs::read_to_string(sandbox.path("pid")).unwrap().trim().parse().unwrap();

@@ -23,7 +23,11 @@ fn at_a_terminal(
     let name = ptsname(&master, Vec::new()).unwrap().into_string().unwrap();
     let terminal = std::fs::File::options().read(true).write(true).open(name).unwrap();
     let mut command = sandbox.command(arguments);
-    command.env("LSRUN_LITESTREAM", litestream).env("TERM", "xterm").env_remove("NO_COLOR");
+    command
+        .env("LSRUN_LITESTREAM", litestream)
+        .env("LSRUN_ENGINE", "litestream")
+        .env("TERM", "xterm")
+        .env_remove("NO_COLOR");
     command.stdout(Stdio::piped()).stderr(terminal);
     let child = command.spawn().unwrap();
     // It has the only other end now, and its end is that of what is shown.

@@ -16,6 +16,7 @@ mod error;
 mod exit;
 mod figures;
 mod litestream;
+mod ltx;
 mod nearest;
 mod notes;
 mod output;

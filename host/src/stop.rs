@@ -46,6 +46,9 @@ impl Signal {
     }
 }
 
+/// SIGXFSZ, which has the same number everywhere.
+const FILE_TOO_LARGE: i32 = 25;
+
 /// How long everything may take to end after a signal before it is cut off.
 const GRACE: Duration = Duration::from_secs(40);
 
@@ -116,6 +119,9 @@ impl Stop {
                 }
             });
         }
+        // Of a file that got as long as it may be, whoever writes it says so; without this
+        // the process ends, and leaves what it was about to remove.
+        let _handled = signal(SignalKind::from_raw(FILE_TOO_LARGE))?;
         Ok(())
     }
 

@@ -26,6 +26,15 @@ extern int64_t __wasm_import_lsrun_host_types_method_restored_copy_bytes(int32_t
 __attribute__((__import_module__("lsrun:host/types@0.1.0"), __import_name__("[method]restored-copy.duration-ms")))
 extern int64_t __wasm_import_lsrun_host_types_method_restored_copy_duration_ms(int32_t);
 
+__attribute__((__import_module__("lsrun:host/types@0.1.0"), __import_name__("[method]restored-copy.engine")))
+extern void __wasm_import_lsrun_host_types_method_restored_copy_engine(int32_t, uint8_t *);
+
+__attribute__((__import_module__("lsrun:host/types@0.1.0"), __import_name__("[method]restored-copy.read-bytes")))
+extern void __wasm_import_lsrun_host_types_method_restored_copy_read_bytes(int32_t, uint8_t *);
+
+__attribute__((__import_module__("lsrun:host/types@0.1.0"), __import_name__("[method]restored-copy.files")))
+extern void __wasm_import_lsrun_host_types_method_restored_copy_files(int32_t, uint8_t *);
+
 __attribute__((__import_module__("lsrun:host/types@0.1.0"), __import_name__("[method]restored-copy.purpose")))
 extern void __wasm_import_lsrun_host_types_method_restored_copy_purpose(int32_t, uint8_t *);
 
@@ -34,6 +43,27 @@ extern void __wasm_import_lsrun_host_types_method_restored_copy_written(int32_t,
 
 __attribute__((__import_module__("lsrun:host/types@0.1.0"), __import_name__("[method]restored-copy.requested-point")))
 extern void __wasm_import_lsrun_host_types_method_restored_copy_requested_point(int32_t, uint8_t *);
+
+__attribute__((__import_module__("lsrun:host/types@0.1.0"), __import_name__("[method]proof.txid")))
+extern void __wasm_import_lsrun_host_types_method_proof_txid(int32_t, uint8_t *);
+
+__attribute__((__import_module__("lsrun:host/types@0.1.0"), __import_name__("[method]proof.duration-ms")))
+extern int64_t __wasm_import_lsrun_host_types_method_proof_duration_ms(int32_t);
+
+__attribute__((__import_module__("lsrun:host/types@0.1.0"), __import_name__("[method]proof.files")))
+extern int32_t __wasm_import_lsrun_host_types_method_proof_files(int32_t);
+
+__attribute__((__import_module__("lsrun:host/types@0.1.0"), __import_name__("[method]proof.read-bytes")))
+extern int64_t __wasm_import_lsrun_host_types_method_proof_read_bytes(int32_t);
+
+__attribute__((__import_module__("lsrun:host/types@0.1.0"), __import_name__("[method]proof.known-files")))
+extern int32_t __wasm_import_lsrun_host_types_method_proof_known_files(int32_t);
+
+__attribute__((__import_module__("lsrun:host/types@0.1.0"), __import_name__("[method]proof.known-bytes")))
+extern int64_t __wasm_import_lsrun_host_types_method_proof_known_bytes(int32_t);
+
+__attribute__((__import_module__("lsrun:host/types@0.1.0"), __import_name__("[method]proof.known-age-ms")))
+extern void __wasm_import_lsrun_host_types_method_proof_known_age_ms(int32_t, uint8_t *);
 
 __attribute__((__import_module__("lsrun:host/types@0.1.0"), __import_name__("[method]restore-plan.database")))
 extern void __wasm_import_lsrun_host_types_method_restore_plan_database(int32_t, uint8_t *);
@@ -322,6 +352,9 @@ extern void __wasm_import_lsrun_host_litestream_method_restore_request_set_times
 __attribute__((__import_module__("lsrun:host/litestream@0.1.0"), __import_name__("[method]restore-request.set-kept")))
 extern void __wasm_import_lsrun_host_litestream_method_restore_request_set_kept(int32_t);
 
+__attribute__((__import_module__("lsrun:host/litestream@0.1.0"), __import_name__("[method]restore-request.set-engine")))
+extern void __wasm_import_lsrun_host_litestream_method_restore_request_set_engine(int32_t, uint8_t *, size_t, uint8_t *);
+
 __attribute__((__import_module__("lsrun:host/litestream@0.1.0"), __import_name__("[method]restore-request.set-parallelism")))
 extern void __wasm_import_lsrun_host_litestream_method_restore_request_set_parallelism(int32_t, int32_t);
 
@@ -354,6 +387,21 @@ extern void __wasm_import_lsrun_host_litestream_method_restore_request_start(int
 
 __attribute__((__import_module__("lsrun:host/litestream@0.1.0"), __import_name__("[method]restore-job.wait")))
 extern void __wasm_import_lsrun_host_litestream_method_restore_job_wait(int32_t, uint8_t *);
+
+__attribute__((__import_module__("lsrun:host/litestream@0.1.0"), __import_name__("[constructor]proof-request")))
+extern int32_t __wasm_import_lsrun_host_litestream_constructor_proof_request(int32_t);
+
+__attribute__((__import_module__("lsrun:host/litestream@0.1.0"), __import_name__("[method]proof-request.set-incremental")))
+extern void __wasm_import_lsrun_host_litestream_method_proof_request_set_incremental(int32_t);
+
+__attribute__((__import_module__("lsrun:host/litestream@0.1.0"), __import_name__("[method]proof-request.set-timeout-ms")))
+extern void __wasm_import_lsrun_host_litestream_method_proof_request_set_timeout_ms(int32_t, int64_t);
+
+__attribute__((__import_module__("lsrun:host/litestream@0.1.0"), __import_name__("[method]proof-request.start")))
+extern void __wasm_import_lsrun_host_litestream_method_proof_request_start(int32_t, uint8_t *);
+
+__attribute__((__import_module__("lsrun:host/litestream@0.1.0"), __import_name__("[method]proof-job.wait")))
+extern void __wasm_import_lsrun_host_litestream_method_proof_job_wait(int32_t, uint8_t *);
 
 __attribute__((__import_module__("lsrun:host/litestream@0.1.0"), __import_name__("keep")))
 extern void __wasm_import_lsrun_host_litestream_keep(int32_t, uint8_t *);
@@ -395,6 +443,9 @@ extern void __wasm_import_lsrun_host_sqlite_method_connection_hold(int32_t, uint
 
 __attribute__((__import_module__("lsrun:host/sqlite@0.1.0"), __import_name__("[method]connection.pages")))
 extern void __wasm_import_lsrun_host_sqlite_method_connection_pages(int32_t, int32_t, uint8_t *);
+
+__attribute__((__import_module__("lsrun:host/sqlite@0.1.0"), __import_name__("[method]connection.pages-of-proof")))
+extern void __wasm_import_lsrun_host_sqlite_method_connection_pages_of_proof(int32_t, int32_t, uint8_t *);
 
 __attribute__((__import_module__("lsrun:host/sqlite@0.1.0"), __import_name__("[method]connection.distrust-schema")))
 extern void __wasm_import_lsrun_host_sqlite_method_connection_distrust_schema(int32_t, uint8_t *);
@@ -471,6 +522,18 @@ extern void __wasm_import_lsrun_host_hooks_restored(int32_t, int32_t, uint8_t *)
 
 __attribute__((__import_module__("lsrun:host/history@0.1.0"), __import_name__("results")))
 extern void __wasm_import_lsrun_host_history_results(int32_t, int32_t, uint8_t *);
+
+__attribute__((__import_module__("lsrun:host/history@0.1.0"), __import_name__("last-passed")))
+extern void __wasm_import_lsrun_host_history_last_passed(int32_t, uint8_t *, size_t, uint8_t *);
+
+__attribute__((__import_module__("lsrun:host/history@0.1.0"), __import_name__("[method]passed-check.started")))
+extern void __wasm_import_lsrun_host_history_method_passed_check_started(int32_t, uint8_t *);
+
+__attribute__((__import_module__("lsrun:host/history@0.1.0"), __import_name__("[method]passed-check.age-ms")))
+extern int64_t __wasm_import_lsrun_host_history_method_passed_check_age_ms(int32_t);
+
+__attribute__((__import_module__("lsrun:host/history@0.1.0"), __import_name__("[method]passed-check.message")))
+extern void __wasm_import_lsrun_host_history_method_passed_check_message(int32_t, uint8_t *);
 
 __attribute__((__import_module__("lsrun:host/history@0.1.0"), __import_name__("[method]past-result.command")))
 extern void __wasm_import_lsrun_host_history_method_past_result_command(int32_t, uint8_t *);
@@ -576,6 +639,9 @@ extern void __wasm_import_lsrun_host_report_fact(uint8_t *, size_t, uint8_t *, s
 
 __attribute__((__import_module__("lsrun:host/report@0.1.0"), __import_name__("metric")))
 extern void __wasm_import_lsrun_host_report_metric(uint8_t *, size_t, double, uint8_t *);
+
+__attribute__((__import_module__("lsrun:host/report@0.1.0"), __import_name__("remark")))
+extern void __wasm_import_lsrun_host_report_remark(uint8_t *, size_t);
 
 __attribute__((__import_module__("lsrun:host/report@0.1.0"), __import_name__("skipped")))
 extern void __wasm_import_lsrun_host_report_skipped(uint8_t *, size_t);
@@ -1115,6 +1181,21 @@ lsrun_host_types_borrow_restored_copy_t lsrun_host_types_borrow_restored_copy(ls
   return (lsrun_host_types_borrow_restored_copy_t) { arg.__handle };
 }
 
+__attribute__((__import_module__("lsrun:host/types@0.1.0"), __import_name__("[resource-drop]proof")))
+extern void __wasm_import_lsrun_host_types_proof_drop(int32_t handle);
+
+void lsrun_host_types_proof_drop_own(lsrun_host_types_own_proof_t handle) {
+  __wasm_import_lsrun_host_types_proof_drop(handle.__handle);
+}
+
+void lsrun_host_types_proof_drop_borrow(lsrun_host_types_borrow_proof_t handle) {
+  __wasm_import_lsrun_host_types_proof_drop(handle.__handle);
+}
+
+lsrun_host_types_borrow_proof_t lsrun_host_types_borrow_proof(lsrun_host_types_own_proof_t arg) {
+  return (lsrun_host_types_borrow_proof_t) { arg.__handle };
+}
+
 void lsrun_host_types_instant_free(lsrun_host_types_instant_t *ptr) {
   lsrun_string_free(&ptr->rfc3339);
   lsrun_option_string_free(&ptr->local);
@@ -1320,12 +1401,17 @@ lsrun_host_types_borrow_invocation_t lsrun_host_types_borrow_invocation(lsrun_ho
   return (lsrun_host_types_borrow_invocation_t) { arg.__handle };
 }
 
-void lsrun_host_types_option_own_database_free(lsrun_host_types_option_own_database_t *ptr) {
+void lsrun_option_u64_free(lsrun_option_u64_t *ptr) {
   if (ptr->is_some) {
   }
 }
 
-void lsrun_option_u64_free(lsrun_option_u64_t *ptr) {
+void lsrun_option_u32_free(lsrun_option_u32_t *ptr) {
+  if (ptr->is_some) {
+  }
+}
+
+void lsrun_host_types_option_own_database_free(lsrun_host_types_option_own_database_t *ptr) {
   if (ptr->is_some) {
   }
 }
@@ -1540,6 +1626,36 @@ lsrun_host_litestream_borrow_restore_job_t lsrun_host_litestream_borrow_restore_
   return (lsrun_host_litestream_borrow_restore_job_t) { arg.__handle };
 }
 
+__attribute__((__import_module__("lsrun:host/litestream@0.1.0"), __import_name__("[resource-drop]proof-request")))
+extern void __wasm_import_lsrun_host_litestream_proof_request_drop(int32_t handle);
+
+void lsrun_host_litestream_proof_request_drop_own(lsrun_host_litestream_own_proof_request_t handle) {
+  __wasm_import_lsrun_host_litestream_proof_request_drop(handle.__handle);
+}
+
+void lsrun_host_litestream_proof_request_drop_borrow(lsrun_host_litestream_borrow_proof_request_t handle) {
+  __wasm_import_lsrun_host_litestream_proof_request_drop(handle.__handle);
+}
+
+lsrun_host_litestream_borrow_proof_request_t lsrun_host_litestream_borrow_proof_request(lsrun_host_litestream_own_proof_request_t arg) {
+  return (lsrun_host_litestream_borrow_proof_request_t) { arg.__handle };
+}
+
+__attribute__((__import_module__("lsrun:host/litestream@0.1.0"), __import_name__("[resource-drop]proof-job")))
+extern void __wasm_import_lsrun_host_litestream_proof_job_drop(int32_t handle);
+
+void lsrun_host_litestream_proof_job_drop_own(lsrun_host_litestream_own_proof_job_t handle) {
+  __wasm_import_lsrun_host_litestream_proof_job_drop(handle.__handle);
+}
+
+void lsrun_host_litestream_proof_job_drop_borrow(lsrun_host_litestream_borrow_proof_job_t handle) {
+  __wasm_import_lsrun_host_litestream_proof_job_drop(handle.__handle);
+}
+
+lsrun_host_litestream_borrow_proof_job_t lsrun_host_litestream_borrow_proof_job(lsrun_host_litestream_own_proof_job_t arg) {
+  return (lsrun_host_litestream_borrow_proof_job_t) { arg.__handle };
+}
+
 void lsrun_host_litestream_result_string_error_free(lsrun_host_litestream_result_string_error_t *ptr) {
   if (!ptr->is_err) {
     lsrun_string_free(&ptr->val.ok);
@@ -1618,6 +1734,20 @@ void lsrun_host_litestream_result_own_restore_job_error_free(lsrun_host_litestre
 }
 
 void lsrun_host_litestream_result_own_restored_copy_error_free(lsrun_host_litestream_result_own_restored_copy_error_t *ptr) {
+  if (!ptr->is_err) {
+  } else {
+    lsrun_host_litestream_error_free(&ptr->val.err);
+  }
+}
+
+void lsrun_host_litestream_result_own_proof_job_error_free(lsrun_host_litestream_result_own_proof_job_error_t *ptr) {
+  if (!ptr->is_err) {
+  } else {
+    lsrun_host_litestream_error_free(&ptr->val.err);
+  }
+}
+
+void lsrun_host_litestream_result_own_proof_error_free(lsrun_host_litestream_result_own_proof_error_t *ptr) {
   if (!ptr->is_err) {
   } else {
     lsrun_host_litestream_error_free(&ptr->val.err);
@@ -1999,6 +2129,21 @@ void lsrun_host_history_error_free(lsrun_host_history_error_t *ptr) {
   lsrun_host_types_error_free(ptr);
 }
 
+__attribute__((__import_module__("lsrun:host/history@0.1.0"), __import_name__("[resource-drop]passed-check")))
+extern void __wasm_import_lsrun_host_history_passed_check_drop(int32_t handle);
+
+void lsrun_host_history_passed_check_drop_own(lsrun_host_history_own_passed_check_t handle) {
+  __wasm_import_lsrun_host_history_passed_check_drop(handle.__handle);
+}
+
+void lsrun_host_history_passed_check_drop_borrow(lsrun_host_history_borrow_passed_check_t handle) {
+  __wasm_import_lsrun_host_history_passed_check_drop(handle.__handle);
+}
+
+lsrun_host_history_borrow_passed_check_t lsrun_host_history_borrow_passed_check(lsrun_host_history_own_passed_check_t arg) {
+  return (lsrun_host_history_borrow_passed_check_t) { arg.__handle };
+}
+
 __attribute__((__import_module__("lsrun:host/history@0.1.0"), __import_name__("[resource-drop]past-result")))
 extern void __wasm_import_lsrun_host_history_past_result_drop(int32_t handle);
 
@@ -2027,6 +2172,19 @@ void lsrun_host_history_list_own_past_result_free(lsrun_host_history_list_own_pa
 void lsrun_host_history_result_list_own_past_result_error_free(lsrun_host_history_result_list_own_past_result_error_t *ptr) {
   if (!ptr->is_err) {
     lsrun_host_history_list_own_past_result_free(&ptr->val.ok);
+  } else {
+    lsrun_host_history_error_free(&ptr->val.err);
+  }
+}
+
+void lsrun_host_history_option_own_passed_check_free(lsrun_host_history_option_own_passed_check_t *ptr) {
+  if (ptr->is_some) {
+  }
+}
+
+void lsrun_host_history_result_option_own_passed_check_error_free(lsrun_host_history_result_option_own_passed_check_error_t *ptr) {
+  if (!ptr->is_err) {
+    lsrun_host_history_option_own_passed_check_free(&ptr->val.ok);
   } else {
     lsrun_host_history_error_free(&ptr->val.err);
   }
@@ -2346,6 +2504,56 @@ uint64_t lsrun_host_types_method_restored_copy_duration_ms(lsrun_host_types_borr
   return (uint64_t) (ret);
 }
 
+void lsrun_host_types_method_restored_copy_engine(lsrun_host_types_borrow_restored_copy_t self, lsrun_string_t *ret) {
+  __attribute__((__aligned__(sizeof(void*))))
+  uint8_t ret_area[(2*sizeof(void*))];
+  uint8_t *ptr = (uint8_t *) &ret_area;
+  __wasm_import_lsrun_host_types_method_restored_copy_engine((self).__handle, ptr);
+  *ret = (lsrun_string_t) { (uint8_t*)(*((uint8_t **) (ptr + 0))), (*((size_t*) (ptr + sizeof(void*)))) };
+}
+
+bool lsrun_host_types_method_restored_copy_read_bytes(lsrun_host_types_borrow_restored_copy_t self, uint64_t *ret) {
+  __attribute__((__aligned__(8)))
+  uint8_t ret_area[16];
+  uint8_t *ptr = (uint8_t *) &ret_area;
+  __wasm_import_lsrun_host_types_method_restored_copy_read_bytes((self).__handle, ptr);
+  lsrun_option_u64_t option;
+  switch ((int32_t) *((uint8_t*) (ptr + 0))) {
+    case 0: {
+      option.is_some = false;
+      break;
+    }
+    case 1: {
+      option.is_some = true;
+      option.val = (uint64_t) (*((int64_t*) (ptr + 8)));
+      break;
+    }
+  }
+  *ret = option.val;
+  return option.is_some;
+}
+
+bool lsrun_host_types_method_restored_copy_files(lsrun_host_types_borrow_restored_copy_t self, uint32_t *ret) {
+  __attribute__((__aligned__(4)))
+  uint8_t ret_area[8];
+  uint8_t *ptr = (uint8_t *) &ret_area;
+  __wasm_import_lsrun_host_types_method_restored_copy_files((self).__handle, ptr);
+  lsrun_option_u32_t option;
+  switch ((int32_t) *((uint8_t*) (ptr + 0))) {
+    case 0: {
+      option.is_some = false;
+      break;
+    }
+    case 1: {
+      option.is_some = true;
+      option.val = (uint32_t) (*((int32_t*) (ptr + 4)));
+      break;
+    }
+  }
+  *ret = option.val;
+  return option.is_some;
+}
+
 void lsrun_host_types_method_restored_copy_purpose(lsrun_host_types_borrow_restored_copy_t self, lsrun_string_t *ret) {
   __attribute__((__aligned__(sizeof(void*))))
   uint8_t ret_area[(2*sizeof(void*))];
@@ -2389,6 +2597,60 @@ bool lsrun_host_types_method_restored_copy_requested_point(lsrun_host_types_borr
     case 1: {
       option.is_some = true;
       option.val = (lsrun_string_t) { (uint8_t*)(*((uint8_t **) (ptr + sizeof(void*)))), (*((size_t*) (ptr + (2*sizeof(void*))))) };
+      break;
+    }
+  }
+  *ret = option.val;
+  return option.is_some;
+}
+
+void lsrun_host_types_method_proof_txid(lsrun_host_types_borrow_proof_t self, lsrun_string_t *ret) {
+  __attribute__((__aligned__(sizeof(void*))))
+  uint8_t ret_area[(2*sizeof(void*))];
+  uint8_t *ptr = (uint8_t *) &ret_area;
+  __wasm_import_lsrun_host_types_method_proof_txid((self).__handle, ptr);
+  *ret = (lsrun_string_t) { (uint8_t*)(*((uint8_t **) (ptr + 0))), (*((size_t*) (ptr + sizeof(void*)))) };
+}
+
+uint64_t lsrun_host_types_method_proof_duration_ms(lsrun_host_types_borrow_proof_t self) {
+  int64_t ret = __wasm_import_lsrun_host_types_method_proof_duration_ms((self).__handle);
+  return (uint64_t) (ret);
+}
+
+uint32_t lsrun_host_types_method_proof_files(lsrun_host_types_borrow_proof_t self) {
+  int32_t ret = __wasm_import_lsrun_host_types_method_proof_files((self).__handle);
+  return (uint32_t) (ret);
+}
+
+uint64_t lsrun_host_types_method_proof_read_bytes(lsrun_host_types_borrow_proof_t self) {
+  int64_t ret = __wasm_import_lsrun_host_types_method_proof_read_bytes((self).__handle);
+  return (uint64_t) (ret);
+}
+
+uint32_t lsrun_host_types_method_proof_known_files(lsrun_host_types_borrow_proof_t self) {
+  int32_t ret = __wasm_import_lsrun_host_types_method_proof_known_files((self).__handle);
+  return (uint32_t) (ret);
+}
+
+uint64_t lsrun_host_types_method_proof_known_bytes(lsrun_host_types_borrow_proof_t self) {
+  int64_t ret = __wasm_import_lsrun_host_types_method_proof_known_bytes((self).__handle);
+  return (uint64_t) (ret);
+}
+
+bool lsrun_host_types_method_proof_known_age_ms(lsrun_host_types_borrow_proof_t self, uint64_t *ret) {
+  __attribute__((__aligned__(8)))
+  uint8_t ret_area[16];
+  uint8_t *ptr = (uint8_t *) &ret_area;
+  __wasm_import_lsrun_host_types_method_proof_known_age_ms((self).__handle, ptr);
+  lsrun_option_u64_t option;
+  switch ((int32_t) *((uint8_t*) (ptr + 0))) {
+    case 0: {
+      option.is_some = false;
+      break;
+    }
+    case 1: {
+      option.is_some = true;
+      option.val = (uint64_t) (*((int64_t*) (ptr + 8)));
       break;
     }
   }
@@ -4075,6 +4337,49 @@ void lsrun_host_litestream_method_restore_request_set_kept(lsrun_host_litestream
   __wasm_import_lsrun_host_litestream_method_restore_request_set_kept((self).__handle);
 }
 
+bool lsrun_host_litestream_method_restore_request_set_engine(lsrun_host_litestream_borrow_restore_request_t self, lsrun_string_t *engine, lsrun_host_litestream_error_t *err) {
+  __attribute__((__aligned__(sizeof(void*))))
+  uint8_t ret_area[(10*sizeof(void*))];
+  uint8_t *ptr = (uint8_t *) &ret_area;
+  __wasm_import_lsrun_host_litestream_method_restore_request_set_engine((self).__handle, (uint8_t *) (*engine).ptr, (*engine).len, ptr);
+  lsrun_host_litestream_result_void_error_t result;
+  switch ((int32_t) *((uint8_t*) (ptr + 0))) {
+    case 0: {
+      result.is_err = false;
+      break;
+    }
+    case 1: {
+      result.is_err = true;
+      lsrun_option_string_t option;
+      switch ((int32_t) *((uint8_t*) (ptr + (5*sizeof(void*))))) {
+        case 0: {
+          option.is_some = false;
+          break;
+        }
+        case 1: {
+          option.is_some = true;
+          option.val = (lsrun_string_t) { (uint8_t*)(*((uint8_t **) (ptr + (6*sizeof(void*))))), (*((size_t*) (ptr + (7*sizeof(void*))))) };
+          break;
+        }
+      }
+
+      result.val.err = (lsrun_host_types_error_t) {
+        (lsrun_string_t) (lsrun_string_t) { (uint8_t*)(*((uint8_t **) (ptr + sizeof(void*)))), (*((size_t*) (ptr + (2*sizeof(void*))))) },
+        (lsrun_string_t) (lsrun_string_t) { (uint8_t*)(*((uint8_t **) (ptr + (3*sizeof(void*))))), (*((size_t*) (ptr + (4*sizeof(void*))))) },
+        (lsrun_option_string_t) option,
+        (lsrun_list_string_t) (lsrun_list_string_t) { (lsrun_string_t*)(*((uint8_t **) (ptr + (8*sizeof(void*))))), (*((size_t*) (ptr + (9*sizeof(void*))))) },
+      };
+      break;
+    }
+  }
+  if (!result.is_err) {
+    return 1;
+  } else {
+    *err = result.val.err;
+    return 0;
+  }
+}
+
 void lsrun_host_litestream_method_restore_request_set_parallelism(lsrun_host_litestream_borrow_restore_request_t self, uint32_t files) {
   __wasm_import_lsrun_host_litestream_method_restore_request_set_parallelism((self).__handle, (int32_t) (files));
 }
@@ -4372,6 +4677,109 @@ bool lsrun_host_litestream_method_restore_job_wait(lsrun_host_litestream_borrow_
     case 0: {
       result.is_err = false;
       result.val.ok = (lsrun_host_litestream_own_restored_copy_t) { *((int32_t*) (ptr + sizeof(void*))) };
+      break;
+    }
+    case 1: {
+      result.is_err = true;
+      lsrun_option_string_t option;
+      switch ((int32_t) *((uint8_t*) (ptr + (5*sizeof(void*))))) {
+        case 0: {
+          option.is_some = false;
+          break;
+        }
+        case 1: {
+          option.is_some = true;
+          option.val = (lsrun_string_t) { (uint8_t*)(*((uint8_t **) (ptr + (6*sizeof(void*))))), (*((size_t*) (ptr + (7*sizeof(void*))))) };
+          break;
+        }
+      }
+
+      result.val.err = (lsrun_host_types_error_t) {
+        (lsrun_string_t) (lsrun_string_t) { (uint8_t*)(*((uint8_t **) (ptr + sizeof(void*)))), (*((size_t*) (ptr + (2*sizeof(void*))))) },
+        (lsrun_string_t) (lsrun_string_t) { (uint8_t*)(*((uint8_t **) (ptr + (3*sizeof(void*))))), (*((size_t*) (ptr + (4*sizeof(void*))))) },
+        (lsrun_option_string_t) option,
+        (lsrun_list_string_t) (lsrun_list_string_t) { (lsrun_string_t*)(*((uint8_t **) (ptr + (8*sizeof(void*))))), (*((size_t*) (ptr + (9*sizeof(void*))))) },
+      };
+      break;
+    }
+  }
+  if (!result.is_err) {
+    *ret = result.val.ok;
+    return 1;
+  } else {
+    *err = result.val.err;
+    return 0;
+  }
+}
+
+lsrun_host_litestream_own_proof_request_t lsrun_host_litestream_constructor_proof_request(lsrun_host_litestream_borrow_database_t database) {
+  int32_t ret = __wasm_import_lsrun_host_litestream_constructor_proof_request((database).__handle);
+  return (lsrun_host_litestream_own_proof_request_t) { ret };
+}
+
+void lsrun_host_litestream_method_proof_request_set_incremental(lsrun_host_litestream_borrow_proof_request_t self) {
+  __wasm_import_lsrun_host_litestream_method_proof_request_set_incremental((self).__handle);
+}
+
+void lsrun_host_litestream_method_proof_request_set_timeout_ms(lsrun_host_litestream_borrow_proof_request_t self, uint64_t timeout) {
+  __wasm_import_lsrun_host_litestream_method_proof_request_set_timeout_ms((self).__handle, (int64_t) (timeout));
+}
+
+bool lsrun_host_litestream_method_proof_request_start(lsrun_host_litestream_borrow_proof_request_t self, lsrun_host_litestream_own_proof_job_t *ret, lsrun_host_litestream_error_t *err) {
+  __attribute__((__aligned__(sizeof(void*))))
+  uint8_t ret_area[(10*sizeof(void*))];
+  uint8_t *ptr = (uint8_t *) &ret_area;
+  __wasm_import_lsrun_host_litestream_method_proof_request_start((self).__handle, ptr);
+  lsrun_host_litestream_result_own_proof_job_error_t result;
+  switch ((int32_t) *((uint8_t*) (ptr + 0))) {
+    case 0: {
+      result.is_err = false;
+      result.val.ok = (lsrun_host_litestream_own_proof_job_t) { *((int32_t*) (ptr + sizeof(void*))) };
+      break;
+    }
+    case 1: {
+      result.is_err = true;
+      lsrun_option_string_t option;
+      switch ((int32_t) *((uint8_t*) (ptr + (5*sizeof(void*))))) {
+        case 0: {
+          option.is_some = false;
+          break;
+        }
+        case 1: {
+          option.is_some = true;
+          option.val = (lsrun_string_t) { (uint8_t*)(*((uint8_t **) (ptr + (6*sizeof(void*))))), (*((size_t*) (ptr + (7*sizeof(void*))))) };
+          break;
+        }
+      }
+
+      result.val.err = (lsrun_host_types_error_t) {
+        (lsrun_string_t) (lsrun_string_t) { (uint8_t*)(*((uint8_t **) (ptr + sizeof(void*)))), (*((size_t*) (ptr + (2*sizeof(void*))))) },
+        (lsrun_string_t) (lsrun_string_t) { (uint8_t*)(*((uint8_t **) (ptr + (3*sizeof(void*))))), (*((size_t*) (ptr + (4*sizeof(void*))))) },
+        (lsrun_option_string_t) option,
+        (lsrun_list_string_t) (lsrun_list_string_t) { (lsrun_string_t*)(*((uint8_t **) (ptr + (8*sizeof(void*))))), (*((size_t*) (ptr + (9*sizeof(void*))))) },
+      };
+      break;
+    }
+  }
+  if (!result.is_err) {
+    *ret = result.val.ok;
+    return 1;
+  } else {
+    *err = result.val.err;
+    return 0;
+  }
+}
+
+bool lsrun_host_litestream_method_proof_job_wait(lsrun_host_litestream_borrow_proof_job_t self, lsrun_host_litestream_own_proof_t *ret, lsrun_host_litestream_error_t *err) {
+  __attribute__((__aligned__(sizeof(void*))))
+  uint8_t ret_area[(10*sizeof(void*))];
+  uint8_t *ptr = (uint8_t *) &ret_area;
+  __wasm_import_lsrun_host_litestream_method_proof_job_wait((self).__handle, ptr);
+  lsrun_host_litestream_result_own_proof_error_t result;
+  switch ((int32_t) *((uint8_t*) (ptr + 0))) {
+    case 0: {
+      result.is_err = false;
+      result.val.ok = (lsrun_host_litestream_own_proof_t) { *((int32_t*) (ptr + sizeof(void*))) };
       break;
     }
     case 1: {
@@ -4964,6 +5372,51 @@ bool lsrun_host_sqlite_method_connection_pages(lsrun_host_sqlite_borrow_connecti
   uint8_t ret_area[(10*sizeof(void*))];
   uint8_t *ptr = (uint8_t *) &ret_area;
   __wasm_import_lsrun_host_sqlite_method_connection_pages((self).__handle, (copy).__handle, ptr);
+  lsrun_host_sqlite_result_own_pages_job_error_t result;
+  switch ((int32_t) *((uint8_t*) (ptr + 0))) {
+    case 0: {
+      result.is_err = false;
+      result.val.ok = (lsrun_host_sqlite_own_pages_job_t) { *((int32_t*) (ptr + sizeof(void*))) };
+      break;
+    }
+    case 1: {
+      result.is_err = true;
+      lsrun_option_string_t option;
+      switch ((int32_t) *((uint8_t*) (ptr + (5*sizeof(void*))))) {
+        case 0: {
+          option.is_some = false;
+          break;
+        }
+        case 1: {
+          option.is_some = true;
+          option.val = (lsrun_string_t) { (uint8_t*)(*((uint8_t **) (ptr + (6*sizeof(void*))))), (*((size_t*) (ptr + (7*sizeof(void*))))) };
+          break;
+        }
+      }
+
+      result.val.err = (lsrun_host_types_error_t) {
+        (lsrun_string_t) (lsrun_string_t) { (uint8_t*)(*((uint8_t **) (ptr + sizeof(void*)))), (*((size_t*) (ptr + (2*sizeof(void*))))) },
+        (lsrun_string_t) (lsrun_string_t) { (uint8_t*)(*((uint8_t **) (ptr + (3*sizeof(void*))))), (*((size_t*) (ptr + (4*sizeof(void*))))) },
+        (lsrun_option_string_t) option,
+        (lsrun_list_string_t) (lsrun_list_string_t) { (lsrun_string_t*)(*((uint8_t **) (ptr + (8*sizeof(void*))))), (*((size_t*) (ptr + (9*sizeof(void*))))) },
+      };
+      break;
+    }
+  }
+  if (!result.is_err) {
+    *ret = result.val.ok;
+    return 1;
+  } else {
+    *err = result.val.err;
+    return 0;
+  }
+}
+
+bool lsrun_host_sqlite_method_connection_pages_of_proof(lsrun_host_sqlite_borrow_connection_t self, lsrun_host_sqlite_borrow_proof_t proof, lsrun_host_sqlite_own_pages_job_t *ret, lsrun_host_sqlite_error_t *err) {
+  __attribute__((__aligned__(sizeof(void*))))
+  uint8_t ret_area[(10*sizeof(void*))];
+  uint8_t *ptr = (uint8_t *) &ret_area;
+  __wasm_import_lsrun_host_sqlite_method_connection_pages_of_proof((self).__handle, (proof).__handle, ptr);
   lsrun_host_sqlite_result_own_pages_job_error_t result;
   switch ((int32_t) *((uint8_t*) (ptr + 0))) {
     case 0: {
@@ -5728,6 +6181,101 @@ bool lsrun_host_history_results(lsrun_host_history_borrow_database_t database, u
   }
 }
 
+bool lsrun_host_history_last_passed(lsrun_host_history_borrow_database_t database, lsrun_string_t *check, lsrun_host_history_option_own_passed_check_t *ret, lsrun_host_history_error_t *err) {
+  __attribute__((__aligned__(sizeof(void*))))
+  uint8_t ret_area[(10*sizeof(void*))];
+  uint8_t *ptr = (uint8_t *) &ret_area;
+  __wasm_import_lsrun_host_history_last_passed((database).__handle, (uint8_t *) (*check).ptr, (*check).len, ptr);
+  lsrun_host_history_result_option_own_passed_check_error_t result;
+  switch ((int32_t) *((uint8_t*) (ptr + 0))) {
+    case 0: {
+      result.is_err = false;
+      lsrun_host_history_option_own_passed_check_t option;
+      switch ((int32_t) *((uint8_t*) (ptr + sizeof(void*)))) {
+        case 0: {
+          option.is_some = false;
+          break;
+        }
+        case 1: {
+          option.is_some = true;
+          option.val = (lsrun_host_history_own_passed_check_t) { *((int32_t*) (ptr + (4+1*sizeof(void*)))) };
+          break;
+        }
+      }
+
+      result.val.ok = option;
+      break;
+    }
+    case 1: {
+      result.is_err = true;
+      lsrun_option_string_t option0;
+      switch ((int32_t) *((uint8_t*) (ptr + (5*sizeof(void*))))) {
+        case 0: {
+          option0.is_some = false;
+          break;
+        }
+        case 1: {
+          option0.is_some = true;
+          option0.val = (lsrun_string_t) { (uint8_t*)(*((uint8_t **) (ptr + (6*sizeof(void*))))), (*((size_t*) (ptr + (7*sizeof(void*))))) };
+          break;
+        }
+      }
+
+      result.val.err = (lsrun_host_types_error_t) {
+        (lsrun_string_t) (lsrun_string_t) { (uint8_t*)(*((uint8_t **) (ptr + sizeof(void*)))), (*((size_t*) (ptr + (2*sizeof(void*))))) },
+        (lsrun_string_t) (lsrun_string_t) { (uint8_t*)(*((uint8_t **) (ptr + (3*sizeof(void*))))), (*((size_t*) (ptr + (4*sizeof(void*))))) },
+        (lsrun_option_string_t) option0,
+        (lsrun_list_string_t) (lsrun_list_string_t) { (lsrun_string_t*)(*((uint8_t **) (ptr + (8*sizeof(void*))))), (*((size_t*) (ptr + (9*sizeof(void*))))) },
+      };
+      break;
+    }
+  }
+  if (!result.is_err) {
+    *ret = result.val.ok;
+    return 1;
+  } else {
+    *err = result.val.err;
+    return 0;
+  }
+}
+
+void lsrun_host_history_method_passed_check_started(lsrun_host_history_borrow_passed_check_t self, lsrun_host_history_instant_t *ret) {
+  __attribute__((__aligned__(8)))
+  uint8_t ret_area[(16+4*sizeof(void*))];
+  uint8_t *ptr = (uint8_t *) &ret_area;
+  __wasm_import_lsrun_host_history_method_passed_check_started((self).__handle, ptr);
+  lsrun_option_string_t option;
+  switch ((int32_t) *((uint8_t*) (ptr + (8+2*sizeof(void*))))) {
+    case 0: {
+      option.is_some = false;
+      break;
+    }
+    case 1: {
+      option.is_some = true;
+      option.val = (lsrun_string_t) { (uint8_t*)(*((uint8_t **) (ptr + (8+3*sizeof(void*))))), (*((size_t*) (ptr + (8+4*sizeof(void*))))) };
+      break;
+    }
+  }
+  *ret = (lsrun_host_types_instant_t) {
+    (int64_t) *((int64_t*) (ptr + 0)),
+    (lsrun_string_t) (lsrun_string_t) { (uint8_t*)(*((uint8_t **) (ptr + 8))), (*((size_t*) (ptr + (8+1*sizeof(void*))))) },
+    (lsrun_option_string_t) option,
+  };
+}
+
+uint64_t lsrun_host_history_method_passed_check_age_ms(lsrun_host_history_borrow_passed_check_t self) {
+  int64_t ret = __wasm_import_lsrun_host_history_method_passed_check_age_ms((self).__handle);
+  return (uint64_t) (ret);
+}
+
+void lsrun_host_history_method_passed_check_message(lsrun_host_history_borrow_passed_check_t self, lsrun_string_t *ret) {
+  __attribute__((__aligned__(sizeof(void*))))
+  uint8_t ret_area[(2*sizeof(void*))];
+  uint8_t *ptr = (uint8_t *) &ret_area;
+  __wasm_import_lsrun_host_history_method_passed_check_message((self).__handle, ptr);
+  *ret = (lsrun_string_t) { (uint8_t*)(*((uint8_t **) (ptr + 0))), (*((size_t*) (ptr + sizeof(void*)))) };
+}
+
 void lsrun_host_history_method_past_result_command(lsrun_host_history_borrow_past_result_t self, lsrun_string_t *ret) {
   __attribute__((__aligned__(sizeof(void*))))
   uint8_t ret_area[(2*sizeof(void*))];
@@ -6265,6 +6813,10 @@ bool lsrun_host_report_metric(lsrun_string_t *name, double value, lsrun_host_rep
     *err = result.val.err;
     return 0;
   }
+}
+
+void lsrun_host_report_remark(lsrun_string_t *text) {
+  __wasm_import_lsrun_host_report_remark((uint8_t *) (*text).ptr, (*text).len);
 }
 
 void lsrun_host_report_skipped(lsrun_string_t *reason) {

@@ -74,6 +74,14 @@ typedef struct lsrun_host_types_borrow_restored_copy_t {
   int32_t __handle;
 } lsrun_host_types_borrow_restored_copy_t;
 
+typedef struct lsrun_host_types_own_proof_t {
+  int32_t __handle;
+} lsrun_host_types_own_proof_t;
+
+typedef struct lsrun_host_types_borrow_proof_t {
+  int32_t __handle;
+} lsrun_host_types_borrow_proof_t;
+
 // A moment, in several forms.
 typedef struct lsrun_host_types_instant_t {
   // Milliseconds since the beginning of 1970 in UTC.
@@ -221,13 +229,18 @@ typedef struct lsrun_host_types_borrow_invocation_t {
 
 typedef struct {
   bool is_some;
-  lsrun_host_types_own_database_t val;
-} lsrun_host_types_option_own_database_t;
+  uint64_t val;
+} lsrun_option_u64_t;
 
 typedef struct {
   bool is_some;
-  uint64_t val;
-} lsrun_option_u64_t;
+  uint32_t val;
+} lsrun_option_u32_t;
+
+typedef struct {
+  bool is_some;
+  lsrun_host_types_own_database_t val;
+} lsrun_host_types_option_own_database_t;
 
 typedef struct {
   bool is_some;
@@ -364,6 +377,22 @@ typedef struct lsrun_host_litestream_borrow_restore_job_t {
   int32_t __handle;
 } lsrun_host_litestream_borrow_restore_job_t;
 
+typedef struct lsrun_host_litestream_own_proof_request_t {
+  int32_t __handle;
+} lsrun_host_litestream_own_proof_request_t;
+
+typedef struct lsrun_host_litestream_borrow_proof_request_t {
+  int32_t __handle;
+} lsrun_host_litestream_borrow_proof_request_t;
+
+typedef struct lsrun_host_litestream_own_proof_job_t {
+  int32_t __handle;
+} lsrun_host_litestream_own_proof_job_t;
+
+typedef struct lsrun_host_litestream_borrow_proof_job_t {
+  int32_t __handle;
+} lsrun_host_litestream_borrow_proof_job_t;
+
 typedef struct {
   bool is_err;
   union {
@@ -453,6 +482,24 @@ typedef struct {
     lsrun_host_litestream_error_t err;
   } val;
 } lsrun_host_litestream_result_own_restored_copy_error_t;
+
+typedef struct {
+  bool is_err;
+  union {
+    lsrun_host_litestream_own_proof_job_t ok;
+    lsrun_host_litestream_error_t err;
+  } val;
+} lsrun_host_litestream_result_own_proof_job_error_t;
+
+typedef lsrun_host_types_own_proof_t lsrun_host_litestream_own_proof_t;
+
+typedef struct {
+  bool is_err;
+  union {
+    lsrun_host_litestream_own_proof_t ok;
+    lsrun_host_litestream_error_t err;
+  } val;
+} lsrun_host_litestream_result_own_proof_error_t;
 
 typedef lsrun_host_types_borrow_restored_copy_t lsrun_host_litestream_borrow_restored_copy_t;
 
@@ -654,6 +701,8 @@ typedef struct {
   } val;
 } lsrun_host_sqlite_result_own_pages_job_error_t;
 
+typedef lsrun_host_types_borrow_proof_t lsrun_host_sqlite_borrow_proof_t;
+
 typedef struct {
   bool is_err;
   union {
@@ -759,6 +808,14 @@ typedef lsrun_host_types_instant_t lsrun_host_history_instant_t;
 
 typedef lsrun_host_types_error_t lsrun_host_history_error_t;
 
+typedef struct lsrun_host_history_own_passed_check_t {
+  int32_t __handle;
+} lsrun_host_history_own_passed_check_t;
+
+typedef struct lsrun_host_history_borrow_passed_check_t {
+  int32_t __handle;
+} lsrun_host_history_borrow_passed_check_t;
+
 typedef struct lsrun_host_history_own_past_result_t {
   int32_t __handle;
 } lsrun_host_history_own_past_result_t;
@@ -781,6 +838,19 @@ typedef struct {
     lsrun_host_history_error_t err;
   } val;
 } lsrun_host_history_result_list_own_past_result_error_t;
+
+typedef struct {
+  bool is_some;
+  lsrun_host_history_own_passed_check_t val;
+} lsrun_host_history_option_own_passed_check_t;
+
+typedef struct {
+  bool is_err;
+  union {
+    lsrun_host_history_option_own_passed_check_t ok;
+    lsrun_host_history_error_t err;
+  } val;
+} lsrun_host_history_result_option_own_passed_check_error_t;
 
 typedef lsrun_host_types_error_t lsrun_host_tasks_error_t;
 
@@ -1001,6 +1071,13 @@ extern bool lsrun_host_types_method_restored_copy_txid(lsrun_host_types_borrow_r
 extern uint64_t lsrun_host_types_method_restored_copy_bytes(lsrun_host_types_borrow_restored_copy_t self);
 // How long the restore took.
 extern uint64_t lsrun_host_types_method_restored_copy_duration_ms(lsrun_host_types_borrow_restored_copy_t self);
+// Who restored it: `lsrun`, its own reader, which had read every file in full and
+// checked its checksum; or `litestream`.
+extern void lsrun_host_types_method_restored_copy_engine(lsrun_host_types_borrow_restored_copy_t self, lsrun_string_t *ret);
+// What was read of the replica, in bytes; none if litestream restored it.
+extern bool lsrun_host_types_method_restored_copy_read_bytes(lsrun_host_types_borrow_restored_copy_t self, uint64_t *ret);
+// How many files were read; none if litestream restored it.
+extern bool lsrun_host_types_method_restored_copy_files(lsrun_host_types_borrow_restored_copy_t self, uint32_t *ret);
 // What it was restored for: `verify` for a copy that is only examined, `restore`
 // for one that is to be put in place. More purposes may come.
 extern void lsrun_host_types_method_restored_copy_purpose(lsrun_host_types_borrow_restored_copy_t self, lsrun_string_t *ret);
@@ -1011,6 +1088,20 @@ extern bool lsrun_host_types_method_restored_copy_written(lsrun_host_types_borro
 // RFC 3339; none for the newest. A copy of an older point is older than a check
 // of the newest expects.
 extern bool lsrun_host_types_method_restored_copy_requested_point(lsrun_host_types_borrow_restored_copy_t self, lsrun_string_t *ret);
+// The last transaction, 16 hexadecimal digits.
+extern void lsrun_host_types_method_proof_txid(lsrun_host_types_borrow_proof_t self, lsrun_string_t *ret);
+// How long it took.
+extern uint64_t lsrun_host_types_method_proof_duration_ms(lsrun_host_types_borrow_proof_t self);
+// How many files were read for it.
+extern uint32_t lsrun_host_types_method_proof_files(lsrun_host_types_borrow_proof_t self);
+// Their size.
+extern uint64_t lsrun_host_types_method_proof_read_bytes(lsrun_host_types_borrow_proof_t self);
+// How many files an earlier proof had read.
+extern uint32_t lsrun_host_types_method_proof_known_files(lsrun_host_types_borrow_proof_t self);
+// Their size.
+extern uint64_t lsrun_host_types_method_proof_known_bytes(lsrun_host_types_borrow_proof_t self);
+// How long ago the oldest of those was read; none if all were read now.
+extern bool lsrun_host_types_method_proof_known_age_ms(lsrun_host_types_borrow_proof_t self, uint64_t *ret);
 // The database whose backup it is; none for a replica URL.
 extern bool lsrun_host_types_method_restore_plan_database(lsrun_host_types_borrow_restore_plan_t self, lsrun_host_types_own_database_t *ret);
 // Where the backup is, for people to read; no secret.
@@ -1246,7 +1337,11 @@ extern bool lsrun_host_litestream_method_restore_request_set_timestamp(lsrun_hos
 // Not from the replica: brings back the newest database that `replace` has
 // kept.
 extern void lsrun_host_litestream_method_restore_request_set_kept(lsrun_host_litestream_borrow_restore_request_t self);
-// How many files are fetched in parallel.
+// Who restores: `auto` (the default), lsrun's own reader of Litestream's files where
+// it knows for certain what litestream would do, else litestream; or `litestream`,
+// always. `invalid` for anything else.
+extern bool lsrun_host_litestream_method_restore_request_set_engine(lsrun_host_litestream_borrow_restore_request_t self, lsrun_string_t *engine, lsrun_host_litestream_error_t *err);
+// How many files litestream fetches in parallel.
 extern void lsrun_host_litestream_method_restore_request_set_parallelism(lsrun_host_litestream_borrow_restore_request_t self, uint32_t files);
 // For `replace`: stages the copy beside this path (relative to the
 // folder the command was called in), so that it can be renamed into
@@ -1278,6 +1373,18 @@ extern bool lsrun_host_litestream_method_restore_request_start(lsrun_host_litest
 // cannot be restored, `unreachable` when the replica does not answer,
 // `timeout`, `io`. A second `wait` is `invalid`.
 extern bool lsrun_host_litestream_method_restore_job_wait(lsrun_host_litestream_borrow_restore_job_t self, lsrun_host_litestream_own_restored_copy_t *ret, lsrun_host_litestream_error_t *err);
+extern lsrun_host_litestream_own_proof_request_t lsrun_host_litestream_constructor_proof_request(lsrun_host_litestream_borrow_database_t database);
+// Files that an earlier proof has read, and that have not changed since, are not read
+// again. Without it everything is read, from nothing.
+extern void lsrun_host_litestream_method_proof_request_set_incremental(lsrun_host_litestream_borrow_proof_request_t self);
+// Gives up when nothing was read for this time, instead of the invocation's.
+extern void lsrun_host_litestream_method_proof_request_set_timeout_ms(lsrun_host_litestream_borrow_proof_request_t self, uint64_t timeout);
+// Starts.
+extern bool lsrun_host_litestream_method_proof_request_start(lsrun_host_litestream_borrow_proof_request_t self, lsrun_host_litestream_own_proof_job_t *ret, lsrun_host_litestream_error_t *err);
+// `litestream` when a file is not as it should be, `inconclusive` where only litestream
+// can tell what it would restore (a kind of replica or a form of file that the reader
+// does not know), `unreachable`, `timeout`, `io`. A second `wait` is `invalid`.
+extern bool lsrun_host_litestream_method_proof_job_wait(lsrun_host_litestream_borrow_proof_job_t self, lsrun_host_litestream_own_proof_t *ret, lsrun_host_litestream_error_t *err);
 // Keeps a copy beyond the end of the run and gives its path, a file that
 // only this user can read. Needs the grant `litestream:restore=ALIAS`.
 extern bool lsrun_host_litestream_keep(lsrun_host_litestream_borrow_restored_copy_t copy, lsrun_string_t *ret, lsrun_host_litestream_error_t *err);
@@ -1332,8 +1439,11 @@ extern bool lsrun_host_sqlite_method_connection_hold(lsrun_host_sqlite_borrow_co
 // Starts to compare a restored copy, page by page, with the database as it
 // was at the copy's transaction; the connection is `busy` until the end. `hold`
 // must have been called before that transaction. Conclusive also while
-// others write. Needs no grant for the copy.
+// others write. On a connection of a copy it compares that one with another copy, and
+// nothing is held for it. Needs no grant for the copy.
 extern bool lsrun_host_sqlite_method_connection_pages(lsrun_host_sqlite_borrow_connection_t self, lsrun_host_sqlite_borrow_restored_copy_t copy, lsrun_host_sqlite_own_pages_job_t *ret, lsrun_host_sqlite_error_t *err);
+// The same with a proof of the replica's files in the place of a copy.
+extern bool lsrun_host_sqlite_method_connection_pages_of_proof(lsrun_host_sqlite_borrow_connection_t self, lsrun_host_sqlite_borrow_proof_t proof, lsrun_host_sqlite_own_pages_job_t *ret, lsrun_host_sqlite_error_t *err);
 // From now on no trigger and no cascade of the schema runs on this
 // connection, and no view is read.
 extern bool lsrun_host_sqlite_method_connection_distrust_schema(lsrun_host_sqlite_borrow_connection_t self, lsrun_host_sqlite_error_t *err);
@@ -1405,6 +1515,16 @@ extern bool lsrun_host_hooks_restored(lsrun_host_hooks_borrow_restore_plan_t pla
 // The newest results for a database, by every command whose results are recorded, newest
 // first, at most `max`. Empty when it was never verified.
 extern bool lsrun_host_history_results(lsrun_host_history_borrow_database_t database, uint32_t max, lsrun_host_history_list_own_past_result_t *ret, lsrun_host_history_error_t *err);
+// When a check of this id last passed for a database, in a run of any command whose
+// results are recorded, as a check of that command itself and not of a check plugin; none
+// if it never did.
+extern bool lsrun_host_history_last_passed(lsrun_host_history_borrow_database_t database, lsrun_string_t *check, lsrun_host_history_option_own_passed_check_t *ret, lsrun_host_history_error_t *err);
+// When its run began.
+extern void lsrun_host_history_method_passed_check_started(lsrun_host_history_borrow_passed_check_t self, lsrun_host_history_instant_t *ret);
+// How long that is ago.
+extern uint64_t lsrun_host_history_method_passed_check_age_ms(lsrun_host_history_borrow_passed_check_t self);
+// What it said.
+extern void lsrun_host_history_method_passed_check_message(lsrun_host_history_borrow_passed_check_t self, lsrun_string_t *ret);
 // The command: `verify`, or that of a plugin whose results are recorded.
 extern void lsrun_host_history_method_past_result_command(lsrun_host_history_borrow_past_result_t self, lsrun_string_t *ret);
 // When its run began.
@@ -1512,6 +1632,10 @@ extern void lsrun_host_report_fact(lsrun_string_t *key, lsrun_string_t *json);
 // ends with its unit, such as `_seconds` or `_bytes`; the last value counts. `invalid`
 // for another name and for what is not finite. At most 100 names.
 extern bool lsrun_host_report_metric(lsrun_string_t *name, double value, lsrun_host_report_error_t *err);
+// A few words that are shown with the outcome wherever it is shown, for one that says
+// less than it usually does, such as `incremental`. The last one counts. For commands,
+// as `skipped` is.
+extern void lsrun_host_report_remark(lsrun_string_t *text);
 // Nothing was to be done for this database, and why. For commands: a check or hook
 // that calls it is inconclusive, and it has no other effect. A check that has
 // nothing to check returns an error with the code `not-applicable`.
@@ -1581,6 +1705,12 @@ extern void lsrun_host_types_restored_copy_drop_own(lsrun_host_types_own_restore
 extern void lsrun_host_types_restored_copy_drop_borrow(lsrun_host_types_borrow_restored_copy_t handle);
 
 extern lsrun_host_types_borrow_restored_copy_t lsrun_host_types_borrow_restored_copy(lsrun_host_types_own_restored_copy_t handle);
+
+extern void lsrun_host_types_proof_drop_own(lsrun_host_types_own_proof_t handle);
+
+extern void lsrun_host_types_proof_drop_borrow(lsrun_host_types_borrow_proof_t handle);
+
+extern lsrun_host_types_borrow_proof_t lsrun_host_types_borrow_proof(lsrun_host_types_own_proof_t handle);
 
 void lsrun_host_types_instant_free(lsrun_host_types_instant_t *ptr);
 
@@ -1658,9 +1788,11 @@ extern void lsrun_host_types_invocation_drop_borrow(lsrun_host_types_borrow_invo
 
 extern lsrun_host_types_borrow_invocation_t lsrun_host_types_borrow_invocation(lsrun_host_types_own_invocation_t handle);
 
-void lsrun_host_types_option_own_database_free(lsrun_host_types_option_own_database_t *ptr);
-
 void lsrun_option_u64_free(lsrun_option_u64_t *ptr);
+
+void lsrun_option_u32_free(lsrun_option_u32_t *ptr);
+
+void lsrun_host_types_option_own_database_free(lsrun_host_types_option_own_database_t *ptr);
 
 void lsrun_host_types_option_own_present_database_free(lsrun_host_types_option_own_present_database_t *ptr);
 
@@ -1732,6 +1864,18 @@ extern void lsrun_host_litestream_restore_job_drop_borrow(lsrun_host_litestream_
 
 extern lsrun_host_litestream_borrow_restore_job_t lsrun_host_litestream_borrow_restore_job(lsrun_host_litestream_own_restore_job_t handle);
 
+extern void lsrun_host_litestream_proof_request_drop_own(lsrun_host_litestream_own_proof_request_t handle);
+
+extern void lsrun_host_litestream_proof_request_drop_borrow(lsrun_host_litestream_borrow_proof_request_t handle);
+
+extern lsrun_host_litestream_borrow_proof_request_t lsrun_host_litestream_borrow_proof_request(lsrun_host_litestream_own_proof_request_t handle);
+
+extern void lsrun_host_litestream_proof_job_drop_own(lsrun_host_litestream_own_proof_job_t handle);
+
+extern void lsrun_host_litestream_proof_job_drop_borrow(lsrun_host_litestream_borrow_proof_job_t handle);
+
+extern lsrun_host_litestream_borrow_proof_job_t lsrun_host_litestream_borrow_proof_job(lsrun_host_litestream_own_proof_job_t handle);
+
 void lsrun_host_litestream_result_string_error_free(lsrun_host_litestream_result_string_error_t *ptr);
 
 void lsrun_host_litestream_result_void_error_free(lsrun_host_litestream_result_void_error_t *ptr);
@@ -1753,6 +1897,10 @@ void lsrun_host_litestream_result_own_restore_plan_error_free(lsrun_host_litestr
 void lsrun_host_litestream_result_own_restore_job_error_free(lsrun_host_litestream_result_own_restore_job_error_t *ptr);
 
 void lsrun_host_litestream_result_own_restored_copy_error_free(lsrun_host_litestream_result_own_restored_copy_error_t *ptr);
+
+void lsrun_host_litestream_result_own_proof_job_error_free(lsrun_host_litestream_result_own_proof_job_error_t *ptr);
+
+void lsrun_host_litestream_result_own_proof_error_free(lsrun_host_litestream_result_own_proof_error_t *ptr);
 
 void lsrun_host_litestream_result_own_replaced_error_free(lsrun_host_litestream_result_own_replaced_error_t *ptr);
 
@@ -1872,6 +2020,12 @@ void lsrun_host_history_instant_free(lsrun_host_history_instant_t *ptr);
 
 void lsrun_host_history_error_free(lsrun_host_history_error_t *ptr);
 
+extern void lsrun_host_history_passed_check_drop_own(lsrun_host_history_own_passed_check_t handle);
+
+extern void lsrun_host_history_passed_check_drop_borrow(lsrun_host_history_borrow_passed_check_t handle);
+
+extern lsrun_host_history_borrow_passed_check_t lsrun_host_history_borrow_passed_check(lsrun_host_history_own_passed_check_t handle);
+
 extern void lsrun_host_history_past_result_drop_own(lsrun_host_history_own_past_result_t handle);
 
 extern void lsrun_host_history_past_result_drop_borrow(lsrun_host_history_borrow_past_result_t handle);
@@ -1881,6 +2035,10 @@ extern lsrun_host_history_borrow_past_result_t lsrun_host_history_borrow_past_re
 void lsrun_host_history_list_own_past_result_free(lsrun_host_history_list_own_past_result_t *ptr);
 
 void lsrun_host_history_result_list_own_past_result_error_free(lsrun_host_history_result_list_own_past_result_error_t *ptr);
+
+void lsrun_host_history_option_own_passed_check_free(lsrun_host_history_option_own_passed_check_t *ptr);
+
+void lsrun_host_history_result_option_own_passed_check_error_free(lsrun_host_history_result_option_own_passed_check_error_t *ptr);
 
 void lsrun_host_tasks_error_free(lsrun_host_tasks_error_t *ptr);
 

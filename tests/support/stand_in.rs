@@ -43,7 +43,11 @@ echo \"$output\" >restored.new && mv restored.new restored
 while [ ! -e altered ]; do sleep 0.02; done",
     );
     let mut command = sandbox.command(&["verify", "--format", "json"]);
-    command.env("LSRUN_LITESTREAM", &script).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+        .env("LSRUN_LITESTREAM", &script)
+        .env("LSRUN_ENGINE", "litestream")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
     let child = command.spawn().unwrap();
     wait_until("the copy is there", || sandbox.path("restored").exists());
     let copy = std::fs::read_to_string(sandbox.path("restored")).unwrap();
@@ -79,5 +83,11 @@ pub(crate) fn with_script(sandbox: &Sandbox, script: &str, arguments: &[&str]) -
     let plan = "case \" $* \" in *\" -dry-run \"*) exec \"$real\" \"$@\";; esac";
     let count = format!("echo x >> {}", sandbox.path("attempts").display());
     let script = stand_in(sandbox, &format!("{plan}\n{count}\n{script}\nexec \"$real\" \"$@\""));
-    sandbox.command(arguments).env("LSRUN_LITESTREAM", script).output().unwrap().into()
+    sandbox
+        .command(arguments)
+        .env("LSRUN_LITESTREAM", script)
+        .env("LSRUN_ENGINE", "litestream")
+        .output()
+        .unwrap()
+        .into()
 }

@@ -4,6 +4,7 @@ pub(crate) mod binary;
 pub(crate) mod daemon;
 pub(crate) mod examine;
 pub(crate) mod process;
+pub(crate) mod proof;
 pub(crate) mod replica;
 pub(crate) mod restore;
 pub(crate) mod room;

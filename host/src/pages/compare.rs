@@ -3,10 +3,12 @@
 use std::fs::File;
 use std::ops::Range;
 
+use std::os::unix::fs::FileExt;
+
 use super::live::{Image, read_to_end};
-use super::ltx_header::Header;
 use crate::code::Code;
 use crate::error::{Error, Result};
+use crate::ltx::{ENTRY, Header, digest, lock_page};
 
 /// How many differing pages are named.
 const SHOWN: usize = 5;
@@ -14,8 +16,6 @@ const SHOWN: usize = 5;
 const CHUNK: usize = 1 << 20;
 /// From this size on two threads share the work, in bytes.
 const LARGE: u64 = 64 << 20;
-/// SQLite locks bytes from here on; the page that they are in has no content.
-const LOCKS: u32 = 0x4000_0000;
 
 /// What a comparison of all pages found.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -42,7 +42,7 @@ pub(crate) struct Comparison {
 pub(crate) fn find(
     image: &mut Image<'_>,
     headers: &[Header],
-    copy: &File,
+    copy: &impl Copied,
     unwanted: &(dyn Fn() -> bool + Sync),
 ) -> Result<Comparison> {
     let mut nearest: Option<Comparison> = None;
@@ -74,8 +74,8 @@ pub(crate) fn find(
 }
 
 /// Whether one of these pages is not the same; pages that only one side has are not.
-fn differ(image: &Image<'_>, copy: &File, pages: &[u64]) -> Result<bool> {
-    let part = Part { image, copy, unwanted: &|| false };
+fn differ(image: &Image<'_>, copy: &impl Copied, pages: &[u64]) -> Result<bool> {
+    let part = Part { live: image, copy, unwanted: &|| false };
     for page in pages.iter().filter_map(|page| u32::try_from(*page).ok()) {
         let there = page <= image.pages();
         if there && part.compare(page..page + 1)?.count > 0 {
@@ -85,19 +85,183 @@ fn differ(image: &Image<'_>, copy: &File, pages: &[u64]) -> Result<bool> {
     Ok(false)
 }
 
-/// Compares every page but the one that SQLite's locks are in. Fails with
-/// `inconclusive` if the live side changed or cannot be read.
-fn compare(
-    image: &Image<'_>,
-    copy: &File,
+/// What a copy is compared with.
+trait Original: Sync {
+    /// In bytes.
+    fn page_size(&self) -> u32;
+    /// How many pages it has.
+    fn pages(&self) -> u32;
+    /// Reads the pages from `first` on into `buffer`, a multiple of a page long.
+    fn read(&self, first: u32, buffer: &mut [u8]) -> std::io::Result<()>;
+    /// Fails if it is not what it was when the comparison began.
+    fn is_the_same(&self) -> Result<()>;
+}
+
+impl Original for Image<'_> {
+    fn page_size(&self) -> u32 {
+        self.page_size()
+    }
+
+    fn pages(&self) -> u32 {
+        self.pages()
+    }
+
+    fn read(&self, first: u32, buffer: &mut [u8]) -> std::io::Result<()> {
+        self.read(first, buffer)
+    }
+
+    fn is_the_same(&self) -> Result<()> {
+        self.verify_log()
+    }
+}
+
+/// A copy that nobody writes to.
+struct Still<'a> {
+    file: &'a File,
+    page_size: u32,
+    pages: u32,
+}
+
+impl<'a> Still<'a> {
+    fn open(file: &'a File) -> Result<Self> {
+        let size = file.metadata().map_err(|error| unreadable(&error))?.len();
+        let mut header = [0; 2];
+        // Where SQLite's file header has the page size; 1 means 65536.
+        file.read_exact_at(&mut header, 16).map_err(|error| unreadable(&error))?;
+        let page_size = match u32::from(u16::from_be_bytes(header)) {
+            1 => 65536,
+            size if size >= 512 => size,
+            _ => return Err(Error::inconclusive("the copy is no SQLite database")),
+        };
+        let pages = size.div_ceil(u64::from(page_size));
+        Ok(Self { file, page_size, pages: u32::try_from(pages).unwrap_or(u32::MAX) })
+    }
+}
+
+impl Original for Still<'_> {
+    fn page_size(&self) -> u32 {
+        self.page_size
+    }
+
+    fn pages(&self) -> u32 {
+        self.pages
+    }
+
+    fn read(&self, first: u32, buffer: &mut [u8]) -> std::io::Result<()> {
+        let at = u64::from(first - 1) * u64::from(self.page_size);
+        let read = read_to_end(self.file, buffer, at)?;
+        buffer[read..].fill(0);
+        Ok(())
+    }
+
+    fn is_the_same(&self) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// What was restored, or what is known of it.
+pub(crate) trait Copied: Sync {
+    /// Its size in pages of this size: all, with one that is cut, and the whole ones.
+    fn pages(&self, page_size: u32) -> Result<(u64, u64)>;
+    /// Says which of the pages from `first` on, whose content should be `wanted`, are not
+    /// the same. The buffer is the caller's, to be used again.
+    fn differing(
+        &self,
+        first: u32,
+        wanted: &[u8],
+        page_size: u32,
+        buffer: &mut Vec<u8>,
+    ) -> Result<Vec<u32>>;
+}
+
+impl Copied for File {
+    fn pages(&self, page_size: u32) -> Result<(u64, u64)> {
+        let size = self.metadata().map_err(|error| unreadable(&error))?.len();
+        Ok((size.div_ceil(page_size.into()), size / u64::from(page_size)))
+    }
+
+    fn differing(
+        &self,
+        first: u32,
+        wanted: &[u8],
+        page_size: u32,
+        buffer: &mut Vec<u8>,
+    ) -> Result<Vec<u32>> {
+        buffer.resize(wanted.len(), 0);
+        let at = u64::from(first - 1) * u64::from(page_size);
+        let read = read_to_end(self, buffer, at).map_err(|error| unreadable(&error))?;
+        buffer[read..].fill(0);
+        if buffer == wanted {
+            return Ok(Vec::new());
+        }
+        let size = page_size as usize;
+        let sides = wanted.chunks_exact(size).zip(buffer.chunks_exact(size));
+        let differ = (first..).zip(sides).filter(|(_, (wanted, found))| wanted != found);
+        Ok(differ.map(|(number, _)| number).collect())
+    }
+}
+
+/// The digests of a database's pages.
+#[derive(Debug)]
+pub(crate) struct PageTable {
+    /// Entries of [`ENTRY`] bytes.
+    pub(crate) file: File,
+    /// Where in the file they begin.
+    pub(crate) at: u64,
+    /// In bytes.
+    pub(crate) page_size: u32,
+    /// How many there are.
+    pub(crate) pages: u32,
+}
+
+impl Copied for PageTable {
+    fn pages(&self, page_size: u32) -> Result<(u64, u64)> {
+        if page_size != self.page_size {
+            return Err(Error::inconclusive("the database has pages of another size now"));
+        }
+        Ok((self.pages.into(), self.pages.into()))
+    }
+
+    fn differing(
+        &self,
+        first: u32,
+        wanted: &[u8],
+        page_size: u32,
+        buffer: &mut Vec<u8>,
+    ) -> Result<Vec<u32>> {
+        let pages = wanted.chunks_exact(page_size as usize);
+        buffer.resize(pages.len() * ENTRY, 0);
+        let at = self.at + u64::from(first - 1) * ENTRY as u64;
+        let read = read_to_end(&self.file, buffer, at).map_err(|error| unreadable(&error))?;
+        buffer[read..].fill(0);
+        let sides = pages.zip(buffer.chunks_exact(ENTRY));
+        let same = |wanted: &[u8], entry: &[u8]| entry.starts_with(&digest(wanted));
+        let differ = (first..).zip(sides).filter(|(_, (wanted, entry))| !same(wanted, entry));
+        Ok(differ.map(|(number, _)| number).collect())
+    }
+}
+
+/// Compares every page of two copies but the one that SQLite's locks are in.
+pub(crate) fn compare_copies(
+    one: &File,
+    other: &File,
     unwanted: &(dyn Fn() -> bool + Sync),
 ) -> Result<Comparison> {
-    let size = copy.metadata().map_err(|error| unreadable(&error))?.len();
+    compare(&Still::open(one)?, other, unwanted)
+}
+
+/// Compares every page but the one that SQLite's locks are in. Fails with
+/// `inconclusive` if the live side changed or cannot be read.
+fn compare<O: Original>(
+    image: &O,
+    copy: &impl Copied,
+    unwanted: &(dyn Fn() -> bool + Sync),
+) -> Result<Comparison> {
     let (page_size, pages) = (u64::from(image.page_size()), u64::from(image.pages()));
-    let copied = size.div_ceil(page_size);
+    let (copied, whole) = copy.pages(image.page_size())?;
     // A page that is cut is not the same, whatever is in it.
-    let both = u32::try_from(pages.min(size / page_size)).unwrap_or(u32::MAX);
-    let part = Part { image, copy, unwanted };
+    let both = u32::try_from(pages.min(whole)).unwrap_or(u32::MAX);
+    let part = Part { live: image, copy, unwanted };
     let mut found = if u64::from(both) * page_size < LARGE {
         part.compare(1..both + 1)?
     } else {
@@ -110,7 +274,7 @@ fn compare(
             Ok::<_, Error>(found)
         })?
     };
-    image.verify_log()?;
+    image.is_the_same()?;
     let rest = u64::from(both) + 1..=pages.max(copied);
     found.add(Differences {
         count: pages.max(copied) - u64::from(both),
@@ -135,15 +299,16 @@ impl Differences {
     }
 }
 
-struct Part<'a> {
-    image: &'a Image<'a>,
-    copy: &'a File,
+struct Part<'a, O, C> {
+    live: &'a O,
+    copy: &'a C,
     unwanted: &'a (dyn Fn() -> bool + Sync),
 }
 
-impl Part<'_> {
+impl<O: Original, C: Copied> Part<'_, O, C> {
     fn compare(&self, pages: Range<u32>) -> Result<Differences> {
-        let page_size = self.image.page_size();
+        let page_size = self.live.page_size();
+        let locks = lock_page(page_size);
         let at_once = (CHUNK / page_size as usize).max(1);
         let (mut live, mut copied) = (Vec::new(), Vec::new());
         let mut found = Differences::default();
@@ -153,37 +318,20 @@ impl Part<'_> {
                 return Err(Error::inconclusive("the comparison was stopped"));
             }
             let count = (pages.end - next).min(u32::try_from(at_once).unwrap_or(1));
-            let length = count as usize * page_size as usize;
-            live.resize(length, 0);
-            copied.resize(length, 0);
-            let at = u64::from(next - 1) * u64::from(page_size);
-            let read = read_to_end(self.copy, &mut copied, at).map_err(|it| unreadable(&it))?;
-            copied[read..].fill(0);
-            self.image.read(next, &mut live).map_err(|error| {
+            live.resize(count as usize * page_size as usize, 0);
+            self.live.read(next, &mut live).map_err(|error| {
                 Error::inconclusive("the live database cannot be read").cause(error)
             })?;
-            if live != copied {
-                self.pages(next, &live, &copied, &mut found);
+            let differing = self.copy.differing(next, &live, page_size, &mut copied)?;
+            for number in differing.into_iter().filter(|number| *number != locks) {
+                found.count += 1;
+                if found.first.len() < SHOWN {
+                    found.first.push(number.into());
+                }
             }
             next += count;
         }
         Ok(found)
-    }
-
-    /// Which pages of a chunk are not the same.
-    fn pages(&self, first: u32, live: &[u8], copied: &[u8], found: &mut Differences) {
-        let page_size = self.image.page_size();
-        let locks = LOCKS / page_size + 1;
-        let sides =
-            live.chunks_exact(page_size as usize).zip(copied.chunks_exact(page_size as usize));
-        for (page, (live, copied)) in (first..).zip(sides) {
-            if page != locks && live != copied {
-                found.count += 1;
-                if found.first.len() < SHOWN {
-                    found.first.push(page.into());
-                }
-            }
-        }
     }
 }
 

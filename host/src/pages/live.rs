@@ -5,9 +5,9 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use super::ltx_header::Header;
 use super::wal::{FrameIndex, LOG_HEADER, Log, Salts, Unreadable};
 use crate::error::{Error, Result};
+use crate::ltx::Header;
 
 /// Where the log was when a read transaction had just begun.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -2,7 +2,7 @@
 //! copy's transaction: conclusive even while others write.
 //!
 //! Litestream writes into each LTX file where in the write-ahead log its transaction
-//! ends ([`ltx_header`]). The live database at that transaction is, for each page, its
+//! ends ([`Header`](crate::ltx::Header)). The live database at that transaction is, for each page, its
 //! newest frame of the log up to that place, else the page in the database file
 //! ([`live`]). This holds because of a read transaction that began earlier:
 //!
@@ -23,11 +23,10 @@
 
 mod compare;
 mod live;
-pub(crate) mod ltx_header;
 pub(crate) mod wal;
 
 pub(crate) use compare::Comparison;
-pub(crate) use compare::find;
+pub(crate) use compare::{Copied, PageTable, compare_copies, find};
 pub(crate) use live::{Held, Image};
 
 #[cfg(test)]

@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::Connection;
 
-use super::ltx_header::{Header, Place};
 use super::wal::Log;
 use super::{Comparison, Held, Image, find};
 use crate::error::Result;
+use crate::ltx::{Header, Place};
 
 /// A database and its log, with room for copies.
 struct Case {
@@ -20,7 +20,7 @@ struct Case {
 fn header(log: &Log, frames: u64) -> Header {
     let end = 32 + frames * log.frame_size();
     let place = Some(Place { end, salts: log.salts() });
-    Header { page_size: log.page_size(), max_txid: 1, place }
+    Header { page_size: log.page_size(), commit: 1, min_txid: 1, max_txid: 1, place }
 }
 
 impl Case {

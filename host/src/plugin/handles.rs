@@ -8,6 +8,7 @@ use tokio::task::JoinHandle;
 use super::events::{EndedReplication, ReplicatePlan, Verification, VerifyPlan};
 use crate::code::Code;
 use crate::error::{Error, Result};
+use crate::litestream::proof::{Proof, ProofRequest};
 use crate::litestream::replica::places::Places;
 use crate::litestream::replica::txid::Txid;
 use crate::litestream::restore::plan::{Plan, Present};
@@ -16,7 +17,7 @@ use crate::litestream::restore::{copy, replace};
 use crate::litestream::sync::request::Synced;
 use crate::project;
 use crate::report::Outcome;
-use crate::results::Past;
+use crate::results::{PassedCheck, Past};
 
 /// `types.database`.
 #[derive(Clone)]
@@ -102,9 +103,22 @@ pub struct SyncResultHandle(pub Synced);
 /// `litestream.restore-request`.
 pub struct RestoreRequestHandle(pub Request);
 
-/// `litestream.restore-job`.
+/// `litestream.proof-request`.
+pub struct ProofRequestHandle(pub(crate) ProofRequest);
+
+/// `litestream.proof-job`.
+pub struct ProofJobHandle(
+    pub(crate) HostJob<Proof>,
+    #[expect(dead_code, reason = "counted")] pub Token,
+);
+
+/// `types.proof`.
+pub struct ProofHandle(pub(crate) Proof);
+
+/// `litestream.restore-job`: whether it is one by litestream of what was restored already.
 pub struct RestoreJobHandle(
     pub HostJob<copy::RestoredCopy>,
+    pub bool,
     #[expect(dead_code, reason = "counted")] pub Token,
 );
 
@@ -120,6 +134,9 @@ pub struct ConnectionHandle {
     pub sql: Arc<crate::sqlite::Connection>,
     /// To which database; none for a copy.
     pub database: Option<project::Database>,
+    /// The transaction of the copy that it is of; none if it is of a live database, or of a
+    /// copy that has no number.
+    pub(super) copied: Option<Txid>,
     /// Litestream's transactions since the state was held.
     pub(super) places: Option<Places>,
 }
@@ -183,6 +200,9 @@ pub struct CheckJobHandle(pub(crate) HostJob<Outcome>);
 
 /// `history.past-result`.
 pub struct PastResultHandle(pub(crate) Past);
+
+/// `history.passed-check`.
+pub struct PassedCheckHandle(pub(crate) PassedCheck);
 
 /// `tasks.task-request`.
 pub struct TaskRequestHandle {

@@ -202,6 +202,21 @@ impl Sink {
         report.restore = Some(Restore { duration, bytes });
     }
 
+    /// Whether a restore was recorded.
+    pub(crate) fn has_restored(&self) -> bool {
+        self.report().restore.is_some()
+    }
+
+    /// Records the transaction of a proof without a restore.
+    pub(crate) fn proved(&self, txid: String) {
+        self.report().txid.get_or_insert(txid);
+    }
+
+    /// Records what is shown with the outcome.
+    pub(super) fn remark(&self, text: String) {
+        self.report().remark = Some(bounded(&text));
+    }
+
     /// Records the file that was written.
     pub(super) fn written(&self, target: String) {
         self.report().target = Some(bounded(target));

@@ -10,6 +10,7 @@ mod load;
 mod lookup;
 mod roll;
 mod settings;
+mod state;
 mod url;
 
 #[cfg(test)]

@@ -86,9 +86,10 @@ fn head(text: &mut String, report: &Report, database: &DatabaseReport, palette: 
     }
     let _infallible = writeln!(
         text,
-        "{style}{mark} {bold}{}{reset} {style}{}{reset} {dim}in {}{gap}{path}{reset}",
+        "{style}{mark} {bold}{}{reset} {style}{}{reset}{} {dim}in {}{gap}{path}{reset}",
         database.name,
         report.word_of(database),
+        database.bracketed(),
         duration(database.duration),
     );
     if let Some(reason) = &database.skipped {

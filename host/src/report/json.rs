@@ -42,6 +42,8 @@ pub(super) struct JsonDatabase<'a> {
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     metrics: &'a BTreeMap<String, BTreeMap<String, f64>>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    remark: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     skipped: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<JsonError<'a>>,
@@ -146,6 +148,7 @@ pub(super) fn of_database<'a>(database: &'a DatabaseReport, outcome: &'a str) ->
         checks: database.checks.iter().map(of_check).collect(),
         facts: &database.facts,
         metrics: &database.metrics,
+        remark: database.remark.as_deref(),
         skipped: database.skipped.as_deref(),
         error: database.error.as_ref().map(|error| JsonError {
             exit_code: error.exit().code(),

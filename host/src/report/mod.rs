@@ -183,6 +183,8 @@ pub(crate) struct DatabaseReport {
     pub facts: serde_json::Map<String, serde_json::Value>,
     /// Figures for monitoring, by the plugin that gave them and their name.
     pub metrics: BTreeMap<String, BTreeMap<String, f64>>,
+    /// What is shown with the outcome.
+    pub remark: Option<String>,
     /// Why nothing was to be done.
     pub skipped: Option<String>,
     /// Why the work could not be done.
@@ -208,6 +210,7 @@ impl DatabaseReport {
             checks: Vec::new(),
             facts: serde_json::Map::new(),
             metrics: BTreeMap::new(),
+            remark: None,
             skipped: None,
             error: None,
             last_good: None,
@@ -226,6 +229,12 @@ impl DatabaseReport {
             (None, Some(_)) if checks == Outcome::Passed => Outcome::Skipped,
             _ => checks,
         }
+    }
+
+    /// What is shown with its outcome, in brackets.
+    #[must_use]
+    pub(crate) fn bracketed(&self) -> String {
+        self.remark.as_ref().map(|remark| format!(" ({remark})")).unwrap_or_default()
     }
 
     /// The word for its outcome; `success` is the word for a good one.

@@ -82,7 +82,8 @@ impl Reporter {
             Event::DatabaseFinished { report, success, done } => {
                 let Some(done) = done else { return };
                 let word = report.word(success).replace('-', " ");
-                let text = format!("{word} in {}", figures::duration(report.duration));
+                let (remark, took) = (report.bracketed(), figures::duration(report.duration));
+                let text = format!("{word}{remark} in {took}");
                 let good = report.outcome() <= Outcome::Passed;
                 terminal.finished(&report.name, &text, good, done);
             }

@@ -22,7 +22,7 @@ impl Report {
 impl DatabaseReport {
     fn shown(&self) -> Self {
         let mut shown = self.clone();
-        let more = [&mut shown.txid, &mut shown.target, &mut shown.undone];
+        let more = [&mut shown.txid, &mut shown.target, &mut shown.undone, &mut shown.remark];
         let names = [&mut shown.name, &mut shown.path].into_iter();
         for name in names.chain(more.into_iter().flatten()) {
             *name = line(name).into_owned();

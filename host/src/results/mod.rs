@@ -11,5 +11,5 @@ mod prometheus;
 mod webhook;
 
 pub(crate) use self::delivery::{Delivery, Destinations};
-pub(crate) use self::history::{History, Past};
+pub(crate) use self::history::{History, PassedCheck, Past};
 pub(crate) use self::prometheus::is_reserved;

@@ -3,6 +3,7 @@
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use rusqlite::config::DbConfig;
@@ -16,8 +17,8 @@ use super::jobs::Running;
 use super::worker::Inside;
 use crate::code::Code;
 use crate::error::{Error, Result};
-use crate::pages::ltx_header::Header;
-use crate::pages::{self, Comparison, Held, Image};
+use crate::ltx::Header;
+use crate::pages::{self, Comparison, Copied, Held, Image, PageTable};
 use crate::path::Sidecar;
 
 /// How long the second connection waits for a lock.
@@ -40,7 +41,36 @@ impl Connection {
     /// `headers` name, one of which the copy should be of. The connection is busy until
     /// the end.
     pub(crate) fn pages(&self, copy: PathBuf, headers: Vec<Header>) -> Result<Running<Comparison>> {
-        self.run(move |inside, unwanted| compare(&inside, &copy, &headers, unwanted))
+        self.run(move |inside, unwanted| {
+            let copy = File::open(copy).map_err(|error| {
+                Error::new(Code::Io, "the restored copy cannot be read").cause(error)
+            })?;
+            compare(&inside, &copy, &headers, unwanted)
+        })
+    }
+
+    /// The same with a table of the pages' digests.
+    pub(crate) fn pages_of_table(
+        &self,
+        table: Arc<PageTable>,
+        headers: Vec<Header>,
+    ) -> Result<Running<Comparison>> {
+        self.run(move |inside, unwanted| compare(&inside, &*table, &headers, unwanted))
+    }
+
+    /// Starts to compare the copy that this connection is of with another one. Both are of
+    /// transaction `txid`.
+    pub(crate) fn pages_of_copies(&self, copy: PathBuf, txid: u64) -> Result<Running<Comparison>> {
+        self.run(move |inside, unwanted| {
+            let open = |path: &Path| {
+                File::open(path).map_err(|error| {
+                    Error::new(Code::Io, "the restored copy cannot be read").cause(error)
+                })
+            };
+            // Nobody else has a copy open, so that no lock is lost with a descriptor.
+            let found = pages::compare_copies(&open(inside.path)?, &open(&copy)?, unwanted)?;
+            Ok(Comparison { txid, ..found })
+        })
     }
 }
 
@@ -79,7 +109,7 @@ fn frames(path: &Path) -> rusqlite::Result<Option<u32>> {
 
 fn compare(
     inside: &Inside<'_>,
-    copy: &Path,
+    copy: &impl Copied,
     headers: &[Header],
     unwanted: &(dyn Fn() -> bool + Sync),
 ) -> Result<Comparison> {
@@ -97,9 +127,7 @@ fn compare(
     };
     let log = Sidecar::Wal.of(inside.path);
     let mut image = Image::open(file, &log, held)?;
-    let copy = File::open(copy)
-        .map_err(|error| Error::new(Code::Io, "the restored copy cannot be read").cause(error))?;
-    pages::find(&mut image, headers, &copy, unwanted)
+    pages::find(&mut image, headers, copy, unwanted)
 }
 
 #[cfg(test)]
@@ -107,7 +135,7 @@ mod tests {
     use std::time::Instant;
 
     use super::*;
-    use crate::pages::ltx_header::Place;
+    use crate::ltx::Place;
     use crate::pages::wal::Log;
     use crate::sqlite::{Access, Slots, Threads};
     use crate::stop::Stop;
@@ -167,7 +195,10 @@ mod tests {
             let log = Log::open(&self.folder.path().join("db-wal")).unwrap();
             let end = 32 + u64::from(frames) * log.frame_size();
             let place = Some(Place { end, salts: log.salts() });
-            (copy, Header { page_size: log.page_size(), max_txid: 1, place })
+            (
+                copy,
+                Header { page_size: log.page_size(), commit: 1, min_txid: 1, max_txid: 1, place },
+            )
         }
     }
 

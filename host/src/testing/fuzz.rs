@@ -14,7 +14,7 @@ use crate::config::{Config, Purpose};
 use crate::environment::Environment;
 use crate::error::Result;
 use crate::litestream::process::line::Verb;
-use crate::pages::ltx_header::Header;
+use crate::ltx::{Decoder, Header};
 use crate::pages::wal::Log;
 use crate::plugin::offer::Offer;
 use crate::plugin::outline::Outline;
@@ -51,8 +51,23 @@ pub fn render(folder: &Path, environment: &Environment) -> Result<Rendered> {
 /// ends, or 0.
 #[must_use]
 pub fn ltx(bytes: &[u8]) -> Option<(u32, u64, u64)> {
-    let Header { page_size, max_txid, place } = Header::parse(bytes)?;
+    let Header { page_size, max_txid, place, .. } = Header::parse(bytes)?;
     Some((page_size, max_txid, place.map_or(0, |place| place.end)))
+}
+
+/// Reads a whole LTX file: how many pages the database has after it, and how many were in
+/// it; none if it is refused. One that is not refused was written by litestream.
+#[must_use]
+pub fn ltx_file(bytes: &[u8]) -> Option<(u32, u64)> {
+    let mut decoder = Decoder::open(bytes).ok()?;
+    let (commit, size) = (decoder.header().commit, decoder.header().page_size as usize);
+    let mut pages = 0;
+    while let Some((number, page)) = decoder.next().ok()? {
+        assert!(number > 0 && page.len() == size, "page {number}");
+        pages += 1;
+    }
+    decoder.finish().ok()?;
+    Some((commit, pages))
 }
 
 /// The newest frame of each of these pages in a write-ahead log that is read up to its

@@ -2,6 +2,7 @@
 //! else.
 
 pub mod fuzz;
+pub mod replica;
 
 pub use crate::environment::Environment;
 pub use crate::litestream::binary::find::{Wanted, find};

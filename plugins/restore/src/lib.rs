@@ -137,6 +137,9 @@ fn request(invocation: &Invocation, database: Option<&Database>) -> Result<Resto
         error.hint = Some("lsrun restore -o copy.sqlite3 URL".into());
         return Err(error);
     };
+    if let Some(engine) = one(invocation, "engine") {
+        request.set_engine(&engine)?;
+    }
     request.set_target(&target)?;
     if let Some(txid) = one(invocation, "txid") {
         request.set_txid(&txid)?;

@@ -10,7 +10,7 @@ use crate::compared::{self, Known};
 use crate::live::Live;
 use crate::options::{ASSERTION, Id, Options};
 use crate::whose_fault::{Failures, Question, Side};
-use crate::{limits, told, wanted};
+use crate::{limits, litestreams, told, wanted};
 
 const FOREIGN_KEYS: &str =
     "SELECT \"table\", count(*), parent FROM pragma_foreign_key_check GROUP BY 1, 3 ORDER BY 1, 3";
@@ -31,6 +31,7 @@ pub(crate) fn run(
     let integrity = wanted(options, Id::IntegrityCheck).then(|| Check::new("integrity_check"));
     let integrity = integrity.map(|check| (check, started(copy)));
     let plugins = plugins(database, copy, options);
+    let litestreams = litestreams::start(database, copy, options);
     let compared = compared::start(copy, live, missing, options, &mut failures);
     if wanted(options, Id::ForeignKeyCheck) {
         foreign_keys(copy, &mut failures);
@@ -51,6 +52,9 @@ pub(crate) fn run(
             }
             Err(error) => damaged(check, &error, &mut failures),
         }
+    }
+    if let Some(litestreams) = litestreams {
+        litestreams.finish();
     }
     failures.settle(match &known {
         _ if options.at.is_some() => Side::Absent,

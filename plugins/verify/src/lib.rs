@@ -7,8 +7,10 @@ mod checks;
 mod compared;
 mod damaged;
 mod limits;
+mod litestreams;
 mod live;
 mod options;
+mod proved;
 mod sentinel;
 mod whose_fault;
 
@@ -20,6 +22,7 @@ use lsrun_plugin::{is_damage, json, words};
 use damaged::Damage;
 use live::Live;
 use options::{Id, Options, Point};
+use proved::Way;
 use sentinel::Sentinel;
 use whose_fault::{Failures, Question, Side};
 
@@ -69,20 +72,42 @@ fn prove(database: &Database, options: &Options) -> Result<(), Ended> {
 
 fn attempt(database: &Database, options: &Options) -> Result<(), Ended> {
     preflight(database, options)?;
+    let way = proved::way(database, options);
     let (copy, lag, live) = if let Some(point) = &options.at {
         (restored_at(database, point)?, None, None)
     } else if options.read_only {
         let live = live::without_sentinel(database, options)?;
         let synced = synced(database, None, true)?;
         let lag = (synced.method() != "none").then(|| synced.lag_ms());
+        if proved_by_files(way, database, &synced, live.as_ref(), false, options) {
+            return Ok(());
+        }
         (restore(database, Some(&synced), None)?, lag, live)
     } else {
         let (sentinel, live) = with_sentinel(database, options)?;
-        let (copy, lag) = restored(database, &sentinel)?;
+        let synced = synced(database, None, false)?;
+        if proved_by_files(way, database, &synced, live.as_ref(), true, options) {
+            return Ok(());
+        }
+        let (copy, lag) = restored(database, &sentinel, synced)?;
         (copy, Some(lag), live)
     };
     checked(database, &copy, lag, live, TOO_BUSY, options);
+    proved::remember(database, options);
     Ok(())
+}
+
+/// Whether the files of the replica proved it, if that is the way.
+fn proved_by_files(
+    way: Way,
+    database: &Database,
+    synced: &SyncResult,
+    live: Option<&Live>,
+    sentinel: bool,
+    options: &Options,
+) -> bool {
+    let Way::Files { incremental } = way else { return false };
+    proved::attempt(database, synced, live, sentinel, incremental, options).is_some()
 }
 
 /// Checks a restored copy and, if that is wanted, keeps it.
@@ -158,10 +183,18 @@ fn with_sentinel(
 ///
 /// A sync that is not certain may have come before the row: then the copy lacks
 /// it, and the next transaction is waited for until the time is over.
-fn restored(database: &Database, sentinel: &Sentinel) -> Result<(RestoredCopy, u64), Ended> {
-    let (mut after, mut lag) = (None, 0);
+fn restored(
+    database: &Database,
+    sentinel: &Sentinel,
+    first: SyncResult,
+) -> Result<(RestoredCopy, u64), Ended> {
+    let (mut lag, mut next) = (0, Some(first));
+    let mut after = None;
     loop {
-        let synced = synced(database, after.as_deref(), false)?;
+        let synced = match next.take() {
+            Some(first) => first,
+            None => synced(database, after.as_deref(), false)?,
+        };
         lag += synced.lag_ms();
         let copy = restore(database, Some(&synced), None)?;
         let check = Check::new("sentinel");
@@ -249,8 +282,19 @@ pub(crate) fn restore(
         check.failed(&format!("restored TXID {got}, but the replica should have {want}"));
         return Err(Ended::Told);
     }
-    check.passed("");
+    check.passed(&restored_by(&copy));
     Ok(copy)
+}
+
+/// What was read for a copy, and by whom.
+fn restored_by(copy: &RestoredCopy) -> String {
+    match (copy.files(), copy.read_bytes()) {
+        (Some(files), Some(bytes)) => {
+            let files = words::count(u64::from(files), "file");
+            format!("{files} read in full and checked, {}", words::bytes(bytes))
+        }
+        _ => "by litestream".to_owned(),
+    }
 }
 
 pub(crate) fn restored_copy(

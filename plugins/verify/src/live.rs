@@ -1,6 +1,7 @@
 //! A snapshot of the live database, and what is read of it: its schema and the
 //! content of its tables.
 
+use lsrun_plugin::host::litestream::Proof;
 use lsrun_plugin::host::report::Check;
 use lsrun_plugin::host::sqlite::{Connection, ContentJob, PageComparison, TableContent, Value};
 use lsrun_plugin::prelude::*;
@@ -36,6 +37,11 @@ impl Live {
     /// Compares the copy with the state at the copy's transaction, page by page.
     pub(crate) fn pages(&self, copy: &RestoredCopy) -> Result<PageComparison, Error> {
         self.snapshot.reader.pages(copy)?.wait()
+    }
+
+    /// The same with the files of the replica.
+    pub(crate) fn pages_of_proof(&self, proof: &Proof) -> Result<PageComparison, Error> {
+        self.snapshot.reader.pages_of_proof(proof)?.wait()
     }
 
     /// Starts to read the rows, unless that was done.

@@ -12,6 +12,7 @@ pub(crate) enum Id {
     Schema,
     Rows,
     Content,
+    Litestream,
     Lag,
     RestoreTime,
     /// All of them; one is `assertion:NAME`.
@@ -21,13 +22,14 @@ pub(crate) enum Id {
 }
 
 impl Id {
-    const ALL: [Self; 10] = [
+    const ALL: [Self; 11] = [
         Self::IntegrityCheck,
         Self::ForeignKeyCheck,
         Self::Pages,
         Self::Schema,
         Self::Rows,
         Self::Content,
+        Self::Litestream,
         Self::Lag,
         Self::RestoreTime,
         Self::Assertions,
@@ -42,6 +44,7 @@ impl Id {
             Self::Schema => "schema",
             Self::Rows => "rows",
             Self::Content => "content",
+            Self::Litestream => "litestream",
             Self::Lag => "lag",
             Self::RestoreTime => "restore_time",
             Self::Assertions => "assertions",
@@ -63,12 +66,24 @@ pub(crate) enum Point {
     Latest,
 }
 
+/// How much is read.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Depth {
+    /// As the project file says.
+    Due,
+    /// Only what is new, if there is a whole proof.
+    Incremental,
+    /// Everything.
+    Full,
+}
+
 pub(crate) struct Options {
     only: Vec<String>,
     skip: Vec<String>,
     pub(crate) fast: bool,
     pub(crate) read_only: bool,
     pub(crate) keep: bool,
+    pub(crate) depth: Depth,
     pub(crate) at: Option<Point>,
     /// How long a wait may take.
     pub(crate) timeout_ms: u64,
@@ -83,6 +98,7 @@ impl Options {
             fast: invocation.flag("fast"),
             read_only: invocation.flag("read-only"),
             keep: invocation.flag("keep"),
+            depth: depth(invocation)?,
             at: at.map(|at| point(&at)).transpose()?,
             timeout_ms: invocation.timeout_ms(),
         };
@@ -101,6 +117,21 @@ impl Options {
     pub(crate) fn wants_named(&self, name: &str, group: Id) -> bool {
         let named = |list: &[String]| list.iter().any(|one| one == name || one == group.name());
         (self.only.is_empty() || named(&self.only)) && !named(&self.skip)
+    }
+
+    /// Whether only some of the checks are wanted.
+    pub(crate) fn only_some(&self) -> bool {
+        !self.only.is_empty()
+    }
+
+    /// Whether nothing but this one is wanted.
+    pub(crate) fn only_names(&self, id: Id) -> bool {
+        self.only_some() && self.only.iter().all(|one| one == id.name())
+    }
+
+    /// Whether the command line names this one.
+    pub(crate) fn names(&self, id: Id) -> bool {
+        self.only.iter().any(|one| one == id.name())
     }
 
     /// The ids of single assertions that were named.
@@ -135,6 +166,15 @@ fn known(name: &str, database: &Database) -> Result<(), Error> {
     error.hint =
         Some(format!("the checks are {ids}, assertion:NAME, and the names of check plugins"));
     Err(error)
+}
+
+fn depth(invocation: &Invocation) -> Result<Depth, Error> {
+    match (invocation.flag("incremental"), invocation.flag("full")) {
+        (true, true) => Err(error("invalid", "--incremental and --full exclude each other")),
+        (true, false) => Ok(Depth::Incremental),
+        (false, true) => Ok(Depth::Full),
+        (false, false) => Ok(Depth::Due),
+    }
 }
 
 fn point(text: &str) -> Result<Point, Error> {

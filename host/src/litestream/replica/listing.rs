@@ -1,7 +1,7 @@
 //! The LTX files of a replica: listed by litestream, or read from a folder.
 
 use std::ffi::OsStr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -15,6 +15,7 @@ use crate::litestream::process::said::explain;
 use crate::litestream::replica::reach;
 use crate::litestream::replica::source::{Source, redact};
 use crate::litestream::replica::txid::Txid;
+use crate::ltx::NextFile;
 
 /// The level of snapshots, which need nothing before them.
 pub(crate) const SNAPSHOT: u8 = 9;
@@ -32,6 +33,19 @@ pub(crate) struct LtxFile {
     pub created: Timestamp,
     /// In bytes.
     pub size: u64,
+}
+
+impl LtxFile {
+    /// Where it is in the folder of a file replica.
+    pub(crate) fn path_in(&self, replica: &Path) -> PathBuf {
+        let name = format!("{}-{}.ltx", self.min, self.max);
+        replica.join("ltx").join(self.level.to_string()).join(name)
+    }
+
+    /// For [`Assembly::add`](crate::ltx::Assembly::add).
+    pub(crate) fn next<R>(&self, source: R) -> NextFile<R> {
+        NextFile { min_txid: self.min.0, max_txid: self.max.0, source }
+    }
 }
 
 /// The files of a replica.
@@ -55,7 +69,7 @@ pub(crate) async fn list(
         Source::Url(url) => Replica::of_url(url, &session.environment).folder,
     };
     if let Some(folder) = folder {
-        return Ok(Listing { files: read(&folder), blur: SignedDuration::ZERO });
+        return Ok(read(&folder));
     }
     let probe = patience.min(Duration::from_secs(5));
     let (what, config) = match source {
@@ -100,7 +114,7 @@ pub(crate) async fn list(
 
 /// The files of a replica in a folder; litestream, too, takes their times from the
 /// file system.
-fn read(replica: &Path) -> Vec<LtxFile> {
+pub(crate) fn read(replica: &Path) -> Listing {
     let mut files = Vec::new();
     for level in 0..=SNAPSHOT {
         let Ok(entries) = std::fs::read_dir(replica.join("ltx").join(level.to_string())) else {
@@ -120,5 +134,5 @@ fn read(replica: &Path) -> Vec<LtxFile> {
             })
         }));
     }
-    files
+    Listing { files, blur: SignedDuration::ZERO }
 }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::litestream::replica::txid::Txid;
-use crate::pages::ltx_header::Header;
+use crate::ltx::Header;
 
 /// The last transaction in a folder that holds `ltx/0/<min>-<max>.ltx` files:
 /// the daemon's local state, or a file replica.

@@ -12,7 +12,7 @@ use tokio::task::JoinHandle;
 use crate::error::{Error, Result};
 use crate::litestream::replica::ltx;
 use crate::litestream::replica::txid::Txid;
-use crate::pages::ltx_header::Header;
+use crate::ltx::Header;
 
 /// Time between two checks. Shorter than litestream's own, 15 s.
 const LOOK: Duration = Duration::from_secs(2);

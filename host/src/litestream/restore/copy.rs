@@ -7,6 +7,7 @@ use crate::code::Code;
 use crate::error::{Error, Result};
 use crate::litestream::Session;
 use crate::litestream::replica::listing;
+use crate::litestream::replica::reading::FilesRead;
 use crate::litestream::replica::source::Source;
 use crate::litestream::replica::txid::Txid;
 use crate::litestream::restore::place::CopyPlace;
@@ -21,8 +22,10 @@ pub(crate) struct RestoredCopy {
     pub txid: Option<Txid>,
     /// Its size.
     pub bytes: u64,
-    /// The time litestream took.
+    /// The time that it took.
     pub duration: Duration,
+    /// What lsrun's own reader read; none if it was not the one that restored.
+    pub read: Option<FilesRead>,
     /// What it is to replace.
     pub target: Option<PathBuf>,
     /// As in the request.
@@ -62,6 +65,7 @@ impl RestoredCopy {
             path,
             txid: None,
             duration,
+            read: None,
             target: request.target,
             even_if_in_use: request.even_if_in_use,
             place,

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use crate::error::{Error, Result};
 use crate::litestream::Session;
 use crate::litestream::process::said::explain;
+use crate::litestream::replica::reading::{Declined, FilesRead};
 use crate::litestream::replica::source::{Source, redact};
 use crate::litestream::replica::txid::Txid;
 use crate::litestream::restore::attempts::settled;
@@ -17,7 +18,8 @@ use crate::litestream::restore::copy::{CopyOrigin, RestoredCopy};
 use crate::litestream::restore::kept::newest_kept;
 use crate::litestream::restore::pause::settle;
 use crate::litestream::restore::place::{CopyPlace, Home, home};
-use crate::litestream::restore::request::{Request, log_of, size};
+use crate::litestream::restore::reader::{self, ReadCopy};
+use crate::litestream::restore::request::{Engine, Request, log_of, size};
 
 /// Time between two checks of how far a restore has come.
 const LOOK: Duration = Duration::from_millis(100);
@@ -66,7 +68,7 @@ pub(crate) async fn restore(
         }
     };
     let attempt = || fetched(&session, &request, &path);
-    let (txid, duration) = tokio::select! {
+    let Attempted { txid, duration, read } = tokio::select! {
         done = settled(&session, &request, attempt) => done?,
         never = watch => match never {},
         never = flush(&partial) => match never {},
@@ -81,6 +83,7 @@ pub(crate) async fn restore(
         txid,
         bytes,
         duration,
+        read,
         target: request.target,
         even_if_in_use: request.even_if_in_use,
         requested: match (request.txid, request.timestamp) {
@@ -92,15 +95,34 @@ pub(crate) async fn restore(
     })
 }
 
-/// One attempt to restore; what an earlier one has left is removed. Gives the last
-/// transaction, and the time litestream took.
-async fn fetched(
-    session: &Session,
-    request: &Request,
-    path: &Path,
-) -> Result<(Option<Txid>, Duration)> {
+/// What an attempt has restored.
+struct Attempted {
+    /// The last transaction.
+    txid: Option<Txid>,
+    /// The time that it took.
+    duration: Duration,
+    read: Option<FilesRead>,
+}
+
+/// One attempt to restore; what an earlier one has left is removed.
+async fn fetched(session: &Session, request: &Request, path: &Path) -> Result<Attempted> {
     for left in [path, &partial(path)] {
         let _mostly_missing = std::fs::remove_file(left);
+    }
+    let mut faulty = None;
+    let engine = request.engine.map_or_else(|| Engine::of(&session.environment), Ok)?;
+    if engine == Engine::Auto {
+        match reader::restore(session, request, path).await {
+            Ok(read) => {
+                refuse_gap(session, request, Some(read.txid)).await?;
+                let ReadCopy { txid, duration, read } = read;
+                return Ok(Attempted { txid: Some(txid), duration, read: Some(read) });
+            }
+            Err(Declined::Failed(error)) => return Err(error),
+            Err(Declined::Faulty(why)) => faulty = Some(why),
+            Err(Declined::Unknown) => {}
+        }
+        let _mostly_missing = std::fs::remove_file(path);
     }
     let started = Instant::now();
     let output = run(session, request, path, &[]).await?;
@@ -112,10 +134,15 @@ async fn fetched(
         };
         return Err(explain(&output, &what));
     }
+    if let Some(why) = faulty {
+        session
+            .notes
+            .warning(&format!("litestream restored what lsrun's own reader refuses: {why}"));
+    }
     let json = output.json().unwrap_or_default();
     let txid = json["txid"].as_str().and_then(|txid| txid.parse().ok());
     refuse_gap(session, request, txid).await?;
-    Ok((txid, duration))
+    Ok(Attempted { txid, duration, read: None })
 }
 
 /// Writes a growing file to disk while it grows. litestream syncs the whole of it at

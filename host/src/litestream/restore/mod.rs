@@ -10,6 +10,7 @@ pub(crate) mod links;
 pub(crate) mod pause;
 pub(crate) mod place;
 pub(crate) mod plan;
+pub(crate) mod reader;
 pub(crate) mod refusal;
 pub(crate) mod replace;
 pub(crate) mod request;

@@ -15,7 +15,7 @@ use std::path::Path;
 
 use crate::litestream::replica::ltx::{last_transaction, transaction};
 use crate::litestream::replica::txid::Txid;
-use crate::pages::ltx_header::{Header, Place};
+use crate::ltx::{Header, Place};
 use crate::pages::wal::{Log, Salts};
 use crate::path::Sidecar;
 

@@ -13,3 +13,9 @@ pub(super) fn instant(at: Timestamp) -> Instant {
         local: moment::local(at),
     }
 }
+
+/// Milliseconds since then. A clock that was set back makes nothing younger than now.
+pub(super) fn age(then: jiff::Timestamp) -> u64 {
+    let age = jiff::Timestamp::now().duration_since(then);
+    crate::figures::milliseconds(age.try_into().unwrap_or_default())
+}

@@ -16,7 +16,7 @@ use crate::litestream::replica::points::{self, Gap};
 use crate::litestream::replica::source::Source;
 use crate::litestream::replica::{moment, reach};
 use crate::litestream::restore::folder::refuse_special;
-use crate::litestream::restore::request::Request;
+use crate::litestream::restore::request::{Engine, Request};
 use crate::litestream::restore::{copy, fetch, plan, replace};
 use crate::litestream::sync::request::SyncRequest as Wanted;
 use crate::litestream::sync::{request, wait};
@@ -35,7 +35,7 @@ use crate::plugin::{limits, process, proofs};
 use crate::results::History;
 
 /// What is limited in number.
-const JOBS: &str = "jobs of litestream";
+pub(super) const JOBS: &str = "jobs of litestream";
 
 impl Host for State {
     async fn version(&mut self) -> Result<String, Failure> {
@@ -257,6 +257,7 @@ impl State {
             target: None,
             kept: false,
             even_if_in_use: false,
+            engine: None,
             patience: self.call.patience,
             run: self.call.run,
         };
@@ -305,6 +306,16 @@ impl HostRestoreRequest for State {
 
     async fn set_kept(&mut self, handle: Resource<RestoreRequestHandle>) -> wasmtime::Result<()> {
         self.table.get_mut(&handle)?.0.kept = true;
+        Ok(())
+    }
+
+    async fn set_engine(
+        &mut self,
+        handle: Resource<RestoreRequestHandle>,
+        engine: String,
+    ) -> Result<(), Failure> {
+        let engine = engine.parse()?;
+        self.table.get_mut(&handle)?.0.engine = Some(engine);
         Ok(())
     }
 
@@ -418,12 +429,13 @@ impl HostRestoreRequest for State {
     ) -> Result<Resource<RestoreJobHandle>, Failure> {
         let request = self.table.get(&handle)?.0.clone();
         self.may_restore(&request)?;
+        let by_litestream = request.engine == Some(Engine::Litestream);
         let sink = Arc::clone(&self.call.sink);
         let watch = move |done, of, elapsed| sink.restoring(done, of, elapsed);
         let token = self.jobs.take(limits::JOBS, JOBS)?;
         let job =
             HostJob::start(fetch::restore(Arc::clone(&self.call.context.session), request, watch));
-        Ok(self.table.push(RestoreJobHandle(job, token))?)
+        Ok(self.table.push(RestoreJobHandle(job, by_litestream, token))?)
     }
 
     async fn drop(&mut self, handle: Resource<RestoreRequestHandle>) -> wasmtime::Result<()> {
@@ -437,10 +449,16 @@ impl HostRestoreJob for State {
         &mut self,
         handle: Resource<RestoreJobHandle>,
     ) -> Result<Resource<RestoredCopyHandle>, Failure> {
-        let copy = self.table.get_mut(&handle)?.0.wait().await?;
+        let RestoreJobHandle(job, by_litestream, _) = self.table.get_mut(&handle)?;
+        let by_litestream = *by_litestream;
+        let copy = job.wait().await?;
         let txid = copy.txid.map(|txid| txid.to_string());
         if self.call.role == Role::Command {
-            self.call.sink.restored(txid, copy.duration, copy.bytes);
+            let again = by_litestream && self.call.sink.has_restored();
+            // What is only compared is not what the run restored.
+            if !again {
+                self.call.sink.restored(txid, copy.duration, copy.bytes);
+            }
         }
         Ok(self.table.push(RestoredCopyHandle(Arc::new(copy)))?)
     }

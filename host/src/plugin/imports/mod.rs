@@ -9,6 +9,7 @@ mod http;
 mod instants;
 mod litestream;
 mod processes;
+mod proofs;
 mod report;
 mod settings;
 mod sqlite;

@@ -21,6 +21,13 @@ impl Host for State {
         Ok(self.call.sink.fact(&self.call.plugin.name, &key, &json)?)
     }
 
+    async fn remark(&mut self, text: String) -> wasmtime::Result<()> {
+        if self.speaks_for_the_run("report.remark") {
+            self.call.sink.remark(text);
+        }
+        Ok(())
+    }
+
     async fn skipped(&mut self, reason: String) -> wasmtime::Result<()> {
         if self.speaks_for_the_run("report.skipped") {
             self.call.sink.skipped(reason);

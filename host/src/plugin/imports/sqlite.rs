@@ -16,7 +16,8 @@ use crate::plugin::bindings::sqlite::{
 use crate::plugin::failure::Failure;
 use crate::plugin::handles::{
     ConnectionHandle, ContentJobHandle, DatabaseHandle, IntegrityHandle, IntegrityJobHandle,
-    PageComparisonHandle, PagesJobHandle, RestoredCopyHandle, RowsHandle, TableContentHandle,
+    PageComparisonHandle, PagesJobHandle, ProofHandle, RestoredCopyHandle, RowsHandle,
+    TableContentHandle,
 };
 use crate::plugin::limits::Exceeded;
 use crate::plugin::store::State;
@@ -35,7 +36,7 @@ impl Host for State {
         if !self.call.databases.iter().any(|own| own.path == database.path) {
             self.call.plugin.grants.require_sqlite("read", &database)?;
         }
-        self.connect(&database.path.clone(), Access::Read, Some(database)).await
+        self.connect(&database.path.clone(), Access::Read, Some(database), None).await
     }
 
     async fn open_for_writing(
@@ -44,7 +45,7 @@ impl Host for State {
     ) -> Result<Resource<ConnectionHandle>, Failure> {
         let database = self.table.get(&handle)?.0.clone();
         self.call.plugin.grants.require_sqlite("write", &database)?;
-        self.connect(&database.path.clone(), Access::Write, Some(database)).await
+        self.connect(&database.path.clone(), Access::Write, Some(database), None).await
     }
 
     async fn open_copy(
@@ -52,7 +53,7 @@ impl Host for State {
         handle: Resource<RestoredCopyHandle>,
     ) -> Result<Resource<ConnectionHandle>, Failure> {
         let copy = self.table.get(&handle)?.0.clone();
-        self.connect(&copy.path, Access::Copy, None).await
+        self.connect(&copy.path, Access::Copy, None, copy.txid).await
     }
 }
 
@@ -62,6 +63,7 @@ impl State {
         path: &std::path::Path,
         access: Access,
         database: Option<project::Database>,
+        copied: Option<Txid>,
     ) -> Result<Resource<ConnectionHandle>, Failure> {
         let is_held = |entry: &&mut (dyn std::any::Any + Send)| {
             entry.is::<ConnectionHandle>()
@@ -78,7 +80,7 @@ impl State {
         let slots = self.connections.clone();
         let sql = sqlite::Connection::open(path, access, deadline, stop, &slots).await?;
         let sql = Arc::new(sql);
-        Ok(self.table.push(ConnectionHandle { sql, database, places: None })?)
+        Ok(self.table.push(ConnectionHandle { sql, database, copied, places: None })?)
     }
 }
 
@@ -186,13 +188,28 @@ impl HostConnection for State {
     ) -> Result<Resource<PagesJobHandle>, Failure> {
         let copy = self.table.get(&copy)?.0.clone();
         let connection = self.table.get(&handle)?;
-        let Some(places) = &connection.places else {
-            return Err(Error::inconclusive("no snapshot of the database is held").into());
-        };
+        if let Some(txid) = connection.copied {
+            let job = connection.sql.pages_of_copies(copy.path.clone(), txid.0)?;
+            return Ok(self.table.push(PagesJobHandle(job))?);
+        }
+        let Some(places) = &connection.places else { return Err(not_held().into()) };
         let Some(txid) = copy.txid else {
             return Err(Error::inconclusive("litestream 0.3 does not number transactions").into());
         };
         let job = connection.sql.pages(copy.path.clone(), places.from(txid)?)?;
+        Ok(self.table.push(PagesJobHandle(job))?)
+    }
+
+    async fn pages_of_proof(
+        &mut self,
+        handle: Resource<ConnectionHandle>,
+        proof: Resource<ProofHandle>,
+    ) -> Result<Resource<PagesJobHandle>, Failure> {
+        let proof = &self.table.get(&proof)?.0;
+        let (table, txid) = (Arc::clone(&proof.table), proof.txid);
+        let connection = self.table.get(&handle)?;
+        let Some(places) = &connection.places else { return Err(not_held().into()) };
+        let job = connection.sql.pages_of_table(table, places.from(txid)?)?;
         Ok(self.table.push(PagesJobHandle(job))?)
     }
 
@@ -204,6 +221,10 @@ impl HostConnection for State {
         self.table.delete(handle)?;
         Ok(())
     }
+}
+
+fn not_held() -> Error {
+    Error::inconclusive("no snapshot of the database is held")
 }
 
 impl State {

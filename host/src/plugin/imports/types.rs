@@ -2,6 +2,7 @@
 
 use wasmtime::component::Resource;
 
+use super::instants::age;
 use crate::litestream::replica::source::Source;
 use crate::plugin::bindings::types::{
     Error, Host, HostDatabase, HostInvocation, HostPresentDatabase, HostReplaced, HostRestorePlan,
@@ -13,12 +14,6 @@ use crate::plugin::handles::{
     RestoredCopyHandle,
 };
 use crate::plugin::store::State;
-
-/// Milliseconds since then. A clock that was set back makes nothing younger than now.
-fn age(then: jiff::Timestamp) -> u64 {
-    let age = jiff::Timestamp::now().duration_since(then);
-    crate::figures::milliseconds(age.try_into().unwrap_or_default())
-}
 
 impl Host for State {
     fn convert_error(&mut self, failure: Failure) -> wasmtime::Result<Error> {
@@ -72,6 +67,25 @@ impl HostRestoredCopy for State {
 
     async fn duration_ms(&mut self, handle: Resource<RestoredCopyHandle>) -> wasmtime::Result<u64> {
         Ok(crate::figures::milliseconds(self.table.get(&handle)?.0.duration))
+    }
+
+    async fn engine(&mut self, handle: Resource<RestoredCopyHandle>) -> wasmtime::Result<String> {
+        let read = self.table.get(&handle)?.0.read;
+        Ok(if read.is_some() { "lsrun" } else { "litestream" }.to_owned())
+    }
+
+    async fn read_bytes(
+        &mut self,
+        handle: Resource<RestoredCopyHandle>,
+    ) -> wasmtime::Result<Option<u64>> {
+        Ok(self.table.get(&handle)?.0.read.map(|read| read.bytes))
+    }
+
+    async fn files(
+        &mut self,
+        handle: Resource<RestoredCopyHandle>,
+    ) -> wasmtime::Result<Option<u32>> {
+        Ok(self.table.get(&handle)?.0.read.map(|read| read.files))
     }
 
     async fn purpose(&mut self, handle: Resource<RestoredCopyHandle>) -> wasmtime::Result<String> {

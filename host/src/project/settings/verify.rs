@@ -15,6 +15,9 @@ use crate::yaml::Cursor;
 /// How long `verify` waits for a replica when the project says nothing.
 const VERIFY_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// How often litestream's own restore is compared when the project says nothing.
+const LITESTREAM_EVERY: Duration = Duration::from_secs(24 * 60 * 60);
+
 /// `verify:`
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct VerifySettings {
@@ -26,6 +29,10 @@ pub(crate) struct VerifySettings {
     pub max_lag: Option<Duration>,
     /// The restore may not take longer.
     pub max_restore: Option<Duration>,
+    /// How long a whole proof may be ago; always whole if none.
+    pub full_every: Option<Duration>,
+    /// How long litestream's own restore may be ago until it is done again; 1 day.
+    pub litestream_every: Duration,
     /// Where results go.
     pub results: ResultSettings,
     assertions: BTreeMap<String, Vec<Assertion>>,
@@ -42,6 +49,8 @@ impl VerifySettings {
             "timeout_ms": milliseconds(self.timeout),
             "max_lag_ms": self.max_lag.map(milliseconds),
             "max_restore_ms": self.max_restore.map(milliseconds),
+            "full_every_ms": self.full_every.map(milliseconds),
+            "litestream_every_ms": milliseconds(self.litestream_every),
             "assertions": assertions.collect::<serde_json::Map<_, _>>(),
         })
     }
@@ -54,6 +63,8 @@ impl Default for VerifySettings {
             deadline: None,
             max_lag: None,
             max_restore: None,
+            full_every: None,
+            litestream_every: LITESTREAM_EVERY,
             results: ResultSettings::default(),
             assertions: BTreeMap::new(),
         }
@@ -98,6 +109,8 @@ pub(in crate::project) fn verify(
             "assertions",
             "max_lag",
             "max_restore",
+            "full_every",
+            "litestream_every",
             "junit",
             "prometheus",
             "ping",
@@ -117,6 +130,8 @@ pub(in crate::project) fn verify(
             "deadline" => settings.deadline = Some(duration(&value)?),
             "max_lag" => settings.max_lag = Some(duration(&value)?),
             "max_restore" => settings.max_restore = Some(duration(&value)?),
+            "full_every" => settings.full_every = Some(duration(&value)?),
+            "litestream_every" => settings.litestream_every = duration(&value)?,
             "junit" => settings.results.junit = Some(file()?),
             "prometheus" => settings.results.prometheus = Some(file()?),
             "ping" => settings.results.ping = Some(url()?),

@@ -6,20 +6,18 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags};
-use sha2::{Digest, Sha256};
 
 use crate::code::Code;
-use crate::digest::hex;
 use crate::environment::Environment;
 use crate::error::{Error, Result};
-use crate::path::identity;
 use crate::project::Project;
+use crate::redact::Redactor;
 use crate::trust::{self, Distrust, Trust};
 
 /// How long another run may hold the file.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// What this lsrun writes; a file of a later one is left alone.
-const VERSION: i64 = 1;
+const VERSION: i64 = 2;
 
 const CREATE: &str = "
 CREATE TABLE IF NOT EXISTS results (
@@ -37,37 +35,32 @@ CREATE TABLE IF NOT EXISTS results (
   duration_ms INTEGER NOT NULL,
   not_passed TEXT NOT NULL
 ) STRICT;
+CREATE TABLE IF NOT EXISTS passed (
+  path TEXT NOT NULL,
+  check_id TEXT NOT NULL,
+  started_ms INTEGER NOT NULL,
+  message TEXT NOT NULL,
+  PRIMARY KEY (path, check_id)
+) STRICT;
 CREATE INDEX IF NOT EXISTS results_path ON results (path, command, started_ms);
-PRAGMA user_version = 1;
+PRAGMA user_version = 2;
 ";
 
 /// The history of one project.
 #[derive(Debug)]
 pub(crate) struct History {
     path: PathBuf,
+    /// What passes it is kept for long.
+    pub(super) redactor: Redactor,
 }
 
 impl History {
-    /// The one of `project`: in `LSRUN_STATE_DIR`, else in `lsrun` of
-    /// `XDG_STATE_HOME` or `~/.local/state`. Nothing is created yet.
+    /// The one of `project`. Nothing is created yet.
     ///
     /// Fails when there is no folder for it at all.
     pub(crate) fn of(project: &Project, environment: &Environment) -> Result<Self> {
-        let folder = if let Some(folder) = environment.get("LSRUN_STATE_DIR") {
-            std::path::absolute(folder)?
-        } else if let Some(base) = environment.get("XDG_STATE_HOME").map(Path::new)
-            && base.is_absolute()
-        {
-            base.join("lsrun")
-        } else if let Some(home) = environment.get("HOME") {
-            Path::new(home).join(".local/state/lsrun")
-        } else {
-            return Err(Error::new(Code::Unexpected, "no folder for the history")
-                .hint("set LSRUN_STATE_DIR"));
-        };
-        let file = identity(project.file.as_deref().unwrap_or(&project.root));
-        let digest = Sha256::digest(file.as_os_str().as_encoded_bytes());
-        Ok(Self { path: folder.join(hex(&digest[..8])).join("history.sqlite3") })
+        let path = project.state_folder(environment)?.join("history.sqlite3");
+        Ok(Self { path, redactor: environment.redactor().clone() })
     }
 
     /// Where it is.
@@ -114,7 +107,7 @@ impl History {
         connection.busy_timeout(PATIENCE)?;
         // A power cut costs one row of a history.
         connection.pragma_update(None, "synchronous", "NORMAL")?;
-        if version(&connection)? == 0 {
+        if version(&connection)? < VERSION {
             connection.execute_batch(&format!("BEGIN IMMEDIATE; {CREATE} COMMIT"))?;
         }
         Ok(connection)

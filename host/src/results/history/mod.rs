@@ -11,10 +11,22 @@ use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 
 pub(crate) use self::file::History;
 use crate::error::Result;
+use crate::redact::Redactor;
 use crate::report::{DatabaseReport, LastGood, Outcome, Report};
 
 /// How many rows are kept of each database.
 const KEPT: u32 = 1000;
+/// How many checks are remembered of each database.
+const CHECKS: u32 = 2000;
+
+/// A check that passed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct PassedCheck {
+    /// When its run began.
+    pub started: jiff::Timestamp,
+    /// What it said.
+    pub message: String,
+}
 
 /// One database in one run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,7 +67,7 @@ impl History {
             return Ok(());
         }
         self.create()
-            .and_then(|mut connection| insert(&mut connection, report, &databases))
+            .and_then(|mut connection| insert(&mut connection, report, &databases, &self.redactor))
             .map_err(|error| self.failed("cannot be written", &error))
     }
 
@@ -157,6 +169,24 @@ impl History {
         read().map_err(|error| self.failed("cannot be read", &error.into()))
     }
 
+    /// When a check of this id last passed for the database at `path`.
+    pub(crate) fn last_passed(&self, path: &str, check: &str) -> Result<Option<PassedCheck>> {
+        let Some(connection) = self.open()? else { return Ok(None) };
+        let read = || -> rusqlite::Result<Option<PassedCheck>> {
+            // Not there yet in a file of an lsrun before this one.
+            if !connection.table_exists(None, "passed")? {
+                return Ok(None);
+            }
+            let select = "SELECT started_ms, message FROM passed WHERE path = ?1 AND check_id = ?2";
+            let one = |row: &rusqlite::Row<'_>| {
+                let started = timestamp(row.get(0)?).unwrap_or_default();
+                Ok(PassedCheck { started, message: row.get(1)? })
+            };
+            connection.query_row(select, [path, check], one).optional()
+        };
+        read().map_err(|error| self.failed("cannot be read", &error.into()))
+    }
+
     /// What is known, newest first, at most `limit` for each database.
     pub(crate) fn past(&self, commands: &[&str], limit: u32) -> Result<Vec<Past>> {
         let Some(connection) = self.open()? else { return Ok(Vec::new()) };
@@ -169,6 +199,7 @@ fn insert(
     connection: &mut Connection,
     report: &Report,
     databases: &[&DatabaseReport],
+    redactor: &Redactor,
 ) -> anyhow::Result<()> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     {
@@ -181,6 +212,15 @@ fn insert(
             "DELETE FROM results WHERE path = ?1 AND command = ?2 AND id <= (
                SELECT id FROM results WHERE path = ?1 AND command = ?2
                ORDER BY id DESC LIMIT 1 OFFSET ?3)",
+        )?;
+        let mut remember = transaction.prepare(
+            "INSERT INTO passed (path, check_id, started_ms, message) VALUES (?1, ?2, ?3, ?4)
+             ON CONFLICT DO UPDATE SET started_ms = excluded.started_ms, message = excluded.message
+             WHERE excluded.started_ms >= started_ms",
+        )?;
+        let mut forget = transaction.prepare(
+            "DELETE FROM passed WHERE path = ?1 AND check_id NOT IN (
+               SELECT check_id FROM passed WHERE path = ?1 ORDER BY started_ms DESC LIMIT ?2)",
         )?;
         for database in databases {
             let not_passed: Vec<&str> = database.not_passed().map(|it| it.id.as_str()).collect();
@@ -199,6 +239,17 @@ fn insert(
                 serde_json::to_string(&not_passed)?,
             ])?;
             prune.execute(params![database.path, report.command, KEPT])?;
+            // Not those of plugins, which could be more than are kept.
+            let own = database.checks.iter().filter(|check| check.plugin == report.command);
+            for check in own.filter(|check| check.outcome == Outcome::Passed) {
+                remember.execute(params![
+                    database.path,
+                    check.id,
+                    report.started.as_millisecond(),
+                    redactor.apply(&check.message),
+                ])?;
+            }
+            forget.execute(params![database.path, CHECKS])?;
         }
     }
     transaction.commit()?;
@@ -282,12 +333,17 @@ mod tests {
         let history = history(folder.path());
         assert_eq!(history.past(&["verify"], 10).unwrap(), []);
         assert_eq!(history.last_success(&["verify"], "/default").unwrap(), None);
+        assert_eq!(history.last_passed("/default", "restore").unwrap(), None);
         let mut run = report(&["default"]);
         history.record(&run).unwrap();
         let success = run.started;
         run.started += Duration::from_secs(60);
         run.databases[0].checks.push(check("restore", Outcome::Failed));
         history.record(&run).unwrap();
+        let passed = history.last_passed("/default", "sentinel").unwrap().unwrap();
+        assert_eq!(passed.started.as_millisecond(), success.as_millisecond() + 60_000);
+        assert_eq!(history.last_passed("/default", "restore").unwrap(), None, "it failed");
+        assert_eq!(history.last_passed("/other", "sentinel").unwrap(), None);
         let past = history.past(&["verify"], 10).unwrap();
         assert_eq!(past.len(), 2);
         assert_eq!((past[0].outcome, past[1].outcome), (Outcome::Failed, Outcome::Passed));

@@ -1,0 +1,185 @@
+//! The proof without a copy: the files of the replica are read and checked, and their pages
+//! compared with the live database.
+//!
+//! Incremental, it reads only what is new since the last one; the checks of a copy are those
+//! of the last whole proof, which `verify.full_every` of the project file has at most so long
+//! ago. Whatever does not come out well is proved again, whole: nothing is called wrong here.
+
+use lsrun_plugin::host::litestream::{Proof, ProofRequest, SyncResult};
+use lsrun_plugin::host::report::Check;
+use lsrun_plugin::host::sqlite::PageComparison;
+use lsrun_plugin::prelude::*;
+use lsrun_plugin::words;
+
+use crate::limits;
+use crate::live::Live;
+use crate::options::{Depth, Id, Options};
+
+/// How a database is proved.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Way {
+    /// By its files and pages, all of them or those that are new.
+    Files { incremental: bool },
+    /// By a copy.
+    Copy,
+}
+
+/// A copy is made when a check needs one.
+pub(crate) fn way(database: &Database, options: &Options) -> Way {
+    if options.at.is_some() || options.keep {
+        return Way::Copy;
+    }
+    if options.only_names(Id::Pages) {
+        return Way::Files { incremental: options.depth == Depth::Incremental };
+    }
+    if options.only_some() || options.depth == Depth::Full {
+        return Way::Copy;
+    }
+    let every = every_ms();
+    if every.is_none() && options.depth != Depth::Incremental {
+        return Way::Copy;
+    }
+    match whole_age(database) {
+        Some(age) if every.is_none_or(|every| age < every) => Way::Files { incremental: true },
+        _ => Way::Copy,
+    }
+}
+
+/// `verify.full_every` of the project file, in milliseconds.
+fn every_ms() -> Option<u64> {
+    settings::at("/full_every_ms")?.parse().ok()
+}
+
+/// How long ago the last whole proof was, if the last run did not find anything wrong.
+fn whole_age(database: &Database) -> Option<u64> {
+    let last = history::results(database, 1).ok()?;
+    if last.first()?.outcome() != "passed" {
+        return None;
+    }
+    whole_age_ever(database)
+}
+
+/// Proves the files and compares the pages. None if that does not tell: then a copy has to.
+///
+/// The state that is held has the sentinel, and no state before it can be compared: so what
+/// has the same pages has the sentinel.
+pub(crate) fn attempt(
+    database: &Database,
+    first: &SyncResult,
+    live: Option<&Live>,
+    sentinel: bool,
+    incremental: bool,
+    options: &Options,
+) -> Option<()> {
+    let live = live?;
+    let mut lag = (first.method() != "none").then(|| first.lag_ms());
+    let mut later: Option<SyncResult> = None;
+    let (proof, found) = loop {
+        let synced = later.as_ref().unwrap_or(first);
+        match compared(database, synced, live, incremental) {
+            // The daemon had not seen the sentinel yet.
+            Err(error) if error.code == "inconclusive" && sentinel && !synced.certain() => {
+                let next = crate::synced(database, synced.txid().as_deref(), false).ok()?;
+                lag = lag.map(|lag| lag + next.lag_ms());
+                later = Some(next);
+            }
+            Err(error) => {
+                let why = words::reasons(&error);
+                Check::new("files").skipped(&format!("{why}: a copy is restored instead"));
+                return None;
+            }
+            Ok(proved) => break proved,
+        }
+    };
+    Check::new("files").passed(&said(&proof));
+    let pages = Check::new(Id::Pages.name());
+    if found.differing() > 0 {
+        let differ = words::count(found.differing(), "page");
+        pages.skipped(&format!("{differ} differ: a copy is restored and compared instead"));
+        return None;
+    }
+    pages.passed(&format!("{}, each as in the live database", words::count(found.pages(), "page")));
+    if sentinel {
+        Check::new("sentinel").passed("the row written a moment ago is in these pages");
+    }
+    limits::lag(lag, options);
+    if incremental {
+        remark(database);
+    }
+    Some(())
+}
+
+fn compared(
+    database: &Database,
+    synced: &SyncResult,
+    live: &Live,
+    incremental: bool,
+) -> Result<(Proof, PageComparison), Error> {
+    report::progress("reading the files of the replica", None);
+    let proof = read(database, incremental)?;
+    if let Some(txid) = synced.txid().filter(|txid| *txid > proof.txid()) {
+        return Err(error("inconclusive", format!("TXID {txid} is not there yet")));
+    }
+    report::progress("comparing each page with the live database", None);
+    let found = live.pages_of_proof(&proof)?;
+    Ok((proof, found))
+}
+
+/// The check of a whole proof that later ones continue; its time is the second clock.
+const WHOLE: &str = "whole";
+
+/// At the end of a whole proof: reads everything once more, so that the next proofs need
+/// not.
+pub(crate) fn remember(database: &Database, options: &Options) {
+    let wanted = every_ms().is_some() || options.depth == Depth::Incremental;
+    if !wanted || options.only_some() || options.at.is_some() {
+        return;
+    }
+    report::progress("reading the files of the replica", None);
+    let check = Check::new(WHOLE);
+    match read(database, false) {
+        Ok(proof) => check.passed(&said(&proof)),
+        Err(error) => {
+            check.skipped(&format!("the next proof is whole as well: {}", words::reasons(&error)));
+        }
+    }
+}
+
+fn read(database: &Database, incremental: bool) -> Result<Proof, Error> {
+    let request = ProofRequest::new(database);
+    if incremental {
+        request.set_incremental();
+    }
+    request.start()?.wait()
+}
+
+fn said(proof: &Proof) -> String {
+    let files = |count: u32| words::count(u64::from(count), "file");
+    let read = format!(
+        "{} read in full and checked, {}",
+        files(proof.files()),
+        words::bytes(proof.read_bytes())
+    );
+    match proof.known_age_ms() {
+        Some(age) => format!(
+            "{read}; {} known, {}, the oldest read {} ago",
+            files(proof.known_files()),
+            words::bytes(proof.known_bytes()),
+            words::duration(age)
+        ),
+        None => read,
+    }
+}
+
+/// Both clocks: this proof, and the last whole one.
+fn remark(database: &Database) {
+    let Some(age) = whole_age_ever(database) else { return };
+    report::remark(&format!("incremental, whole {} ago", words::duration(age)));
+    report::fact("incremental", "true");
+    report::fact("whole_proof_age_ms", &age.to_string());
+}
+
+fn whole_age_ever(database: &Database) -> Option<u64> {
+    let whole = history::last_passed(database, WHOLE).ok()??;
+    Some(whole.age_ms())
+}
