@@ -22,6 +22,7 @@ mod litestream_configuration;
 mod many;
 mod metrics;
 mod no_harm;
+mod objects;
 mod output;
 mod pages;
 mod passthrough;

@@ -3,12 +3,12 @@
 use crate::percent::decode;
 
 /// The parts of `scheme://user@host/path?query`.
-#[derive(Debug, Default)]
-pub(super) struct ReplicaUrl {
-    pub(super) scheme: String,
-    pub(super) user: String,
-    pub(super) host: String,
-    pub(super) path: String,
+#[derive(Clone, Default)]
+pub(crate) struct ReplicaUrl {
+    pub(crate) scheme: String,
+    pub(crate) user: String,
+    pub(crate) host: String,
+    pub(crate) path: String,
     query: Vec<(String, String)>,
 }
 
@@ -35,7 +35,12 @@ impl ReplicaUrl {
     }
 
     /// The first of this name in its query.
-    pub(super) fn parameter(&self, name: &str) -> Option<&str> {
+    pub(crate) fn parameter(&self, name: &str) -> Option<&str> {
         self.query.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
+
+    /// The names in its query.
+    pub(crate) fn parameters(&self) -> impl Iterator<Item = &str> {
+        self.query.iter().map(|(name, _)| name.as_str())
     }
 }

@@ -3,6 +3,7 @@
 
 pub mod fuzz;
 pub mod replica;
+pub mod objects;
 
 pub use crate::environment::Environment;
 pub use crate::litestream::binary::find::{Wanted, find};

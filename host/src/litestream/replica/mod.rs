@@ -4,6 +4,7 @@ pub(crate) mod chain;
 pub(crate) mod listing;
 pub(crate) mod ltx;
 pub(crate) mod moment;
+pub(crate) mod objects;
 pub(crate) mod places;
 pub(crate) mod points;
 pub(crate) mod reach;
