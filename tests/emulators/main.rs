@@ -11,6 +11,9 @@ mod support;
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use lsrun::testing::objects::Store;
 
 use support::daemon::Daemon;
 use support::{Run, Sandbox, litestream, repository, wait_until};
@@ -70,6 +73,38 @@ impl Drop for Server {
 fn helper(command: &mut Command) {
     let output = command.output().unwrap();
     assert!(output.status.success(), "{command:?}:\n{}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// lsrun itself reads what litestream wrote, and litestream restores it again.
+fn is_read(sandbox: &Sandbox, variables: &[(&str, &str)]) {
+    let environment = variables.iter().copied().chain([("HOME", "/nowhere")]).collect();
+    let patience = Duration::from_secs(20);
+    let store = Store::of_database(&sandbox.path(""), "default", &environment, patience).unwrap();
+    let files = store.list().unwrap();
+    assert!(!files.is_empty());
+    let copy = sandbox.path("read");
+    for file in &files {
+        let (level, min, max, size) = file.numbers();
+        let content = store.read(file).unwrap();
+        assert_eq!((content.len() as u64, file.identity().is_some()), (size, true));
+        assert_eq!(store.range(file, 0..4).unwrap(), b"LTX1");
+        assert_eq!(store.range(file, size - 9..size).unwrap(), content[content.len() - 9..]);
+        let folder = copy.join("ltx").join(level.to_string());
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::write(folder.join(format!("{min:016x}-{max:016x}.ltx")), content).unwrap();
+    }
+    let (lists, gets, ..) = store.traffic();
+    assert_eq!((lists, gets), (1, 3 * files.len() as u64));
+    let restored = sandbox.path("restored.sqlite3");
+    helper(
+        Command::new(litestream())
+            .args(["restore", "-o"])
+            .arg(&restored)
+            .arg(format!("file://{}", copy.display())),
+    );
+    assert_eq!(sandbox.integer("restored.sqlite3", USERS), 3);
+    std::fs::remove_dir_all(copy).unwrap();
+    std::fs::remove_file(restored).unwrap();
 }
 
 /// Once, with a daemon, listed, restored.
@@ -200,6 +235,22 @@ fn azure() {
         "{{type: abs, account-name: {account}, account-key: $AZURE_KEY, bucket: backups, path: shop, endpoint: '{endpoint}'}}"
     );
     round_trip(&sandbox, &replica, &[("AZURE_KEY", key)]);
+    is_read(&sandbox, &[("AZURE_KEY", key)]);
+    // A wrong key, and a container that does not exist.
+    let failure = |text: &str, key: &str| {
+        sandbox.write("lsrun.yml", text);
+        let environment = [("AZURE_KEY", key)].into_iter().collect();
+        let folder = sandbox.path("");
+        let store =
+            Store::of_database(&folder, "default", &environment, Duration::from_secs(20)).unwrap();
+        store.list().unwrap_err()
+    };
+    let text = std::fs::read_to_string(sandbox.path("lsrun.yml")).unwrap();
+    let wrong = failure(&text, "d3Jvbmcga2V5");
+    assert!(wrong.text.contains("refuses the credentials"), "{wrong:?}");
+    let missing = failure(&text.replace("bucket: backups", "bucket: nowhere"), key);
+    assert!(missing.text.contains("the bucket does not exist"), "{missing:?}");
+    assert_eq!((wrong.code, missing.code), ("unreachable", "unreachable"));
 }
 
 #[test]
@@ -212,4 +263,9 @@ fn gcs() {
     let host = format!("127.0.0.1:{port}");
     let replica = "{type: gs, bucket: backups, path: shop}";
     round_trip(&sandbox, replica, &[("STORAGE_EMULATOR_HOST", &host)]);
+    // An emulator has not all that lsrun would ask of Google.
+    let environment = [("STORAGE_EMULATOR_HOST", host.as_str())].into_iter().collect();
+    let patience = Duration::from_secs(20);
+    let store = Store::of_database(&sandbox.path(""), "default", &environment, patience);
+    assert!(store.err().unwrap().contains("STORAGE_EMULATOR_HOST"));
 }
