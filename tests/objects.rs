@@ -12,7 +12,7 @@ use lsrun::testing::objects::{ListedFile, Store, StoreFailure};
 use crate::s3::{SECRET, project, with_keys};
 use crate::support::s3::{BUCKET, Fault, KEY, S3, Silent, refusing};
 use crate::support::server::Server;
-use crate::support::{Sandbox, litestream};
+use crate::support::{Sandbox, litestream, tls};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 const KEYS: [(&str, &str); 3] = [
@@ -396,6 +396,26 @@ fn a_file_that_changes_while_it_is_read_is_not_read() {
     server.put(&format!("shop/0000/{}", name(1, 1)), other);
     let error = reader.read_to_end(&mut Vec::new()).unwrap_err();
     assert!(error.to_string().contains("cannot read shop/0000"), "{error}");
+}
+
+#[test]
+fn certificates_are_checked_unless_the_user_says_otherwise() {
+    let list = "<ListBucketResult><IsTruncated>false</IsTruncated></ListBucketResult>";
+    let head = "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: ";
+    let answer = format!("{head}{}\r\n\r\n{list}", list.len());
+    let port = tls::serve(answer.leak());
+    let certificate = tls::certificate();
+    let bundle = ("AWS_CA_BUNDLE", certificate.to_str().unwrap());
+    let list = |more: &str, variables: &[(&str, &str)]| {
+        let url = format!("s3://{BUCKET}/shop?endpoint=https://localhost:{port}{more}");
+        let environment = KEYS.iter().chain(variables).copied().collect();
+        Store::of_url(&url, &environment, PATIENCE).unwrap().list()
+    };
+    let refused = failure(list("", &[]));
+    assert_eq!(refused.code, "unreachable");
+    assert!(refused.text.contains("certificate"), "{refused:?}");
+    assert_eq!(list("&skipVerify=true", &[]), Ok(Vec::new()));
+    assert_eq!(list("", &[bundle]), Ok(Vec::new()));
 }
 
 #[test]

@@ -12,6 +12,7 @@ pub(crate) mod replicate;
 pub(crate) mod s3;
 pub(crate) mod server;
 pub(crate) mod stand_in;
+pub(crate) mod tls;
 pub(crate) mod toolchains;
 pub(crate) mod wrap;
 
