@@ -7,7 +7,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use lsrun::testing::Environment;
-use lsrun::testing::objects::{ListedFile, Store, StoreFailure};
+use lsrun::testing::objects::{ListedFile, ObjectReplica, StoreFailure};
 
 use crate::s3::{SECRET, project, with_keys};
 use crate::support::s3::{BUCKET, Fault, KEY, S3, Silent, refusing};
@@ -26,14 +26,14 @@ fn environment(pairs: &[(&str, &str)]) -> Environment {
 }
 
 /// The replica of the sandbox's database.
-fn of_project(sandbox: &Sandbox, pairs: &[(&str, &str)]) -> Result<Store, String> {
-    Store::of_database(&sandbox.path(""), "default", &environment(pairs), PATIENCE)
+fn of_project(sandbox: &Sandbox, pairs: &[(&str, &str)]) -> Result<ObjectReplica, String> {
+    ObjectReplica::of_database(&sandbox.path(""), "default", &environment(pairs), PATIENCE)
 }
 
 /// A path of the server by URL.
-fn of_url(server: &S3, path: &str, patience: Duration) -> Store {
+fn of_url(server: &S3, path: &str, patience: Duration) -> ObjectReplica {
     let url = format!("s3://{BUCKET}/{path}?endpoint={}&region=us-east-1", server.endpoint());
-    Store::of_url(&url, &environment(&KEYS), patience).unwrap()
+    ObjectReplica::of_url(&url, &environment(&KEYS), patience).unwrap()
 }
 
 fn name(min: u64, max: u64) -> String {
@@ -51,7 +51,7 @@ fn noise(length: usize) -> Vec<u8> {
 }
 
 /// A server with one file of this content, and its replica.
-fn with_file(content: &[u8], patience: Duration) -> (S3, Store, ListedFile) {
+fn with_file(content: &[u8], patience: Duration) -> (S3, ObjectReplica, ListedFile) {
     let server = S3::start(SECRET);
     server.put(&format!("shop/0000/{}", name(1, 1)), content);
     let store = of_url(&server, "shop", patience);
@@ -80,7 +80,7 @@ fn on_disk(folder: &Path) -> BTreeMap<String, Vec<u8>> {
 }
 
 /// The replica holds what litestream wrote into this folder, and one request gets each.
-fn is_whole(store: &Store, folder: &Path) {
+fn is_whole(store: &ObjectReplica, folder: &Path) {
     let disk = on_disk(folder);
     assert!(disk.len() > 1, "litestream wrote {} files", disk.len());
     let listed = store.list().unwrap();
@@ -149,7 +149,7 @@ fn keys_of_a_profile_and_of_the_roles_of_a_machine_and_a_container() {
     sandbox.write("lsrun.yml", &project(&server.endpoint(), BUCKET, "addr: ''"));
     replicate(&sandbox);
     let folder = server.objects().join("shop");
-    let counted = |store: &Store| {
+    let counted = |store: &ObjectReplica| {
         assert_eq!(store.list().unwrap().len(), on_disk(&folder).len());
         store.traffic().2
     };
@@ -260,7 +260,7 @@ fn keys_that_are_refused_and_buckets_that_do_not_exist() {
     let server = S3::start(SECRET);
     let of = |url: &str, pairs: &[(&str, &str)]| {
         let url = format!("{url}?endpoint={}", server.endpoint());
-        failure(Store::of_url(&url, &environment(pairs), PATIENCE).unwrap().list())
+        failure(ObjectReplica::of_url(&url, &environment(pairs), PATIENCE).unwrap().list())
     };
     let url = format!("s3://{BUCKET}/shop");
     let wrong = of(&url, &[KEYS[0], ("LITESTREAM_SECRET_ACCESS_KEY", "wrong-secret"), KEYS[2]]);
@@ -333,7 +333,7 @@ fn a_server_that_stalls_is_given_up() {
     // And one that says nothing from the beginning.
     let silent = Silent::start();
     let url = format!("s3://{BUCKET}/shop?endpoint={}", silent.endpoint());
-    let store = Store::of_url(&url, &environment(&KEYS), patience).unwrap();
+    let store = ObjectReplica::of_url(&url, &environment(&KEYS), patience).unwrap();
     assert_eq!(failure(store.list()).code, "timeout");
 }
 
@@ -351,7 +351,7 @@ fn a_server_that_is_busy_is_asked_again_and_then_named() {
 fn an_endpoint_that_refuses_is_given_up() {
     let url = format!("s3://{BUCKET}/shop?endpoint={}", refusing());
     let started = Instant::now();
-    let store = Store::of_url(&url, &environment(&KEYS), PATIENCE).unwrap();
+    let store = ObjectReplica::of_url(&url, &environment(&KEYS), PATIENCE).unwrap();
     let failed = failure(store.list());
     assert_eq!(failed.code, "unreachable");
     assert!(failed.text.contains("the replica does not answer"), "{failed:?}");
@@ -409,7 +409,7 @@ fn certificates_are_checked_unless_the_user_says_otherwise() {
     let list = |more: &str, variables: &[(&str, &str)]| {
         let url = format!("s3://{BUCKET}/shop?endpoint=https://localhost:{port}{more}");
         let environment = KEYS.iter().chain(variables).copied().collect();
-        Store::of_url(&url, &environment, PATIENCE).unwrap().list()
+        ObjectReplica::of_url(&url, &environment, PATIENCE).unwrap().list()
     };
     let refused = failure(list("", &[]));
     assert_eq!(refused.code, "unreachable");
@@ -425,7 +425,7 @@ fn proxies_are_used_as_litestream_uses_them() {
     let list = |endpoint: &str, more: &[(&str, &str)]| {
         let url = format!("s3://{BUCKET}/shop?endpoint={endpoint}");
         let environment = KEYS.iter().chain(more).copied().collect();
-        let store = Store::of_url(&url, &environment, Duration::from_secs(5)).unwrap();
+        let store = ObjectReplica::of_url(&url, &environment, Duration::from_secs(5)).unwrap();
         store.list().map(|files| files.len())
     };
     // A host that only the proxy knows.

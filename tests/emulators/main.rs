@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use lsrun::testing::objects::Store;
+use lsrun::testing::objects::ObjectReplica;
 
 use support::daemon::Daemon;
 use support::{Run, Sandbox, litestream, repository, wait_until};
@@ -79,7 +79,8 @@ fn helper(command: &mut Command) {
 fn is_read(sandbox: &Sandbox, variables: &[(&str, &str)]) {
     let environment = variables.iter().copied().chain([("HOME", "/nowhere")]).collect();
     let patience = Duration::from_secs(20);
-    let store = Store::of_database(&sandbox.path(""), "default", &environment, patience).unwrap();
+    let store =
+        ObjectReplica::of_database(&sandbox.path(""), "default", &environment, patience).unwrap();
     let files = store.list().unwrap();
     assert!(!files.is_empty());
     let copy = sandbox.path("read");
@@ -242,7 +243,8 @@ fn azure() {
         let environment = [("AZURE_KEY", key)].into_iter().collect();
         let folder = sandbox.path("");
         let store =
-            Store::of_database(&folder, "default", &environment, Duration::from_secs(20)).unwrap();
+            ObjectReplica::of_database(&folder, "default", &environment, Duration::from_secs(20))
+                .unwrap();
         store.list().unwrap_err()
     };
     let text = std::fs::read_to_string(sandbox.path("lsrun.yml")).unwrap();
@@ -266,6 +268,6 @@ fn gcs() {
     // An emulator has not all that lsrun would ask of Google.
     let environment = [("STORAGE_EMULATOR_HOST", host.as_str())].into_iter().collect();
     let patience = Duration::from_secs(20);
-    let store = Store::of_database(&sandbox.path(""), "default", &environment, patience);
+    let store = ObjectReplica::of_database(&sandbox.path(""), "default", &environment, patience);
     assert!(store.err().unwrap().contains("STORAGE_EMULATOR_HOST"));
 }

@@ -8,6 +8,9 @@ pub(crate) enum LtxFault {
     /// The file, or what it continues, has something that this reader does not know.
     #[error("{0}")]
     Unknown(String),
+    /// Only litestream can tell what it would restore.
+    #[error("only litestream can tell what it would restore")]
+    Undecided,
     /// The file is not as it was written.
     #[error("{0}")]
     Damaged(String),

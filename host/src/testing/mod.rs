@@ -2,8 +2,8 @@
 //! else.
 
 pub mod fuzz;
-pub mod replica;
 pub mod objects;
+pub mod replica;
 
 pub use crate::environment::Environment;
 pub use crate::litestream::binary::find::{Wanted, find};

@@ -18,7 +18,7 @@ use crate::project::Project;
 use crate::stop::Stop;
 
 /// A replica in an object store, with a runtime of its own.
-pub struct Store {
+pub struct ObjectReplica {
     objects: Objects,
     /// Dropped last.
     _runtime: Runtime,
@@ -64,7 +64,7 @@ impl From<Error> for StoreFailure {
     }
 }
 
-impl Store {
+impl ObjectReplica {
     /// The replica at a URL. Fails with the reason for which litestream has to read it.
     pub fn of_url(
         url: &str,

@@ -11,7 +11,8 @@ use crate::error::Error;
 use crate::litestream::Session;
 use crate::litestream::process::limit::Limit;
 use crate::litestream::replica::chain::Until;
-use crate::litestream::replica::listing::{self, LtxFile};
+use crate::litestream::replica::listing::LtxFile;
+use crate::litestream::replica::objects;
 use crate::litestream::replica::source::Source;
 use crate::litestream::replica::store::Store;
 use crate::ltx::{LtxFault, Reading};
@@ -61,10 +62,11 @@ pub(crate) async fn work<T: Send + 'static>(
     patience: Duration,
     work: impl Fn(&Store, &[LtxFile], &Reading) -> Result<T, FileFault> + Clone + Send + 'static,
 ) -> Result<Worked<T>, Declined> {
-    let store = Store::of(session, source).ok_or(Declined::Unknown)?;
+    let store = Store::of(session, source, patience).ok_or(Declined::Unknown)?;
     let started = Instant::now();
     for _attempt in 0..ATTEMPTS {
-        let files = listing::list(session, source, patience).await.map_err(Declined::Failed)?;
+        let listed = store.list(session, source, until, patience).await;
+        let (store, files) = listed.map_err(Declined::Failed)?;
         let plan = files.plan(until).ok_or(Declined::Unknown)?;
         let reading = Arc::new(Reading::default());
         // A future that is dropped takes its thread with it.
@@ -89,7 +91,15 @@ pub(crate) async fn work<T: Send + 'static>(
         };
         match fault {
             LtxFault::Unreadable(error) if error.kind() == io::ErrorKind::NotFound => {}
+            LtxFault::Unreadable(error) => match objects::cause(error) {
+                // It went away, or another one has its name now.
+                gone if matches!(gone.code(), Code::NotFound | Code::Inconclusive) => {}
+                error => {
+                    return Err(Declined::Failed(error.context(format!("cannot read {file}"))));
+                }
+            },
             LtxFault::Unwritable(error) => return Err(Declined::Failed(unwritable(&file, &error))),
+            LtxFault::Undecided => return Err(Declined::Unknown),
             fault => return Err(Declined::Faulty(format!("{file}: {fault}"))),
         }
     }

@@ -1,78 +1,182 @@
 //! Where the files of a replica are, for lsrun's own reader: only where it knows for
 //! certain what litestream would read.
 
+use std::collections::HashMap;
 use std::fs::File;
+use std::io::Read;
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::SignedDuration;
 
 use crate::config::Replica;
+use crate::error::{Error, Result};
 use crate::litestream::Session;
-use crate::litestream::replica::listing::LtxFile;
+use crate::litestream::replica::chain::Until;
+use crate::litestream::replica::listing::{self, Listing, LtxFile};
+use crate::litestream::replica::objects::{self, Objects};
 use crate::litestream::replica::source::Source;
+use crate::litestream::replica::txid::Txid;
 use crate::ltx::{Header, LtxFault};
 
-/// The files of a replica.
-#[derive(Debug, Clone)]
+/// The files of a replica. Cheap to clone.
+#[derive(Clone)]
 pub(crate) struct Store {
-    folder: PathBuf,
+    place: Arc<StorePlace>,
+    /// What an object store has listed.
+    listed: Arc<HashMap<(u8, Txid, Txid), objects::StoredFile>>,
+}
+
+enum StorePlace {
+    Folder(PathBuf),
+    Objects(Box<Objects>),
 }
 
 /// A file of a replica, open.
-pub(crate) struct StoredFile {
+pub(crate) struct OpenFile {
     /// What is in it.
-    pub(crate) source: File,
+    pub(crate) source: Box<dyn Read + Send>,
     /// What it is recognized by later.
     pub(crate) identity: String,
 }
 
 impl Store {
     /// None where litestream has to be asked.
-    pub(crate) fn of(session: &Session, source: &Source) -> Option<Self> {
+    pub(crate) fn of(session: &Session, source: &Source, patience: Duration) -> Option<Self> {
         let folder = match source {
             Source::Database(database) => session.config().ok()?.replica(database).ok()?.folder,
             Source::Url(url) => Replica::of_url(url, &session.environment).folder,
-        }?;
-        // A backup of litestream 0.3 may be the newer one.
-        (!folder.join("generations").exists()).then_some(Self { folder })
+        };
+        let place = match folder {
+            Some(folder) => StorePlace::Folder(folder),
+            None => {
+                let objects = Objects::of_source(session, source, patience).ok()?;
+                StorePlace::Objects(Box::new(objects))
+            }
+        };
+        Some(Self { place: Arc::new(place), listed: Arc::default() })
     }
 
     /// One in a folder.
     pub(crate) fn in_folder(folder: PathBuf) -> Self {
-        Self { folder }
+        Self { place: Arc::new(StorePlace::Folder(folder)), listed: Arc::default() }
+    }
+
+    /// What is there now, and the store that can open it.
+    pub(crate) async fn list(
+        &self,
+        session: &Session,
+        source: &Source,
+        until: Until,
+        patience: Duration,
+    ) -> Result<(Self, Listing)> {
+        let StorePlace::Objects(_) = *self.place else {
+            return Ok((self.clone(), listing::list(session, source, patience).await?));
+        };
+        let place = Arc::clone(&self.place);
+        let list = tokio::task::spawn_blocking(move || match &*place {
+            StorePlace::Objects(objects) => objects.list(),
+            StorePlace::Folder(_) => Ok(Vec::new()),
+        });
+        let files =
+            list.await.map_err(|error| Error::inconclusive("the listing ended").cause(error))??;
+        let listing = match until {
+            // The time of a transaction is not that of its object.
+            Until::Before(_) => listing::list(session, source, patience).await?,
+            Until::Newest | Until::Txid(_) => {
+                let file = |file: &objects::StoredFile| LtxFile {
+                    level: file.level,
+                    min: file.min,
+                    max: file.max,
+                    created: file.modified,
+                    size: file.size,
+                };
+                Listing { files: files.iter().map(file).collect(), blur: SignedDuration::ZERO }
+            }
+        };
+        let listed = files.into_iter().map(|file| ((file.level, file.min, file.max), file));
+        let listed = Arc::new(listed.collect());
+        Ok((Self { place: Arc::clone(&self.place), listed }, listing))
+    }
+
+    /// Whether there is a backup of litestream 0.3 as well, which may be the newer one.
+    pub(crate) fn has_generations(&self) -> Result<bool> {
+        match &*self.place {
+            StorePlace::Folder(folder) => Ok(folder.join("generations").exists()),
+            StorePlace::Objects(objects) => objects.has_generations(),
+        }
     }
 
     /// Where it is, for people.
     pub(crate) fn describe(&self) -> String {
-        self.folder.display().to_string()
+        match &*self.place {
+            StorePlace::Folder(folder) => folder.display().to_string(),
+            StorePlace::Objects(_) => "the object store".to_owned(),
+        }
     }
 
     /// The name of a file, for people.
     pub(crate) fn name(&self, file: &LtxFile) -> String {
-        file.path_in(&self.folder).display().to_string()
+        match (&*self.place, self.object(file)) {
+            (StorePlace::Folder(folder), _) => file.path_in(folder).display().to_string(),
+            (StorePlace::Objects(_), Some(object)) => object.name().to_owned(),
+            (StorePlace::Objects(_), None) => format!("{}-{}.ltx", file.min, file.max),
+        }
     }
 
-    pub(crate) fn open(&self, file: &LtxFile) -> Result<StoredFile, LtxFault> {
+    fn object(&self, file: &LtxFile) -> Option<&objects::StoredFile> {
+        self.listed.get(&(file.level, file.min, file.max))
+    }
+
+    pub(crate) fn open(&self, file: &LtxFile) -> Result<OpenFile, LtxFault> {
+        let missing = || LtxFault::Unreadable(std::io::ErrorKind::NotFound.into());
+        match &*self.place {
+            StorePlace::Folder(_) => {
+                let (source, identity) = self.open_in_folder(file)?;
+                Ok(OpenFile { source: Box::new(source), identity })
+            }
+            StorePlace::Objects(objects) => {
+                let object = self.object(file).ok_or_else(missing)?;
+                let source = objects.open(object).map_err(std::io::Error::other)?;
+                let identity = identity_of_object(object).unwrap_or_default();
+                Ok(OpenFile { source, identity })
+            }
+        }
+    }
+
+    fn open_in_folder(&self, file: &LtxFile) -> Result<(File, String), LtxFault> {
+        let StorePlace::Folder(folder) = &*self.place else {
+            return Err(LtxFault::Unknown("it is in no folder".to_owned()));
+        };
         // A FIFO would wait for a writer.
         let waits = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
-        let name = file.path_in(&self.folder);
-        let source = File::options().read(true).custom_flags(waits).open(name)?;
+        let source = File::options().read(true).custom_flags(waits).open(file.path_in(folder))?;
         let metadata = source.metadata()?;
         if !metadata.is_file() {
             return Err(LtxFault::Unknown("it is no regular file".to_owned()));
         }
-        Ok(StoredFile { source, identity: identity(&metadata) })
+        Ok((source, identity(&metadata)))
     }
 
     /// The header of a file, where that costs nothing.
     pub(crate) fn header(&self, file: &LtxFile) -> Option<Header> {
         let mut bytes = [0; Header::LENGTH];
-        self.open(file).ok()?.source.read_exact_at(&mut bytes, 0).ok()?;
+        self.open_in_folder(file).ok()?.0.read_exact_at(&mut bytes, 0).ok()?;
         Header::parse(&bytes)
     }
 
-    /// What a file is recognized by; none if it is not there any more.
+    /// What a file is recognized by; none if it is not there any more, or if its store says
+    /// nothing by which it could be.
     pub(crate) fn identity(&self, file: &LtxFile) -> Option<String> {
-        std::fs::metadata(file.path_in(&self.folder)).ok().map(|metadata| identity(&metadata))
+        match &*self.place {
+            StorePlace::Folder(folder) => {
+                let metadata = std::fs::metadata(file.path_in(folder)).ok()?;
+                Some(identity(&metadata))
+            }
+            StorePlace::Objects(_) => identity_of_object(self.object(file)?),
+        }
     }
 }
 
@@ -87,4 +191,9 @@ fn identity(file: &std::fs::Metadata) -> String {
         file.ctime(),
         file.ctime_nsec()
     )
+}
+
+/// The store's word for its content, and when it was written.
+fn identity_of_object(file: &objects::StoredFile) -> Option<String> {
+    Some(format!("{}:{}:{}", file.identity.as_ref()?, file.size, file.modified))
 }

@@ -44,6 +44,11 @@ pub(super) async fn restore(
     // What replaces a database has to be on the disk before.
     let (path, durable) = (path.to_owned(), request.target.is_some());
     let work = move |store: &Store, plan: &[LtxFile], reading: &Reading| {
+        // A backup of litestream 0.3 may be the newer one.
+        let old = store.has_generations().unwrap_or(true);
+        if old && !matches!(until, Until::Txid(_)) {
+            return Err((store.describe(), LtxFault::Undecided));
+        }
         let txid = read(store, plan, &path, durable, reading)?;
         Ok((txid, u32::try_from(plan.len()).unwrap_or(u32::MAX)))
     };

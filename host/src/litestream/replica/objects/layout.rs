@@ -31,7 +31,7 @@ pub(crate) struct StoredFile {
 
 impl StoredFile {
     /// How messages call it.
-    pub(super) fn name(&self) -> &str {
+    pub(crate) fn name(&self) -> &str {
         self.key.as_ref()
     }
 }
@@ -69,6 +69,15 @@ impl Layout {
     pub(super) fn prefix(&self) -> String {
         let levels = if self.is_s3 { "000" } else { "" };
         format!("{}{levels}", self.folder)
+    }
+
+    /// What the names of a backup of litestream 0.3 begin with.
+    pub(super) fn generations(&self) -> String {
+        let folder = match self.is_s3 {
+            true => self.folder.as_str(),
+            false => self.folder.trim_end_matches("ltx/"),
+        };
+        format!("{folder}generations/")
     }
 
     /// The file that an object is. What has another name is not litestream's, which

@@ -135,6 +135,21 @@ impl Objects {
         self.runtime.block_on(self.listed())
     }
 
+    /// Whether there is a backup of litestream 0.3. One request.
+    ///
+    /// Fails as [`Self::list`] does.
+    pub(crate) fn has_generations(&self) -> Result<bool> {
+        const WHAT: &str = "list the replica";
+        self.runtime.block_on(async {
+            let store = self.store().await?;
+            let options = PaginatedListOptions { max_keys: Some(1), ..Default::default() };
+            let prefix = self.layout.generations();
+            let page = self.patient(WHAT, store.list_paginated(Some(&prefix), options)).await?;
+            let page = page.map_err(|error| fault::explain(WHAT, &error))?;
+            Ok(!page.result.objects.is_empty())
+        })
+    }
+
     /// A file from its beginning to its end, which arrives while it is read, a few chunks
     /// ahead. What comes is the object that was listed: same identity, same length. An
     /// error of the reader is one of lsrun: see [`cause`].
