@@ -75,6 +75,10 @@ pub(super) fn parse(name: &str, manifest: &Manifest, words: &[OsString]) -> Resu
     if let Some(cause) = described.arguments.iter().find_map(impossible) {
         return wrong(cause);
     }
+    let last = match last_word(&described) {
+        Ok(last) => last,
+        Err(cause) => return wrong(cause),
+    };
     let clap = command(name, manifest, &described);
     if let Some(cause) = ambiguous(&clap) {
         return wrong(cause);
@@ -99,12 +103,17 @@ pub(super) fn parse(name: &str, manifest: &Manifest, words: &[OsString]) -> Resu
         values: BTreeMap::new(),
         flags: BTreeSet::new(),
     };
-    let matches = match clap.try_get_matches_from(words) {
+    let matches = match clap.try_get_matches_from(&words) {
         Ok(matches) => matches,
         Err(error)
             if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) =>
         {
-            parsed.help = Some(error.render().to_string());
+            parsed.help = Some(match (last, error.kind()) {
+                (Some(last), ErrorKind::DisplayHelp) => {
+                    help_with(command(name, manifest, &described), last, &words)
+                }
+                _ => error.render().to_string(),
+            });
             return Ok(parsed);
         }
         Err(error) => return Err(usage(&error, name)),
@@ -125,18 +134,25 @@ pub(super) fn parse(name: &str, manifest: &Manifest, words: &[OsString]) -> Resu
         parsed.verbose = matches.get_flag("verbose");
     }
     if described.per_database && described.records {
-        let text = |name: &str| matches.get_one::<String>(name);
-        if let Some(age) = text("if-older-than") {
+        let option = |name: &str| matches.get_one::<String>(name);
+        if let Some(age) = option("if-older-than") {
             parsed.if_older_than = Some(cli::duration(age)?);
         }
         parsed.results = ResultSettings {
-            junit: text("junit").map(PathBuf::from),
-            prometheus: text("prometheus").map(PathBuf::from),
-            ping: text("ping").cloned().map(Secret::new),
-            webhook: text("webhook").cloned().map(Secret::new),
+            junit: option("junit").map(PathBuf::from),
+            prometheus: option("prometheus").map(PathBuf::from),
+            ping: option("ping").cloned().map(Secret::new),
+            webhook: option("webhook").cloned().map(Secret::new),
         };
     }
-    for argument in &described.arguments {
+    if let Some(last) = last {
+        let Some(word) = parsed.selected.pop() else {
+            let missing = format!("lsrun {name} needs {}", placeholder(last));
+            return Err(Error::usage(missing).hint(format!("see lsrun {name} --help")));
+        };
+        parsed.values.insert(last.name.clone(), vec![word]);
+    }
+    for argument in described.arguments.iter().filter(|argument| !argument.positional) {
         let name = argument.name.as_str();
         if argument.flag {
             if matches.get_flag(name) {
@@ -251,7 +267,7 @@ fn command(name: &str, manifest: &Manifest, described: &CommandManifest) -> clap
             command = command.args(results(name));
         }
     }
-    for argument in &described.arguments {
+    for argument in described.arguments.iter().filter(|argument| !argument.positional) {
         let mut arg = Arg::new(argument.name.clone())
             .long(argument.name.clone())
             .help(argument.about.clone());
@@ -262,7 +278,7 @@ fn command(name: &str, manifest: &Manifest, described: &CommandManifest) -> clap
             arg = arg.action(ArgAction::SetTrue);
         } else {
             arg = arg.action(if argument.repeat { ArgAction::Append } else { ArgAction::Set });
-            arg = arg.value_name(argument.placeholder.clone().unwrap_or_else(|| "VALUE".into()));
+            arg = arg.value_name(placeholder(argument).to_owned());
             if let Some(default) = &argument.default {
                 arg = arg.default_value(default.clone());
             }
@@ -283,6 +299,38 @@ fn command(name: &str, manifest: &Manifest, described: &CommandManifest) -> clap
     cli::with_config(<Global as clap::Args>::augment_args(command)).about(manifest.about.clone())
 }
 
+/// The argument that is the last word, or why there cannot be one.
+fn last_word(described: &CommandManifest) -> std::result::Result<Option<&Argument>, String> {
+    let mut all = described.arguments.iter().filter(|argument| argument.positional);
+    let (last, more) = (all.next(), all.next());
+    match (last, more) {
+        (Some(last), Some(_)) => Err(format!("{} is not the only positional argument", last.name)),
+        (Some(last), None) if !described.per_database => {
+            Err(format!("the positional argument {} needs per-database", last.name))
+        }
+        _ => Ok(last),
+    }
+}
+
+/// The help with the last word among the arguments. To clap it is one more database:
+/// options may be between them.
+fn help_with(command: clap::Command, last: &Argument, words: &[OsString]) -> String {
+    let argument = Arg::new(last.name.clone())
+        .value_name(placeholder(last).to_owned())
+        .help(last.about.clone())
+        .required(true);
+    let mut command = command.allow_missing_positional(true).arg(argument);
+    let short = words.iter().find(|word| *word == "-h" || *word == "--help");
+    match short.is_some_and(|word| word == "-h") {
+        true => command.render_help().to_string(),
+        false => command.render_long_help().to_string(),
+    }
+}
+
+fn placeholder(argument: &Argument) -> &str {
+    argument.placeholder.as_deref().unwrap_or("VALUE")
+}
+
 /// A whole number of at least one, as it was written.
 fn count(text: &str) -> std::result::Result<String, String> {
     match text.parse::<u32>() {
@@ -301,6 +349,13 @@ fn impossible(argument: &Argument) -> Option<String> {
     }
     if let Some(short) = short.filter(|short| !is_letter(*short)) {
         return Some(format!("the short form {short:?} of --{name} is not a letter"));
+    }
+    if argument.positional {
+        let plain = *kind == Type::Text && values.is_empty() && default.is_none();
+        let alone = plain && short.is_none() && !flag && !argument.repeat;
+        if !alone {
+            return Some(format!("the positional argument {name} can only be a text"));
+        }
     }
     let is_allowed = |value: &String| {
         (values.is_empty() || values.contains(value))
@@ -423,6 +478,9 @@ mod tests {
             ("{name: a b}", "\"a b\""),
             ("{name: -a}", "\"-a\""),
             ("{name: a, values: [x, y], default: z}", "\"z\""),
+            ("{name: a, positional: true, flag: true}", "only be a text"),
+            ("{name: a, positional: true, type: count}", "only be a text"),
+            ("{name: a, positional: true}, {name: b, positional: true}", "the only positional"),
         ] {
             let yaml = format!("command: {{per-database: true, arguments: [{arguments}]}}");
             let manifest = manifest::parse(&yaml, "x").unwrap();
@@ -434,6 +492,38 @@ mod tests {
         let yaml = format!("version: '1'\ncommand: {{arguments: [{own}, {{name: jobs}}]}}");
         let manifest = manifest::parse(&yaml, "x").unwrap();
         assert!(parse("x", &manifest, &["--jobs".into(), "2".into()]).is_ok());
+    }
+
+    #[test]
+    fn the_last_word_is_no_database() {
+        let yaml = "command: {per-database: true, takes-urls: true, arguments: [{name: sql, positional: true, placeholder: SQL, about: A query}, {name: at}]}";
+        let manifest = manifest::parse(yaml, "x").unwrap();
+        let read = |words: &[&str]| {
+            let words: Vec<OsString> = words.iter().map(Into::into).collect();
+            parse("query", &manifest, &words)
+        };
+        for (words, databases) in [
+            (&["a", "b", "select 1"][..], &["a", "b"][..]),
+            (&["a", "--at", "5", "b", "select 1"], &["a", "b"]),
+            (&["a", "b", "select 1", "-at", "5"], &["a", "b"]),
+            (&["--all", "select 1"], &[]),
+            (&["s3://b/p", "select 1"], &["s3://b/p"]),
+        ] {
+            let parsed = read(words).unwrap();
+            assert_eq!(parsed.selected, databases, "{words:?}");
+            assert_eq!(parsed.values["sql"], ["select 1"], "{words:?}");
+        }
+        assert!(read(&["s3://b/p", "select 1"]).unwrap().urls_only());
+        let error = read(&["--at", "5"]).err().unwrap();
+        assert_eq!(error.exit(), crate::exit::Exit::Usage);
+        assert!(error.message().contains("needs SQL"), "{error:?}");
+        for (word, about) in [("-h", "A query"), ("--help", "\n          A query")] {
+            let help = read(&[word]).unwrap().help.unwrap();
+            assert!(help.contains("[DATABASE]... <SQL>") && help.contains(about), "{help}");
+        }
+        let once = manifest::parse("command: {arguments: [{name: a, positional: true}]}", "x");
+        let error = parse("x", &once.unwrap(), &["--help".into()]).err().unwrap();
+        assert!(error.one_line().contains("per-database"), "{error:?}");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The calls of a command: one for each database, in parallel, and the result of each.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -34,6 +34,8 @@ pub(super) struct PreparedCall {
     pub(super) needs_databases: bool,
     /// A run that proves nothing is not a good one.
     pub(super) records: bool,
+    /// Set if data is written as it comes; true as soon as some was.
+    pub(super) streams: Option<Arc<AtomicBool>>,
     /// The word for a good outcome.
     pub(super) success: Arc<str>,
     /// The word for work that could not be done.
@@ -183,6 +185,9 @@ async fn work(
     let TargetPlace { name, path, source, .. } = TargetPlace::of(&target);
     let sink = Sink::new(Arc::clone(&context), name, path);
     let sink = Arc::clone(place.get_or_init(|| sink));
+    if let Some(written) = &base.streams {
+        sink.stream(Arc::clone(written));
+    }
     if let Some(reason) = fresh {
         sink.skipped(reason);
         return sink.finish(None);

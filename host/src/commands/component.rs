@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::ffi::OsString;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -51,10 +52,10 @@ pub(super) async fn run(
     let work = Work { plugin, described, parsed, started, clock };
     match work.run(context, delivery.as_ref()).await {
         Ok(Done::Exit(exit)) => Ok(exit),
-        Ok(Done::Report { report, data, verbose, afterwards }) => {
+        Ok(Done::Report { report, data, wrote, verbose, afterwards }) => {
             let stopped = context.stop.signal().map(|signal| signal.exit());
             let exit = stopped.unwrap_or(Exit::Success).worst(report.exit()).worst(afterwards);
-            let event = Event::RunReported { report: &report, data: &data, verbose };
+            let event = Event::RunReported { report: &report, data: &data, wrote, verbose };
             context.reporter.report(event);
             let own = match delivery {
                 Some(delivery) => delivery.finish(&report, exit).await,
@@ -129,6 +130,8 @@ enum Done {
     Report {
         report: Report,
         data: Vec<u8>,
+        /// Data was written before.
+        wrote: bool,
         verbose: bool,
         /// That of the hooks which were called when it was over.
         afterwards: Exit,
@@ -159,7 +162,13 @@ impl Work {
             databases: targets.len(),
             whole,
         });
-        let jobs = parsed.jobs.unwrap_or_else(parallelism).max(1);
+        let usual = || if described.streams { 1 } else { parallelism() };
+        let jobs = parsed.jobs.unwrap_or_else(usual).max(1);
+        let streams = described.streams
+            && described.per_database
+            && (jobs == 1 || targets.len() == 1)
+            && context.reporter.takes_streams();
+        let wrote = Arc::new(AtomicBool::new(false));
         let left_out = left_out(&parsed, &targets, delivery, started);
         let mut base = PreparedCall {
             context: Arc::clone(context),
@@ -168,6 +177,7 @@ impl Work {
             parsed: Arc::new(parsed),
             needs_databases: described.needs_databases,
             records: described.records,
+            streams: streams.then(|| Arc::clone(&wrote)),
             success: Arc::from(described.success.as_str()),
             failure: described.failure.as_deref().map(Arc::from),
             started,
@@ -204,7 +214,8 @@ impl Work {
         if let Some(delivery) = delivery {
             delivery.recall(&mut report);
         }
-        Ok(Done::Report { report, data, verbose, afterwards })
+        let wrote = wrote.load(Ordering::Relaxed);
+        Ok(Done::Report { report, data, wrote, verbose, afterwards })
     }
 }
 

@@ -60,6 +60,10 @@ pub(crate) struct CommandManifest {
     /// like one of them.
     #[serde(default)]
     pub checks: Vec<String>,
+    /// Its data goes to standard output as it comes, without a limit, one database after
+    /// the other; for a command that is run once for each.
+    #[serde(default)]
+    pub streams: bool,
     /// Its arguments besides the databases.
     #[serde(default)]
     pub arguments: Vec<Argument>,
@@ -82,6 +86,9 @@ pub(crate) struct Argument {
     /// It takes no value.
     #[serde(default)]
     pub flag: bool,
+    /// It is the last word of the command line, after the databases, and required.
+    #[serde(default)]
+    pub positional: bool,
     /// With it exactly one database may be selected.
     #[serde(default)]
     pub single: bool,

@@ -2,7 +2,8 @@
 //! and shows the state of the work.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::limits::{self, Exceeded};
@@ -23,6 +24,8 @@ pub(crate) struct Sink {
     report: Mutex<DatabaseReport>,
     started: Instant,
     data: Mutex<Vec<u8>>,
+    /// Set if data is written as it comes; true as soon as some was.
+    streams: OnceLock<Arc<AtomicBool>>,
     taken: Mutex<HashMap<String, Taken>>,
 }
 
@@ -83,6 +86,7 @@ impl Sink {
             report: Mutex::new(DatabaseReport::new(name, path)),
             started: Instant::now(),
             data: Mutex::default(),
+            streams: OnceLock::new(),
             taken: Mutex::default(),
         })
     }
@@ -268,9 +272,19 @@ impl Sink {
         self.report().skipped = Some(bounded(&reason));
     }
 
-    /// Keeps data for standard output; false when it is too much.
+    /// From now on data is written as it comes, and `written` says whether some was.
+    pub(crate) fn stream(&self, written: Arc<AtomicBool>) {
+        let _once = self.streams.set(written);
+    }
+
+    /// Keeps data for standard output, or writes it; false when it is too much to keep.
     #[must_use]
     pub(crate) fn data(&self, bytes: &[u8]) -> bool {
+        if let Some(written) = self.streams.get() {
+            written.store(true, Ordering::Relaxed);
+            self.context.reporter.report(Event::Data(bytes));
+            return true;
+        }
         let mut data = self.data.lock().unwrap_or_else(PoisonError::into_inner);
         let fits = data.len().saturating_add(bytes.len()) <= limits::DATA;
         if fits {

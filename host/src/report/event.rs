@@ -65,6 +65,8 @@ pub(crate) enum Event<'a> {
         report: &'a Report,
         /// What the command itself wrote; with it, the report goes beside.
         data: &'a [u8],
+        /// It has written data before.
+        wrote: bool,
         /// Every check, also of many databases.
         verbose: bool,
     },

@@ -63,6 +63,12 @@ impl Reporter {
         }
     }
 
+    /// Whether data may be written as it comes. As an event it is one line.
+    #[must_use]
+    pub(crate) fn takes_streams(&self) -> bool {
+        self.format != Format::Ndjson
+    }
+
     /// Shows what happened.
     pub(crate) fn report(&self, event: Event<'_>) {
         let terminal = &self.terminal;
@@ -88,7 +94,7 @@ impl Reporter {
                 terminal.finished(&report.name, &text, good, done);
             }
             Event::Idle => terminal.clear(),
-            Event::RunReported { report, data: [], verbose } => match self.format {
+            Event::RunReported { report, data: [], wrote: false, verbose } => match self.format {
                 Format::Json => terminal.json(&format!("{}\n", json::render(report))),
                 Format::Human => {
                     let style = human::Style { color: terminal.color(), verbose };
@@ -98,7 +104,7 @@ impl Reporter {
                 Format::Ndjson => {}
             },
             Event::RunReported { .. } if self.format == Format::Ndjson => {}
-            Event::RunReported { report, data, verbose } => {
+            Event::RunReported { report, data, verbose, .. } => {
                 // The command's own output; the report goes beside it.
                 terminal.data(data);
                 if report.exit() != Exit::Success {
