@@ -76,13 +76,5 @@ fn difference(present: &TableContent, restored: Option<&TableContent>) -> Option
 /// `1 row`, `60,799 rows`.
 fn rows(table: &TableContent) -> String {
     let rows = table.rows();
-    let digits = rows.to_string();
-    let mut grouped = String::with_capacity(digits.len() + digits.len() / 3);
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at) % 3 == 0 {
-            grouped.push(',');
-        }
-        grouped.push(digit);
-    }
-    format!("{grouped} {}", if rows == 1 { "row" } else { "rows" })
+    format!("{} {}", words::grouped(rows), if rows == 1 { "row" } else { "rows" })
 }

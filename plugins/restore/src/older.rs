@@ -3,6 +3,7 @@
 
 use lsrun_plugin::host::litestream::RestoreRequest;
 use lsrun_plugin::prelude::*;
+use lsrun_plugin::words;
 
 /// How many points are named.
 const SHOWN: u32 = 3;
@@ -20,7 +21,7 @@ pub(crate) fn suggest(invocation: &Invocation, request: &RestoreRequest, error: 
     };
     let databases = invocation.databases();
     let name = databases.first().map(Database::name);
-    let source = word(&name.or_else(|| crate::one(invocation, "url")).unwrap_or_default());
+    let source = words::shell(&name.or_else(|| crate::one(invocation, "url")).unwrap_or_default());
     let mut causes = error.causes;
     causes.extend(points.iter().map(|point| {
         format!("older point: TXID {}, {}", point.txid, report::local_time(&point.written.rfc3339))
@@ -29,13 +30,4 @@ pub(crate) fn suggest(invocation: &Invocation, request: &RestoreRequest, error: 
         "try an older point in a new file: lsrun restore -txid {first} -o restored-copy.sqlite3 {source}; lsrun points {source} lists all of them"
     );
     Error { causes, hint: Some(hint), ..error }
-}
-
-/// One word of a shell.
-fn word(text: &str) -> String {
-    let plain = |letter: char| letter.is_ascii_alphanumeric() || "_-./:@%+,=".contains(letter);
-    match !text.is_empty() && text.chars().all(plain) {
-        true => text.to_owned(),
-        false => format!("'{}'", text.replace('\'', "'\\''")),
-    }
 }

@@ -13,9 +13,11 @@
 //! }
 //! ```
 
+pub mod backup;
 pub mod bindings;
 pub mod integrity;
 pub mod json;
+pub mod rules;
 mod sql;
 pub mod tables;
 pub mod testing;

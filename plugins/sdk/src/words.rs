@@ -42,3 +42,27 @@ pub fn reasons(error: &Error) -> String {
     let texts = std::iter::once(&error.message).chain(&error.causes);
     texts.map(String::as_str).collect::<Vec<_>>().join(": ")
 }
+
+/// One word of a shell: quoted if it has to be.
+#[must_use]
+pub fn shell(text: &str) -> String {
+    let plain = |letter: char| letter.is_ascii_alphanumeric() || "_-./:@%+,=".contains(letter);
+    match !text.is_empty() && text.chars().all(plain) {
+        true => text.to_owned(),
+        false => format!("'{}'", text.replace('\'', "'\\''")),
+    }
+}
+
+/// `60,799`.
+#[must_use]
+pub fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut grouped = String::with_capacity(digits.len() + digits.len() / 3);
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at) % 3 == 0 {
+            grouped.push(',');
+        }
+        grouped.push(digit);
+    }
+    grouped
+}

@@ -1,19 +1,16 @@
 //! The checks of the restored copy.
 
 use lsrun_plugin::host::report::Check;
-use lsrun_plugin::host::sqlite::{IntegrityJob, Value};
+use lsrun_plugin::host::sqlite::IntegrityJob;
 use lsrun_plugin::integrity::{Integrity, lines};
 use lsrun_plugin::prelude::*;
-use lsrun_plugin::{is_damage, json};
+use lsrun_plugin::{is_damage, rules};
 
 use crate::compared::{self, Known};
 use crate::live::Live;
 use crate::options::{ASSERTION, Id, Options};
 use crate::whose_fault::{Failures, Question, Side};
 use crate::{limits, litestreams, told, wanted};
-
-const FOREIGN_KEYS: &str =
-    "SELECT \"table\", count(*), parent FROM pragma_foreign_key_check GROUP BY 1, 3 ORDER BY 1, 3";
 
 /// Runs all that are wanted; each reports its outcome. `missing` says why there is no
 /// live database to compare with, if there is none.
@@ -93,23 +90,11 @@ pub(crate) fn damaged(check: Check, error: &Error, failures: &mut Failures<'_>) 
 
 fn foreign_keys(copy: &RestoredCopy, failures: &mut Failures<'_>) {
     let check = Check::new("foreign_key_check");
-    match sqlite::open_copy(copy).and_then(|connection| broken_references(&connection)) {
+    match sqlite::open_copy(copy).and_then(|connection| rules::broken_references(&connection)) {
         Ok(broken) if broken.is_empty() => check.passed(""),
         Ok(broken) => failures.push(check, lines(&broken), Question::References(broken)),
         Err(error) => damaged(check, &error, failures),
     }
-}
-
-/// A line for each table and each table that its broken references name.
-pub(crate) fn broken_references(connection: &sqlite::Connection) -> Result<Vec<String>, Error> {
-    let rows = connection.rows(FOREIGN_KEYS, &[])?;
-    let line = |row: &Vec<Value>| match row.as_slice() {
-        [Value::Text(table), Value::Integer(count), Value::Text(parent)] => {
-            format!("{table}: {count} rows refer to missing rows of {parent}")
-        }
-        _ => "a row refers to a missing row".to_owned(),
-    };
-    Ok(rows.iter().map(line).collect())
 }
 
 /// Starts the project's own checks.
@@ -131,7 +116,7 @@ fn assertions(
     options: &Options,
     failures: &mut Failures<'_>,
 ) {
-    let list = assertions_of(database);
+    let list = rules::assertions(&database.name());
     // One that is named but does not exist should have been checked.
     for id in options.assertions_named() {
         if !list.iter().any(|(name, _)| id.strip_prefix(ASSERTION) == Some(name)) {
@@ -144,7 +129,7 @@ fn assertions(
             continue;
         }
         let check = assertion(&id);
-        match sqlite::open_copy(copy).and_then(|connection| holds(&connection, &sql)) {
+        match sqlite::open_copy(copy).and_then(|connection| rules::holds(&connection, &sql)) {
             Ok(None) => check.passed(""),
             Ok(Some(problem)) => failures.push(check, problem, Question::Assertion(sql)),
             Err(error) => damaged(check, &error, failures),
@@ -157,27 +142,4 @@ fn assertion(id: &str) -> Check {
     let check = Check::new(id);
     check.set_kind("assertion");
     check
-}
-
-/// Name and SQL of each.
-fn assertions_of(database: &Database) -> Vec<(String, String)> {
-    let name = database.name();
-    let at = |number: usize, key: &str| {
-        settings::at(&json::pointer(&["assertions", &name, &number.to_string(), key]))
-    };
-    (0..).map_while(|number| Some((at(number, "name")?, at(number, "sql")?))).collect()
-}
-
-/// Nothing when the SQL returns a value that is true in SQL, else what it returned.
-pub(crate) fn holds(connection: &sqlite::Connection, sql: &str) -> Result<Option<String>, Error> {
-    let Some(value) = connection.value(sql, &[])? else {
-        return Ok(Some(format!("returned no row, expected a true value: {sql}")));
-    };
-    let judge = "SELECT CASE WHEN ?1 THEN NULL ELSE quote(?1) END";
-    match connection.value(judge, &[value])? {
-        Some(Value::Text(value)) => {
-            Ok(Some(format!("returned {value}, expected a true value: {sql}")))
-        }
-        _ => Ok(None),
-    }
 }

@@ -8,9 +8,7 @@ use lsrun_plugin::host::report::Check;
 use lsrun_plugin::host::sqlite::Connection;
 use lsrun_plugin::integrity::{Integrity, integrity, lines};
 use lsrun_plugin::prelude::*;
-use lsrun_plugin::words;
-
-use crate::checks::{broken_references, holds};
+use lsrun_plugin::{rules, words};
 
 /// What the live database is asked.
 pub(crate) enum Question {
@@ -163,10 +161,10 @@ impl Asked<'_> {
                 Ok(self.failures.of_copy()?.is_sound() && !self.live()?.is_sound())
             }
             Question::References(of_copy) => {
-                self.any(&|connection| Ok(broken_references(connection)? == *of_copy))
+                self.any(&|connection| Ok(rules::broken_references(connection)? == *of_copy))
             }
             Question::Assertion(sql) => {
-                self.any(&|connection| Ok(holds(connection, sql)?.is_some()))
+                self.any(&|connection| Ok(rules::holds(connection, sql)?.is_some()))
             }
         }
     }
