@@ -12,7 +12,7 @@ fn the_committed_components_match_their_sources() {
 
 #[test]
 fn the_built_in_components_are_small_and_import_no_wasi() {
-    for name in ["config", "restore", "verify"] {
+    for name in ["config", "points", "query", "restore", "verify"] {
         let path = repository().join(format!("host/builtin/{name}.wasm"));
         let bytes = std::fs::read(&path).unwrap();
         assert!(bytes.len() <= 200_000, "{name}: {} bytes", bytes.len());

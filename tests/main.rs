@@ -35,6 +35,8 @@ mod plugin_lock;
 mod plugin_problems;
 mod plugin_settings;
 mod plugins;
+mod points;
+mod query;
 mod quickstart;
 mod reference;
 mod replicate;

@@ -308,6 +308,24 @@ fn the_fields_of_a_restore_for_litestream_are_documented() {
 }
 
 #[test]
+fn the_fields_of_searches_and_of_query_are_documented() {
+    let sandbox = Sandbox::new();
+    sandbox.lsrun(&["replicate", "-once"]).expect(0);
+    sandbox.sql("db.sqlite3", "UPDATE users SET name = 'x'");
+    sandbox.lsrun(&["replicate", "-once"]).expect(0);
+    let found = |search: &[&str]| {
+        let words = [&["points"][..], search, &["default"]].concat();
+        json(&sandbox, 0, &words)
+    };
+    let changed = found(&["--last-where", "SELECT count(*) FROM users WHERE name = 'ann'"]);
+    assert!(changed["next"].is_object(), "{changed}");
+    as_documented("## points --last-where and --last-good", &[changed, found(&["--last-good"])]);
+    as_documented("## points --rows", &[found(&["--rows"])]);
+    let rows = json(&sandbox, 0, &["query", "default", "SELECT 1"]);
+    as_documented("## query", &[rows]);
+}
+
+#[test]
 fn the_fields_of_points_history_and_plugin_are_documented() {
     let sandbox = Sandbox::new();
     for _ in 0..3 {

@@ -21,9 +21,10 @@ pub(crate) struct Builtin {
 }
 
 /// The commands.
-pub(crate) static BUILTIN: [Builtin; 4] = [
+pub(crate) static BUILTIN: [Builtin; 5] = [
     Builtin::new("config", include_bytes!("../../builtin/config.wasm")),
     Builtin::new("points", include_bytes!("../../builtin/points.wasm")),
+    Builtin::new("query", include_bytes!("../../builtin/query.wasm")),
     Builtin::new("restore", include_bytes!("../../builtin/restore.wasm")),
     Builtin::new("verify", include_bytes!("../../builtin/verify.wasm")),
 ];

@@ -26,3 +26,22 @@ pub(crate) fn last_of_each(found: &mut RestorePoints, every: i64) {
         index == 1 || stretches.get(index).is_none_or(|next| *next != own)
     });
 }
+
+/// Keeps this many, spread evenly over all: the oldest, the newest, and some between.
+pub(crate) fn spread(found: &mut RestorePoints, count: usize) {
+    let last = found.points.len().saturating_sub(1);
+    if count > last {
+        return;
+    }
+    let steps = count.saturating_sub(1);
+    // One alone is the newest.
+    let kept: Vec<usize> = match steps {
+        0 => vec![last],
+        _ => (0..=steps).map(|step| (step * last + steps / 2) / steps).collect(),
+    };
+    let mut index = 0;
+    found.points.retain(|_point| {
+        index += 1;
+        kept.binary_search(&(index - 1)).is_ok()
+    });
+}
