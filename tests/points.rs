@@ -3,7 +3,8 @@
 
 use serde_json::Value;
 
-use crate::support::{PROJECT, Sandbox};
+use crate::support::daemon::Daemon;
+use crate::support::{PROJECT, Sandbox, wait_until};
 
 /// A transaction with a file of its own for each SQL, and their TXIDs.
 fn transactions(sandbox: &Sandbox, sql: &[&str]) -> Vec<String> {
@@ -141,6 +142,34 @@ fn a_point_that_cannot_be_restored_is_passed_over() {
     run.says(&[&format!("TXID {} is left out, it cannot be used", txids[7])]);
     let text = sandbox.lsrun(&["points", "--last-where", "SELECT 1", "default"]).expect(0);
     text.says(&["the newest point that can be used", "7 points left out"]);
+    sandbox.assert_clean();
+}
+
+#[test]
+fn in_the_middle_neighbours_take_the_place_of_a_point_that_cannot_be_restored() {
+    let sandbox = Sandbox::new();
+    let insert = "INSERT INTO users (name) VALUES ('x')";
+    transactions(&sandbox, &[insert; 9]);
+    // What comes later is restored from the compacted file.
+    let daemon = Daemon::start(&sandbox, "levels: [{interval: 1s}]");
+    wait_until("the transactions are compacted", || {
+        sandbox.names("replica/ltx/1").iter().any(|name| name.ends_with("-0000000000000009.ltx"))
+    });
+    drop(daemon);
+    let txids = transactions(&sandbox, &[insert; 4]);
+    damage(&sandbox.path(&format!("replica/ltx/0/{0}-{0}.ltx", txids[4])));
+    let sql = "SELECT max(id) < 11 FROM users";
+    let run = sandbox.lsrun(&["points", "--json", "--last-where", sql, "default"]).expect(0);
+    let found = run.json();
+    let left_out = found["left_out"].as_array().unwrap();
+    assert!(
+        !left_out.is_empty()
+            && !left_out.iter().any(|it| it["txid"].as_str() < Some(txids[4].as_str())),
+        "{found}"
+    );
+    // Users 4 to 10 are of the first seven, the last three of which cannot be restored.
+    assert_eq!(found["found"]["txid"], txids[3], "{found}");
+    assert!(found["next"]["txid"].as_str().unwrap() > txids[6].as_str(), "{found}");
     sandbox.assert_clean();
 }
 

@@ -32,7 +32,7 @@ pub(crate) fn bisect(
 ) -> Result<Last, Error> {
     let (mut index, mut next) = (good, bad);
     while let Some(middle) = probe.between(index, next.0) {
-        match probe.look(middle, next.0 - index, &mut *look)? {
+        match probe.look(middle, next.0 - index - 1, &mut *look)? {
             Some(Verdict::Good) => index = middle,
             Some(Verdict::Bad(why)) => next = (middle, why),
             None => {}
