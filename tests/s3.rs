@@ -64,6 +64,12 @@ fn keys_of_the_aws_variables() {
     let (sandbox, server) = (Sandbox::new(), S3::start(SECRET));
     sandbox.write("lsrun.yml", &project(&server.endpoint(), BUCKET, "addr: ''"));
     works(&sandbox, &server, |words| with_keys(&sandbox, "AWS", SECRET, words));
+    // A backup is asked without a project as well.
+    std::fs::remove_file(sandbox.path("lsrun.yml")).unwrap();
+    let url = format!("s3://{BUCKET}/shop?endpoint={}&region=us-east-1", server.endpoint());
+    let words = ["query", "--csv", &url, USERS];
+    let answer = with_keys(&sandbox, "AWS", SECRET, &words).expect(0);
+    assert_eq!(answer.stdout, "count(*)\r\n3\r\n");
 }
 
 /// Nobody set any: the library of the storage looks for them itself.

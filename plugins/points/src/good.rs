@@ -23,7 +23,7 @@ pub(crate) fn last(probe: &mut Probe<'_>) -> Result<Answer, Error> {
             let Some((newest, why)) = bad else { return Err(unusable(probe)) };
             return Err(nowhere(probe, newest, &why));
         };
-        match probe.look(at, at + 1, &mut look)? {
+        match probe.look(at, at + 1, look)? {
             Some(Verdict::Good) => {
                 break match bad {
                     None => Last { index: at, next: None },
