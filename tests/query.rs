@@ -252,3 +252,18 @@ fn more_rows_than_memory_may_hold_go_through() {
     assert!(table.stdout.ends_with("(40000 rows)\n"));
     sandbox.assert_clean();
 }
+
+#[test]
+fn a_result_that_breaks_off_has_no_end() {
+    let sandbox = Sandbox::new();
+    sandbox.lsrun(&["replicate", "-once"]).expect(0);
+    let sql = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 50000) \
+               SELECT i, json(CASE WHEN i < 50000 THEN '1' ELSE '{' END) AS j FROM n";
+    for format in ["--json", "--csv", "--full"] {
+        let run = sandbox.lsrun(&["query", format, "default", sql]).expect(2);
+        assert!(run.stdout.contains("9999") && run.stdout.len() > 100_000, "{format}");
+        assert!(!run.stdout.contains("]}") && !run.stdout.contains("rows)"), "{format}");
+        assert!(run.stderr.contains("malformed JSON"), "{}", run.stderr);
+    }
+    sandbox.assert_clean();
+}

@@ -3,7 +3,7 @@
 use lsrun_plugin::host::sqlite::{Rows, Value};
 use lsrun_plugin::prelude::*;
 
-use crate::out::Out;
+use crate::out::{Out, hex};
 
 /// Rows that are taken at once.
 const BATCH: u32 = 512;
@@ -35,7 +35,7 @@ fn field(value: &Value) -> String {
         Value::Integer(integer) => integer.to_string(),
         Value::Real(real) => format!("{real:?}"),
         Value::Text(own) => text(own),
-        Value::Blob(bytes) => bytes.iter().map(|byte| format!("{byte:02x}")).collect(),
+        Value::Blob(bytes) => hex(bytes),
     }
 }
 

@@ -6,7 +6,7 @@ use lsrun_plugin::words;
 use unicode_width::UnicodeWidthStr;
 
 use crate::foreign;
-use crate::out::Out;
+use crate::out::{Out, hex};
 
 /// Rows that decide how wide the columns are; what follows is aligned as far as it fits.
 const MEASURED: usize = 500;
@@ -85,7 +85,7 @@ impl Cell {
             Value::Text(text) => shown(text, full),
             Value::Blob(bytes) => {
                 let some = if full { bytes.as_slice() } else { &bytes[..bytes.len().min(BYTES)] };
-                let digits: String = some.iter().map(|byte| format!("{byte:02x}")).collect();
+                let digits = hex(some);
                 match some.len() < bytes.len() {
                     true => format!("x'{digits}…' ({})", words::bytes(bytes.len() as u64)),
                     false => format!("x'{digits}'"),
