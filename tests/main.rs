@@ -49,6 +49,7 @@ mod restore_plan;
 mod restore_refusals;
 mod restore_safety;
 mod results;
+mod rounds;
 mod s3;
 mod secrets;
 mod sentinel;

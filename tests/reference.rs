@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
+use crate::support::replicate::Replicate;
 use crate::support::{Run, Sandbox, files, repository};
 
 /// What `LSRUN_BLESS=1` writes again begins here.
@@ -307,6 +308,23 @@ fn the_fields_of_a_restore_for_litestream_are_documented() {
     as_documented("## restore -json", &[printed.json()]);
 }
 
+/// A daemon with `verify.listen`.
+fn listening(sandbox: &Sandbox) -> Replicate {
+    let verify = "verify: {max_age: 1h, listen: '127.0.0.1:0'}";
+    sandbox.write("lsrun.yml", &format!("{}{verify}\n", crate::support::PROJECT));
+    Replicate::start(sandbox, &[])
+}
+
+#[test]
+fn the_fields_of_health_are_documented() {
+    let sandbox = Sandbox::new();
+    let daemon = listening(&sandbox);
+    let (status, document) = crate::rounds::health(crate::rounds::address(&sandbox));
+    assert_eq!(status, 503);
+    as_documented("## health", &[document]);
+    daemon.end(rustix::process::Signal::TERM);
+}
+
 #[test]
 fn the_fields_of_searches_and_of_query_are_documented() {
     let sandbox = Sandbox::new();
@@ -377,7 +395,10 @@ fn indented(line: &str) -> String {
 fn the_page_for_operators_has_every_metric_and_no_other() {
     let sandbox = Sandbox::new();
     sandbox.lsrun(&["verify", "--prometheus", "metrics"]).expect(0);
-    let text = std::fs::read_to_string(sandbox.path("metrics")).unwrap();
+    let mut text = std::fs::read_to_string(sandbox.path("metrics")).unwrap();
+    let daemon = listening(&sandbox);
+    text += &crate::rounds::get(crate::rounds::address(&sandbox), "/metrics").1;
+    daemon.end(rustix::process::Signal::TERM);
     let names = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' '));
     let written: BTreeSet<String> = names.map(|(name, _type)| name.to_owned()).collect();
     let documented = first_column(&page("examples/README.md"), "### Metrics and alerts");

@@ -58,6 +58,11 @@ impl Drop for Replicate {
     }
 }
 
+/// What it has said so far.
+pub(crate) fn log(sandbox: &Sandbox) -> String {
+    std::fs::read_to_string(sandbox.path("replicate.log")).unwrap_or_default()
+}
+
 /// Waits until its daemon answers.
 pub(crate) fn until_it_answers(sandbox: &Sandbox) {
     wait_until("the daemon answers", || lsrun(sandbox, &["sync", "default"]).code == 0);

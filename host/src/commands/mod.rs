@@ -10,6 +10,7 @@ mod native;
 mod passthrough;
 mod plugin;
 mod replicate;
+mod rounds;
 mod selection;
 mod shard;
 mod supervisor;

@@ -7,8 +7,11 @@ use std::ffi::OsString;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use tokio::sync::watch;
+
 use super::alone::{alone, free, patience};
 use super::around::ReplicateHooks;
+use super::rounds::Rounds;
 use super::supervisor::Supervisor;
 use super::{component, passthrough};
 use crate::config::{Config, Purpose};
@@ -23,6 +26,7 @@ use crate::litestream::sync::{guard, once};
 use crate::plugin::Builtin;
 use crate::project::{Database, Project, Resolved};
 use crate::report::event::Event;
+use crate::results::{Server, Standings};
 
 /// The flags that replicate once and end, without a daemon.
 const ONCE: [&str; 3] = ["once", "force-snapshot", "enforce-retention"];
@@ -38,6 +42,9 @@ lsrun takes the databases from lsrun.yml, and adds:
   --wait TIME
       How long to wait until another litestream that replicates a database ends, such as
       30s or 5m. Default: 1m for one in another container, no wait for one that is visible.
+
+With verify.every in lsrun.yml it verifies the backups while it runs, and with
+verify.listen it serves /health and /metrics.
 
 Examples:
   lsrun replicate
@@ -98,6 +105,13 @@ pub(super) async fn run(context: &Arc<Context>, verb: &Verb, words: &[OsString])
     } else {
         resolve(context, &mut line);
     }
+    let mut proved = if by_hand { Vec::new() } else { context.project.every_database()? };
+    proved.retain(|database| database.entry.is_some());
+    let standings = Arc::new(Standings::of(&context.project, &context.environment, &proved));
+    let server = match config {
+        Some(config) => listen(context, config, &standings).await?,
+        None => None,
+    };
     // litestream would restore without calling a hook, and check less.
     if config.is_some() && line.has("restore-if-db-not-exists") {
         line.remove("restore-if-db-not-exists", false);
@@ -107,25 +121,42 @@ pub(super) async fn run(context: &Arc<Context>, verb: &Verb, words: &[OsString])
         }
     }
     let hooks = ReplicateHooks::load(context, databases.clone(), application.as_deref())?;
-    let daemon = DaemonRun { context, verb, line, config, databases, application };
+    let daemon = DaemonRun {
+        context,
+        verb,
+        line,
+        config,
+        databases,
+        application,
+        proved,
+        standings,
+        server,
+    };
     hooks.around(|reason| daemon.run(reason)).await
 }
 
 /// Litestream's daemon, and what is beside it.
 struct DaemonRun<'a> {
-    context: &'a Context,
+    context: &'a Arc<Context>,
     verb: &'a Verb,
     line: CommandLine,
     /// None with a configuration of the user's own.
     config: Option<&'a Config>,
     databases: Vec<Database>,
     application: Option<Vec<OsString>>,
+    /// Those that are replicated, those of folders among them.
+    proved: Vec<Database>,
+    standings: Arc<Standings>,
+    /// Answers how they stand.
+    server: Option<Server>,
 }
 
 impl DaemonRun<'_> {
     /// Runs it to its end; `reason` gets the reason of that.
     async fn run(self, reason: Arc<OnceLock<&'static str>>) -> Result<u8> {
-        let Self { context, verb, line, config, databases, application } = self;
+        let Self { context, verb, line, config, databases, application, proved, standings, server } =
+            self;
+        let _serving = server.map(|server| Serving(tokio::spawn(server.run())));
         let version = &context.binary().await?.version;
         let held = match config {
             None => Vec::new(),
@@ -154,6 +185,12 @@ impl DaemonRun<'_> {
         };
         arguments.extend(line.words().cloned());
         let limit = config.map_or(Duration::from_secs(30), Config::shutdown_timeout);
+        let ending = watch::Sender::new(false);
+        let every = config.and(context.project.verify().every);
+        let rounds = every.map(|every| {
+            let (context, socket) = (Arc::clone(context), socket.clone());
+            Rounds { context, every, socket, databases: proved, standings }.start(&ending)
+        });
         let supervisor = Supervisor {
             context,
             socket,
@@ -161,13 +198,51 @@ impl DaemonRun<'_> {
             limit,
             can_sync: feature::require(version, Feature::Sync).is_ok(),
             reason,
+            ending,
         };
         let held = tokio::spawn(guard::until_seen(held, supervisor.socket.clone()));
         let code = supervisor.run(&arguments, file.as_ref(), application).await;
+        if let Some(rounds) = rounds {
+            rounds.end().await;
+        }
         held.abort();
         drop((file, runtime));
         code
     }
+}
+
+/// Answers until it is dropped.
+struct Serving(tokio::task::JoinHandle<()>);
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// The server of `verify.listen`, which listens. What it would answer is known from the
+/// start, by the history.
+async fn listen(
+    context: &Context,
+    config: &Config,
+    standings: &Arc<Standings>,
+) -> Result<Option<Server>> {
+    let Some(text) = &context.project.verify().listen else { return Ok(None) };
+    let address = context.project.filled(text, "verify.listen")?;
+    let port = |address: &str| address.rsplit_once(':').map(|(_, port)| port.to_owned());
+    for (key, other) in config.addresses() {
+        if port(&other).is_some_and(|it| it != "0" && Some(it) == port(&address)) {
+            return Err(Error::project(format!(
+                "verify.listen and litestream's {key} have the same port: {address}"
+            ))
+            .hint("litestream serves its own metrics there: give verify.listen another port"));
+        }
+    }
+    standings.usable()?;
+    let server = Server::listen(&address, Arc::clone(standings)).await?;
+    let at = server.address()?;
+    context.notes.note(&format!("health and metrics at http://{at}/health and /metrics"));
+    Ok(Some(server))
 }
 
 /// Restores every database that is not there and has a backup, with the hooks and checks

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 use process_wrap::tokio::ChildWrapper;
+use tokio::sync::watch;
 
 use super::passthrough;
 use crate::code::Code;
@@ -47,6 +48,8 @@ pub(super) struct Supervisor<'a> {
     pub(super) can_sync: bool,
     /// Gets the reason of its end.
     pub(super) reason: Arc<OnceLock<&'static str>>,
+    /// Says to what runs beside it that the end has begun.
+    pub(super) ending: watch::Sender<bool>,
 }
 
 /// Why the supervisor stops waiting.
@@ -70,6 +73,7 @@ impl Ended {
 impl Supervisor<'_> {
     fn because(&self, reason: &'static str) {
         let _the_first_counts = self.reason.set(reason);
+        self.ending.send_replace(true);
     }
 
     pub(super) async fn run(

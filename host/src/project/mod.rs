@@ -26,7 +26,7 @@ pub(crate) use self::roll::Folders;
 use self::roll::Roll;
 pub(crate) use self::settings::{
     PluginConfig, PluginLimits, PluginSetting, PluginSettings, RestoreSettings, ResultSettings,
-    Task, TaskSettings, VerifySettings,
+    Task, TaskSettings, VerifySettings, listen_address,
 };
 use crate::environment::Environment;
 use crate::error::{Error, Result};
@@ -128,6 +128,12 @@ impl Project {
     #[must_use]
     pub(crate) fn trust(&self) -> Trust {
         Trust::mine().and(self.named_owner)
+    }
+
+    /// The project file, if the user has named it.
+    #[must_use]
+    pub(crate) fn named_file(&self) -> Option<&Path> {
+        self.file.as_deref().filter(|_| self.named_owner.is_some())
     }
 
     /// `verify:`

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fmt::Write;
+use std::time::Duration;
 
 use super::history::Past;
 use crate::report::{DatabaseReport, NOT_REPLICATED, Outcome, Replication, Report, Restore};
@@ -27,13 +28,22 @@ const METRICS: [(&str, &str); 8] = [
     ("restored_bytes", "The size of the restored database."),
 ];
 
+/// The same of what changes with the time of day, which is served and not in the file.
+const AGES: [(&str, &str); 2] = [
+    ("last_success_age_seconds", "How long ago a backup was last proved good; +Inf if never."),
+    ("healthy", "1 while the last proof of a backup was good and is recent enough."),
+];
+
 /// What the figures of plugins begin with, after which come the plugin and the name.
 const OF_PLUGINS: &str = "lsrun_plugin";
 
 /// Whether a metric of a command has this name, or ends like it.
 #[must_use]
 pub(crate) fn is_reserved(name: &str) -> bool {
-    METRICS.iter().any(|(metric, _)| *metric == name || name.ends_with(&format!("_{metric}")))
+    METRICS
+        .iter()
+        .chain(&AGES)
+        .any(|(metric, _)| *metric == name || name.ends_with(&format!("_{metric}")))
 }
 
 /// The samples of one database: the part after the metric's name, by metric.
@@ -113,6 +123,24 @@ pub(super) fn render(report: &Report, before: &str, known: &KnownResults) -> Str
             last = metric;
         }
         let _infallible = writeln!(text, "{metric}{{{sample}");
+    }
+    text
+}
+
+/// How old the last proof of each database is, and whether that is good enough.
+pub(super) fn ages(prefix: &str, databases: &[(&str, Option<Duration>, bool)]) -> String {
+    let of = |metric: &str, (_, age, healthy): &(&str, Option<Duration>, bool)| match metric {
+        "healthy" => u8::from(*healthy).to_string(),
+        _ => age.map_or("+Inf".to_owned(), |age| age.as_secs().to_string()),
+    };
+    let mut text = String::new();
+    for (metric, help) in AGES {
+        let _infallible =
+            writeln!(text, "# HELP {prefix}_{metric} {help}\n# TYPE {prefix}_{metric} gauge");
+        for database in databases {
+            let (label, value) = (label(database.0), of(metric, database));
+            let _infallible = writeln!(text, "{prefix}_{metric}{{{label}}} {value}");
+        }
     }
     text
 }

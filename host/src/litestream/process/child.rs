@@ -170,6 +170,31 @@ pub(crate) fn die_with_parent(command: &mut tokio::process::Command) {
     }
 }
 
+/// What is started gives way to everything else on the machine, and so does what it starts:
+/// the lowest priority for the processor, from which Linux derives that for the disk
+/// (ioprio_set(2)). Where memory runs out, the kernel ends it first.
+#[expect(unsafe_code, reason = "the hook runs between fork and exec and makes system calls only")]
+pub(crate) fn give_way(command: &mut tokio::process::Command) {
+    // SAFETY: nice, open, write and close are async-signal-safe, and nothing is allocated.
+    unsafe {
+        command.pre_exec(|| {
+            // Neither is worth a failure.
+            let _refused = rustix::process::nice(19);
+            #[cfg(target_os = "linux")]
+            {
+                use rustix::fs::{Mode, OFlags};
+                let flags = OFlags::WRONLY | OFlags::CLOEXEC;
+                if let Ok(file) =
+                    rustix::fs::open(c"/proc/self/oom_score_adj", flags, Mode::empty())
+                {
+                    let _refused = rustix::io::write(&file, b"1000");
+                }
+            }
+            Ok(())
+        });
+    }
+}
+
 /// Elsewhere there is no such thing.
 #[cfg(not(target_os = "linux"))]
 pub fn die_with_parent(_command: &mut tokio::process::Command) {}

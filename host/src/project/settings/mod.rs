@@ -17,4 +17,4 @@ pub(super) use self::restore::restore;
 pub(super) use self::tasks::tasks;
 pub(crate) use self::tasks::{Task, TaskSettings};
 pub(super) use self::verify::verify;
-pub(crate) use self::verify::{ResultSettings, VerifySettings};
+pub(crate) use self::verify::{ResultSettings, VerifySettings, listen_address};

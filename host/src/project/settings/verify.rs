@@ -8,6 +8,7 @@ use super::aliases::known_alias;
 use super::quantities::duration;
 use crate::environment::Environment;
 use crate::error::Result;
+use crate::figures;
 use crate::project::database::plain_path;
 use crate::secret::Secret;
 use crate::yaml::Cursor;
@@ -17,6 +18,13 @@ const VERIFY_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How often litestream's own restore is compared when the project says nothing.
 const LITESTREAM_EVERY: Duration = Duration::from_secs(24 * 60 * 60);
+/// The shortest interval in which a daemon verifies. Each verification writes a row, reads
+/// the whole backup and starts processes.
+const SHORTEST: Duration = Duration::from_secs(10);
+
+/// How many intervals old a proof may be when the project says nothing: one may be late and
+/// one may be missed before anybody is called.
+const INTERVALS: u32 = 3;
 
 /// `verify:`
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,12 +41,24 @@ pub(crate) struct VerifySettings {
     pub full_every: Option<Duration>,
     /// How long litestream's own restore may be ago until it is done again; 1 day.
     pub litestream_every: Duration,
+    /// How often `lsrun replicate` verifies each database; never if not set.
+    pub every: Option<Duration>,
+    /// Where it serves health and metrics, `HOST:PORT` with its `${VAR}` not put in.
+    pub listen: Option<String>,
     /// Where results go.
     pub results: ResultSettings,
+    max_age: Option<Duration>,
     assertions: BTreeMap<String, Vec<Assertion>>,
 }
 
 impl VerifySettings {
+    /// From which age on the last good proof counts for nothing; none where neither it nor
+    /// `every` is set.
+    #[must_use]
+    pub(crate) fn max_age(&self) -> Option<Duration> {
+        self.max_age.or_else(|| self.every.map(|every| every.saturating_mul(INTERVALS)))
+    }
+
     pub(in crate::project) fn to_json(&self) -> serde_json::Value {
         let milliseconds = |duration: Duration| duration.as_millis() as u64;
         let assertions = self.assertions.iter().map(|(database, list)| {
@@ -65,7 +85,10 @@ impl Default for VerifySettings {
             max_restore: None,
             full_every: None,
             litestream_every: LITESTREAM_EVERY,
+            every: None,
+            listen: None,
             results: ResultSettings::default(),
+            max_age: None,
             assertions: BTreeMap::new(),
         }
     }
@@ -111,6 +134,9 @@ pub(in crate::project) fn verify(
             "max_restore",
             "full_every",
             "litestream_every",
+            "every",
+            "max_age",
+            "listen",
             "junit",
             "prometheus",
             "ping",
@@ -132,6 +158,9 @@ pub(in crate::project) fn verify(
             "max_restore" => settings.max_restore = Some(duration(&value)?),
             "full_every" => settings.full_every = Some(duration(&value)?),
             "litestream_every" => settings.litestream_every = duration(&value)?,
+            "every" => settings.every = Some(interval(&value)?),
+            "max_age" => settings.max_age = Some(duration(&value)?),
+            "listen" => settings.listen = Some(listen(&value)?),
             "junit" => settings.results.junit = Some(file()?),
             "prometheus" => settings.results.prometheus = Some(file()?),
             "ping" => settings.results.ping = Some(url()?),
@@ -139,7 +168,71 @@ pub(in crate::project) fn verify(
             _ => settings.assertions = assertions(&value, aliases)?,
         }
     }
+    together(&section, &settings)?;
     Ok(settings)
+}
+
+/// How often a daemon verifies.
+fn interval(place: &Cursor<'_>) -> Result<Duration> {
+    let every = duration(place)?;
+    if every < SHORTEST {
+        let (every, shortest) = (figures::duration(every), figures::duration(SHORTEST));
+        return Err(place
+            .wrong(format!("is {every}, and the shortest interval is {shortest}"))
+            .cause("each verification writes a row, reads the backup and starts processes")
+            .hint("use 10s or more; `lsrun replicate` replicates all the time in any case"));
+    }
+    Ok(every)
+}
+
+/// `HOST:PORT`, or `:PORT` for every address of the machine, as Litestream's `addr`.
+fn listen(place: &Cursor<'_>) -> Result<String> {
+    let text = place.text("an address such as 127.0.0.1:9091")?;
+    // A variable is put in when the address is used.
+    if text.contains('$') || listen_address(&text).is_some() {
+        return Ok(text);
+    }
+    Err(place
+        .wrong(format!("is `{text}`, which is not an address and a port"))
+        .hint("write it like `127.0.0.1:9091`, or `:9091` for every address of the machine"))
+}
+
+/// The host and the port of `verify.listen`; none if it is not one.
+#[must_use]
+pub(crate) fn listen_address(text: &str) -> Option<(&str, u16)> {
+    let (host, port) = text.rsplit_once(':')?;
+    let port = port.parse().ok()?;
+    let bare = match host.strip_prefix('[') {
+        Some(inner) => inner.strip_suffix(']')?,
+        None if host.contains(':') => return None,
+        None => host,
+    };
+    match bare {
+        "" if host.is_empty() => Some(("0.0.0.0", port)),
+        "" => None,
+        _ if bare.contains(|it: char| it.is_whitespace() || "/@".contains(it)) => None,
+        _ => Some((bare, port)),
+    }
+}
+
+/// What only two of the settings together can say.
+fn together(section: &Cursor<'_>, settings: &VerifySettings) -> Result<()> {
+    let place = |key| section.get(key).unwrap_or_else(|| section.clone());
+    if let (Some(every), Some(max_age)) = (settings.every, settings.max_age)
+        && max_age < every
+    {
+        let (age, every) = (figures::duration(max_age), figures::duration(every));
+        return Err(place("max_age")
+            .wrong(format!("is {age}, less than `verify.every` ({every})"))
+            .cause("every backup would count as unproven between two verifications")
+            .hint("make it longer than `every`; without it, it is three times as long"));
+    }
+    if settings.listen.is_some() && settings.max_age().is_none() {
+        return Err(place("listen")
+            .wrong("needs to know how old a proof may be")
+            .hint("set `verify.every`, or `verify.max_age` if something else runs lsrun verify"));
+    }
+    Ok(())
 }
 
 fn assertions(section: &Cursor<'_>, aliases: &[&str]) -> Result<BTreeMap<String, Vec<Assertion>>> {
@@ -169,4 +262,22 @@ fn assertions(section: &Cursor<'_>, aliases: &[&str]) -> Result<BTreeMap<String,
         all.insert(alias.to_owned(), of_alias);
     }
     Ok(all)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::listen_address;
+
+    #[test]
+    fn an_address_has_a_host_or_none_and_a_port() {
+        assert_eq!(listen_address("127.0.0.1:9091"), Some(("127.0.0.1", 9091)));
+        assert_eq!(listen_address("[::1]:0"), Some(("::1", 0)));
+        assert_eq!(listen_address("localhost:80"), Some(("localhost", 80)));
+        assert_eq!(listen_address(":9091"), Some(("0.0.0.0", 9091)));
+        for wrong in
+            ["", "9091", "::1:80", "[]:80", "[::1:80", "a:", "a:65536", "http://a:80", "a b:1"]
+        {
+            assert_eq!(listen_address(wrong), None, "{wrong}");
+        }
+    }
 }

@@ -57,6 +57,17 @@ pub(crate) struct Past {
     pub not_passed: Vec<String>,
 }
 
+/// What is known of one backup.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Standing {
+    /// The newest result.
+    pub(super) newest: Option<Past>,
+    /// The newest outcome that says something about the backup.
+    pub(super) conclusive: Option<Outcome>,
+    /// The last good one.
+    pub(super) proved: Option<LastGood>,
+}
+
 impl History {
     /// Adds the databases of a run that have a result: not those
     /// that were skipped, interrupted, or refused by a hook.
@@ -107,6 +118,44 @@ impl History {
         Ok(found.and_then(|(started, txid)| {
             timestamp(started).map(|started| LastGood { started, txid })
         }))
+    }
+
+    /// What `command` last found out about the database at each of these paths. What was
+    /// recorded with a later time than now, before the clock was set back, does not count.
+    pub(in crate::results) fn standings(
+        &self,
+        command: &str,
+        paths: &[&str],
+    ) -> Result<Vec<Standing>> {
+        let Some(connection) = self.open()? else {
+            return Ok(vec![Standing::default(); paths.len()]);
+        };
+        let now = jiff::Timestamp::now().as_millisecond();
+        let read = || -> rusqlite::Result<Vec<Standing>> {
+            let select = |condition: &str| {
+                connection.prepare(&format!(
+                    "SELECT {COLUMNS} FROM results
+                     WHERE path = ?1 AND command = ?2 AND started_ms <= ?3 AND {condition}
+                     ORDER BY started_ms DESC, id DESC LIMIT 1"
+                ))
+            };
+            let mut newest = select("true")?;
+            let mut conclusive = select("outcome <> 'inconclusive'")?;
+            let mut proved = select("outcome = 'passed'")?;
+            let of = |path: &&str| -> rusqlite::Result<Standing> {
+                let row = |select: &mut rusqlite::Statement<'_>| {
+                    select.query_row(params![path, command, now], one).optional()
+                };
+                Ok(Standing {
+                    newest: row(&mut newest)?,
+                    conclusive: row(&mut conclusive)?.map(|past| past.outcome),
+                    proved: row(&mut proved)?
+                        .map(|past| LastGood { started: past.started, txid: past.txid }),
+                })
+            };
+            paths.iter().map(of).collect()
+        };
+        read().map_err(|error| self.failed("cannot be read", &error.into()))
     }
 
     /// The newest result of each database by `command`, by path.
@@ -363,6 +412,39 @@ mod tests {
         let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
         assert_eq!(mode(history.path()), 0o600);
         assert_eq!(mode(history.path().parent().unwrap()), 0o700);
+    }
+
+    #[test]
+    fn a_standing_is_the_last_proof_and_what_came_after_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let history = history(folder.path());
+        let standing = || history.standings("verify", &["/default"]).unwrap().remove(0);
+        assert!(standing().newest.is_none() && standing().proved.is_none());
+        let mut run = report(&["default"]);
+        let now = jiff::Timestamp::now();
+        run.started = now - Duration::from_secs(60);
+        history.record(&run).unwrap();
+        let proved = standing().proved.unwrap();
+        assert_eq!(proved.started.as_millisecond(), run.started.as_millisecond());
+        // Not conclusive.
+        run.started += Duration::from_secs(1);
+        run.databases[0].error = Some(crate::error::Error::inconclusive("no answer"));
+        history.record(&run).unwrap();
+        assert_eq!(standing().newest.unwrap().outcome, Outcome::Inconclusive);
+        assert_eq!(standing().conclusive, Some(Outcome::Passed));
+        run.started += Duration::from_secs(1);
+        run.databases[0].error = None;
+        run.databases[0].checks.push(check("restore", Outcome::Failed));
+        history.record(&run).unwrap();
+        assert_eq!(standing().conclusive, Some(Outcome::Failed));
+        assert_eq!(standing().proved.unwrap(), proved);
+        // From before the clock was set back.
+        run.started = now + Duration::from_secs(3600);
+        run.databases[0].checks.pop();
+        history.record(&run).unwrap();
+        assert_eq!(standing().conclusive, Some(Outcome::Failed));
+        assert_eq!(standing().proved.unwrap(), proved);
+        assert!(history.standings("verify", &["/other"]).unwrap()[0].newest.is_none());
     }
 
     #[test]
