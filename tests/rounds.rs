@@ -225,7 +225,7 @@ fn health_is_bad_until_proved_while_broken_and_good_when_mended() {
         std::fs::write(path, content).unwrap();
     }
     until_health_is(address, 200);
-    assert!(log(&sandbox).contains("default: verified again"), "{}", log(&sandbox));
+    wait_until("that is reported", || log(&sandbox).contains("default: verified again"));
     daemon.end(Signal::TERM);
     assert!(TcpStream::connect(address).is_err());
     sandbox.assert_clean();
@@ -404,6 +404,38 @@ fn clients_that_are_slow_many_or_rude_keep_nobody_out() {
     lsrun(&sandbox, &["verify"]).expect(0);
     daemon.end(Signal::TERM);
     sandbox.assert_clean();
+}
+
+#[test]
+fn one_that_comes_into_a_folder_later_is_verified_as_well() {
+    let sandbox = Sandbox::empty();
+    let content = "PRAGMA journal_mode = wal; CREATE TABLE t (x); INSERT INTO t VALUES (1)";
+    sandbox.write("data/.keep", "");
+    sandbox.sql("data/one.db", content);
+    let dir = "{dir: data, pattern: '*.db', watch: true, replica: {type: file, path: replica}}";
+    let verify = "verify: {every: 10s, listen: '127.0.0.1:0'}";
+    sandbox.write("lsrun.yml", &format!("litestream: {{dbs: [{dir}]}}\n{verify}\n"));
+    let daemon = Replicate::start(&sandbox, &[]);
+    let address = address(&sandbox);
+    let document = until_health_is(address, 200);
+    assert_eq!(document["databases"].as_array().unwrap().len(), 1, "{document}");
+    sandbox.sql("data/two.db", content);
+    let document = until_health_is(address, 503);
+    assert_eq!(document["databases"].as_array().unwrap().len(), 2, "{document}");
+    let document = until_health_is(address, 200);
+    assert_eq!(document["databases"].as_array().unwrap().len(), 2, "{document}");
+    daemon.end(Signal::TERM);
+    sandbox.assert_clean();
+}
+
+#[test]
+fn an_explicit_configuration_is_not_verified_which_is_said() {
+    let sandbox = project("every: 10s, listen: '127.0.0.1:0'", "");
+    sandbox.write("own.yml", "dbs: [{path: db.sqlite3, replica: {type: file, path: replica}}]\n");
+    let script = "until ls replica/ltx/0/*.ltx; do sleep 0.05; done";
+    let words = ["replicate", "-config", "own.yml", "--", "sh", "-c", script];
+    let said = "verify.every and verify.listen are for the databases of lsrun.yml";
+    lsrun(&sandbox, &words).expect(0).says(&[said]).says_not("health and metrics");
 }
 
 #[test]

@@ -105,12 +105,19 @@ pub(super) async fn run(context: &Arc<Context>, verb: &Verb, words: &[OsString])
     } else {
         resolve(context, &mut line);
     }
-    let mut proved = if by_hand { Vec::new() } else { context.project.every_database()? };
-    proved.retain(|database| database.entry.is_some());
-    let standings = Arc::new(Standings::of(&context.project, &context.environment, &proved));
+    let standings = Arc::new(Standings::of(&context.project, &context.environment));
     let server = match config {
         Some(config) => listen(context, config, &standings).await?,
-        None => None,
+        None => {
+            let settings = context.project.verify();
+            if settings.every.is_some() || settings.listen.is_some() {
+                context.notes.note(
+                    "verify.every and verify.listen are for the databases of lsrun.yml, which \
+                     this does not replicate",
+                );
+            }
+            None
+        }
     };
     // litestream would restore without calling a hook, and check less.
     if config.is_some() && line.has("restore-if-db-not-exists") {
@@ -121,17 +128,8 @@ pub(super) async fn run(context: &Arc<Context>, verb: &Verb, words: &[OsString])
         }
     }
     let hooks = ReplicateHooks::load(context, databases.clone(), application.as_deref())?;
-    let daemon = DaemonRun {
-        context,
-        verb,
-        line,
-        config,
-        databases,
-        application,
-        proved,
-        standings,
-        server,
-    };
+    let daemon =
+        DaemonRun { context, verb, line, config, databases, application, standings, server };
     hooks.around(|reason| daemon.run(reason)).await
 }
 
@@ -144,8 +142,6 @@ struct DaemonRun<'a> {
     config: Option<&'a Config>,
     databases: Vec<Database>,
     application: Option<Vec<OsString>>,
-    /// Those that are replicated, those of folders among them.
-    proved: Vec<Database>,
     standings: Arc<Standings>,
     /// Answers how they stand.
     server: Option<Server>,
@@ -154,8 +150,7 @@ struct DaemonRun<'a> {
 impl DaemonRun<'_> {
     /// Runs it to its end; `reason` gets the reason of that.
     async fn run(self, reason: Arc<OnceLock<&'static str>>) -> Result<u8> {
-        let Self { context, verb, line, config, databases, application, proved, standings, server } =
-            self;
+        let Self { context, verb, line, config, databases, application, standings, server } = self;
         let _serving = server.map(|server| Serving(tokio::spawn(server.run())));
         let version = &context.binary().await?.version;
         let held = match config {
@@ -189,7 +184,7 @@ impl DaemonRun<'_> {
         let every = config.and(context.project.verify().every);
         let rounds = every.map(|every| {
             let (context, socket) = (Arc::clone(context), socket.clone());
-            Rounds { context, every, socket, databases: proved, standings }.start(&ending)
+            Rounds { context, every, socket, standings }.start(&ending)
         });
         let supervisor = Supervisor {
             context,

@@ -45,16 +45,22 @@ impl Standing {
     }
 }
 
-/// The databases of a project, and where their results are.
+/// How the databases that a project replicates stand.
 pub(crate) struct Standings {
-    /// Name and path.
-    databases: Vec<(String, String)>,
+    // Not the session: what it has made has to go before the process does, and who asks last
+    // may still hold this.
+    project: Project,
+    redactor: Redactor,
     max_age: Duration,
     history: Result<History>,
-    /// The metrics that runs write to a file.
-    metrics: Option<PathBuf>,
-    redactor: Redactor,
-    read: Mutex<Option<(Instant, Arc<Vec<Standing>>)>>,
+    read: Mutex<Option<(Instant, Arc<Vec<DatabaseStanding>>)>>,
+}
+
+/// What is known of the backup of one of them.
+struct DatabaseStanding {
+    name: String,
+    path: String,
+    standing: Standing,
 }
 
 /// An answer about all of them.
@@ -66,18 +72,13 @@ pub(super) struct HealthAnswer {
 }
 
 impl Standings {
-    /// Of these databases. Nothing is read yet.
+    /// Of this project. Nothing is read yet.
     #[must_use]
-    pub(crate) fn of(project: &Project, environment: &Environment, databases: &[Database]) -> Self {
-        let settings = project.verify();
+    pub(crate) fn of(project: &Project, environment: &Environment) -> Self {
         Self {
-            databases: databases
-                .iter()
-                .map(|database| (database.name(), database.path.display().to_string()))
-                .collect(),
-            max_age: settings.max_age().unwrap_or(Duration::MAX),
+            max_age: project.verify().max_age().unwrap_or(Duration::MAX),
             history: History::of(project, environment),
-            metrics: settings.results.prometheus.clone(),
+            project: project.clone(),
             redactor: environment.redactor().clone(),
             read: Mutex::default(),
         }
@@ -88,23 +89,48 @@ impl Standings {
         self.history.as_ref().map(|_| ()).map_err(Clone::clone)
     }
 
-    /// What the databases are called.
-    #[must_use]
-    pub(crate) fn names(&self) -> impl ExactSizeIterator<Item = &str> {
-        self.databases.iter().map(|(name, _)| name.as_str())
+    /// What is replicated now: a folder of a `dir:` entry may have got another one.
+    fn databases(&self) -> Result<Vec<Database>> {
+        let mut all = self.project.every_database()?;
+        all.retain(|database| database.entry.is_some());
+        Ok(all)
     }
 
-    /// How old the last good proof of each is; none was never proved, or that cannot be read.
-    pub(crate) async fn ages(self: &Arc<Self>) -> Vec<Option<Duration>> {
-        let now = jiff::Timestamp::now();
-        match self.read().await {
-            Ok(all) => all.iter().map(|one| one.age(now)).collect(),
-            Err(_unreadable) => vec![None; self.databases.len()],
-        }
+    /// If these are not the databases that are replicated now: those that are, and how old the
+    /// last good proof of each is; none was never proved, or that cannot be read.
+    pub(crate) async fn unless(
+        self: &Arc<Self>,
+        known: &[Database],
+    ) -> Result<Option<Vec<(Database, Option<Duration>)>>> {
+        let all = Arc::clone(self);
+        let known: Vec<PathBuf> = known.iter().map(|database| database.path.clone()).collect();
+        let found = tokio::task::spawn_blocking(move || {
+            let databases = all.databases()?;
+            if databases.iter().map(|database| &database.path).eq(&known) {
+                return Ok(None);
+            }
+            let now = jiff::Timestamp::now();
+            let ages: Vec<Option<Duration>> = match all.standings(&databases) {
+                Ok(standings) => standings.iter().map(|one| one.standing.age(now)).collect(),
+                Err(_unreadable) => vec![None; databases.len()],
+            };
+            Ok(Some(databases.into_iter().zip(ages).collect()))
+        });
+        found.await.map_err(|error| Error::from(anyhow::Error::from(error)))?
+    }
+
+    fn standings(&self, databases: &[Database]) -> Result<Vec<DatabaseStanding>> {
+        let path = |database: &Database| database.path.display().to_string();
+        let paths: Vec<String> = databases.iter().map(path).collect();
+        let standings = self.history.as_ref().map_err(Clone::clone)?.standings(COMMAND, &paths)?;
+        let named = databases.iter().map(Database::name).zip(paths).zip(standings);
+        Ok(named
+            .map(|((name, path), standing)| DatabaseStanding { name, path, standing })
+            .collect())
     }
 
     /// Read again, unless it was just read; by one at a time.
-    async fn read(self: &Arc<Self>) -> Result<Arc<Vec<Standing>>> {
+    async fn read(self: &Arc<Self>) -> Result<Arc<Vec<DatabaseStanding>>> {
         let mut read = self.read.lock().await;
         if let Some((at, known)) = &*read
             && at.elapsed() < FRESH
@@ -112,12 +138,9 @@ impl Standings {
             return Ok(Arc::clone(known));
         }
         let all = Arc::clone(self);
-        let found = tokio::task::spawn_blocking(move || {
-            let paths: Vec<&str> = all.databases.iter().map(|(_, path)| path.as_str()).collect();
-            all.history.as_ref().map_err(Clone::clone)?.standings(COMMAND, &paths)
-        });
-        let found =
-            Arc::new(found.await.map_err(|error| Error::from(anyhow::Error::from(error)))??);
+        let found = tokio::task::spawn_blocking(move || all.standings(&all.databases()?));
+        let found = found.await.map_err(|error| Error::from(anyhow::Error::from(error)))??;
+        let found = Arc::new(found);
         *read = Some((Instant::now(), Arc::clone(&found)));
         Ok(found)
     }
@@ -129,11 +152,9 @@ impl Standings {
             Ok(known) => (known, None),
             Err(error) => (Arc::default(), Some(error.one_line())),
         };
-        let databases: Vec<HealthOfDatabase<'_>> = self
-            .databases
+        let databases: Vec<HealthOfDatabase<'_>> = known
             .iter()
-            .zip(known.iter())
-            .map(|((name, _), standing)| {
+            .map(|DatabaseStanding { name, standing, .. }| {
                 let problem = standing.problem(self.max_age, now);
                 let proved = standing.proved.as_ref();
                 HealthOfDatabase {
@@ -175,11 +196,11 @@ impl Standings {
             databases: Vec::new(),
         };
         let mut results = prometheus::KnownResults {
-            names: Some(self.names().map(str::to_owned).collect()),
+            names: Some(known.iter().map(|one| one.name.clone()).collect()),
             ..prometheus::KnownResults::default()
         };
         let mut ages = Vec::new();
-        for ((name, path), standing) in self.databases.iter().zip(known.iter()) {
+        for DatabaseStanding { name, path, standing } in known.iter() {
             let mut database = DatabaseReport::new(name.clone(), path.clone());
             // Not of a run: what is remembered counts.
             database.skipped = Some(String::new());
@@ -190,7 +211,7 @@ impl Standings {
             let healthy = standing.problem(self.max_age, now).is_none();
             ages.push((name.as_str(), standing.age(now), healthy));
         }
-        let file = self.metrics.as_deref();
+        let file = self.project.verify().results.prometheus.as_deref();
         let before = file.and_then(|file| std::fs::read_to_string(file).ok()).unwrap_or_default();
         let mut text = prometheus::render(&report, &before, &results);
         text.push_str(&prometheus::ages(&report.metrics, &ages));

@@ -4,6 +4,7 @@
 mod child;
 mod turns;
 
+use std::collections::HashMap;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
@@ -24,6 +25,9 @@ use crate::results::Standings;
 /// Between two looks whether the daemon answers.
 const LOOK: Duration = Duration::from_millis(100);
 
+/// How long a database in a folder of a `dir:` entry may be new before it is noticed.
+const LOOK_AGAIN: Duration = Duration::from_secs(10);
+
 /// How long a daemon without a socket may take to open its databases.
 const WITHOUT_SOCKET: Duration = Duration::from_secs(2);
 
@@ -33,7 +37,6 @@ pub(super) struct Rounds {
     pub(super) every: Duration,
     /// The daemon's.
     pub(super) socket: Option<PathBuf>,
-    pub(super) databases: Vec<Database>,
     pub(super) standings: Arc<Standings>,
 }
 
@@ -47,7 +50,8 @@ impl RunningRounds {
     /// Ends them, if the supervisor has not, and waits for it.
     pub(super) async fn end(mut self) {
         self.ending.send_replace(true);
-        let most = GRACE + Duration::from_secs(1);
+        // What this task holds has to go before the process does.
+        let most = GRACE + Duration::from_secs(5);
         let _late = tokio::time::timeout(most, &mut self.task).await;
     }
 }
@@ -81,24 +85,39 @@ impl Rounds {
             () = self.daemon_answers() => {}
             () = &mut *over => return,
         }
-        let databases = &self.databases;
-        let mut turns = Turns::new(self.every, &self.standings.ages().await);
-        let mut last: Vec<Option<RoundOutcome>> = vec![None; databases.len()];
-        let start = Instant::now();
         let (mut warned, mut said) = (false, String::new());
-        while let Some((index, due)) = turns.next() {
+        let mut last: HashMap<PathBuf, RoundOutcome> = HashMap::new();
+        let mut databases: Vec<Database> = Vec::new();
+        let mut turns = Turns::new(self.every, &[]);
+        let mut start = Instant::now();
+        let mut looked: Option<Instant> = None;
+        loop {
+            if looked.is_none_or(|looked| looked.elapsed() >= LOOK_AGAIN) {
+                looked = Some(Instant::now());
+                if let Some((found, ages)) = self.changed(&databases).await {
+                    turns = Turns::new(self.every, &ages);
+                    (databases, start) = (found, Instant::now());
+                }
+            }
+            let (index, due) = turns.next().unzip();
+            let now = start.elapsed();
+            // Others may have come until then.
+            let until = due.unwrap_or(Duration::MAX).min(now + LOOK_AGAIN);
             tokio::select! {
-                () = tokio::time::sleep_until((start + due).into()) => {}
+                () = tokio::time::sleep_until((start + until).into()) => {}
                 () = &mut *over => return,
             }
+            let Some((index, due)) = index.zip(due).filter(|(_, due)| *due <= start.elapsed())
+            else {
+                continue;
+            };
             let began = start.elapsed();
             if !warned && began.saturating_sub(due) > self.every {
                 warned = true;
                 self.too_slow(databases.len());
             }
-            let Some((database, last)) = databases.get(index).zip(last.get_mut(index)) else {
-                return;
-            };
+            let Some(database) = databases.get(index) else { return };
+            let before = last.get(&database.path).copied();
             let name = &database.name();
             let outcome = match VerifyProcess::start(&self.context, database) {
                 Ok(mut verification) => {
@@ -110,15 +129,27 @@ impl Rounds {
                         Ok(status) => {
                             let verified = verification.result(status).await;
                             self.warn(&verified, &mut said);
-                            self.say(name, &verified, *last, start.elapsed() - began)
+                            self.say(name, &verified, before, start.elapsed() - began)
                         }
                         Err(error) => self.not_started(name, &error),
                     }
                 }
                 Err(error) => self.not_started(name, &error),
             };
-            *last = Some(outcome);
+            last.insert(database.path.clone(), outcome);
             turns.done(index, began, start.elapsed());
+        }
+    }
+
+    /// The databases that are replicated now, and the ages of their proofs, if they are not
+    /// these.
+    async fn changed(&self, known: &[Database]) -> Option<(Vec<Database>, Vec<Option<Duration>>)> {
+        match self.standings.unless(known).await {
+            Ok(found) => found.map(|found| found.into_iter().unzip()),
+            Err(error) => {
+                self.context.notes.note_once(&error.one_line());
+                None
+            }
         }
     }
 

@@ -125,7 +125,7 @@ impl History {
     pub(in crate::results) fn standings(
         &self,
         command: &str,
-        paths: &[&str],
+        paths: &[String],
     ) -> Result<Vec<Standing>> {
         let Some(connection) = self.open()? else {
             return Ok(vec![Standing::default(); paths.len()]);
@@ -142,7 +142,7 @@ impl History {
             let mut newest = select("true")?;
             let mut conclusive = select("outcome <> 'inconclusive'")?;
             let mut proved = select("outcome = 'passed'")?;
-            let of = |path: &&str| -> rusqlite::Result<Standing> {
+            let of = |path: &String| -> rusqlite::Result<Standing> {
                 let row = |select: &mut rusqlite::Statement<'_>| {
                     select.query_row(params![path, command, now], one).optional()
                 };
@@ -418,7 +418,7 @@ mod tests {
     fn a_standing_is_the_last_proof_and_what_came_after_it() {
         let folder = tempfile::tempdir().unwrap();
         let history = history(folder.path());
-        let standing = || history.standings("verify", &["/default"]).unwrap().remove(0);
+        let standing = || history.standings("verify", &["/default".to_owned()]).unwrap().remove(0);
         assert!(standing().newest.is_none() && standing().proved.is_none());
         let mut run = report(&["default"]);
         let now = jiff::Timestamp::now();
@@ -444,7 +444,7 @@ mod tests {
         history.record(&run).unwrap();
         assert_eq!(standing().conclusive, Some(Outcome::Failed));
         assert_eq!(standing().proved.unwrap(), proved);
-        assert!(history.standings("verify", &["/other"]).unwrap()[0].newest.is_none());
+        assert!(history.standings("verify", &["/other".to_owned()]).unwrap()[0].newest.is_none());
     }
 
     #[test]
