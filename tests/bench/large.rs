@@ -187,7 +187,7 @@ fn digest(connection: &Connection) -> Vec<u8> {
     hasher.finalize().to_vec()
 }
 
-fn remove(path: &Path) {
+pub(crate) fn remove(path: &Path) {
     for suffix in ["", "-wal", "-shm"] {
         let _missing = std::fs::remove_file(format!("{}{suffix}", path.display()));
     }

@@ -1,8 +1,8 @@
 //! `cargo bench`: whole processes against each other, in turns, as ratios of their
 //! medians, so that the figures are meaningful on a machine with other load.
 //!
-//! `cargo bench -- start small hook unused large many` runs these parts only; `sizes`, which
-//! takes minutes and some gigabytes, and `loss`, which takes an hour, run only when they
+//! `cargo bench -- start small hook unused large many` runs these parts only; `sizes` and `reader`, which
+//! take minutes and some gigabytes, `reader-small`, and `loss`, which takes an hour, run only when they
 //! are named.
 
 #![allow(
@@ -15,6 +15,7 @@
 mod large;
 mod loss;
 mod many;
+mod reader;
 mod sizes;
 mod unused;
 
@@ -58,6 +59,12 @@ fn main() {
     }
     if named.iter().any(|name| name == "sizes") {
         sizes::run(&bench);
+    }
+    if named.iter().any(|name| name == "reader-small") {
+        reader::run(&bench, 200_000);
+    }
+    if named.iter().any(|name| name == "reader") {
+        reader::run(&bench, 2_000_000);
     }
     if named.iter().any(|name| name == "loss") {
         loss::run(&bench);

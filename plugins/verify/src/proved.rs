@@ -74,6 +74,7 @@ pub(crate) fn attempt(
     let live = live?;
     let mut lag = (first.method() != "none").then(|| first.lag_ms());
     let mut later: Option<SyncResult> = None;
+    let (files, pages) = (Check::new("files"), Check::new(Id::Pages.name()));
     let (proof, found) = loop {
         let synced = later.as_ref().unwrap_or(first);
         match compared(database, synced, live, incremental) {
@@ -85,14 +86,14 @@ pub(crate) fn attempt(
             }
             Err(error) => {
                 let why = words::reasons(&error);
-                Check::new("files").skipped(&format!("{why}: a copy is restored instead"));
+                files.skipped(&format!("{why}: a copy is restored instead"));
+                pages.skipped("see files");
                 return None;
             }
             Ok(proved) => break proved,
         }
     };
-    Check::new("files").passed(&said(&proof));
-    let pages = Check::new(Id::Pages.name());
+    files.passed(&said(&proof));
     if found.differing() > 0 {
         let differ = words::count(found.differing(), "page");
         pages.skipped(&format!("{differ} differ: a copy is restored and compared instead"));
