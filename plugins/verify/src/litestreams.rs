@@ -77,7 +77,8 @@ impl Litestreams<'_> {
             }
             // The first copy has been proved; there is no room for a second one.
             Err(error) if error.code == "io" => {
-                return check.skipped(&format!("there is no second copy: {}", words::reasons(&error)));
+                return check
+                    .skipped(&format!("there is no second copy: {}", words::reasons(&error)));
             }
             Err(error) if error.code == "litestream" => {
                 let text = format!(

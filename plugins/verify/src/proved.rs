@@ -74,10 +74,11 @@ pub(crate) fn attempt(
     let live = live?;
     let mut lag = (first.method() != "none").then(|| first.lag_ms());
     let mut later: Option<SyncResult> = None;
-    let (files, pages) = (Check::new("files"), Check::new(Id::Pages.name()));
+    let files = Check::new("files");
+    let mut pages: Option<Check> = None;
     let (proof, found) = loop {
         let synced = later.as_ref().unwrap_or(first);
-        match compared(database, synced, live, incremental) {
+        match compared(database, synced, live, incremental, &mut pages) {
             // The daemon had not seen the sentinel yet.
             Err(error) if error.code == "inconclusive" && sentinel && !synced.certain() => {
                 let next = crate::synced(database, synced.txid().as_deref(), false).ok()?;
@@ -85,15 +86,18 @@ pub(crate) fn attempt(
                 later = Some(next);
             }
             Err(error) => {
-                let why = words::reasons(&error);
-                files.skipped(&format!("{why}: a copy is restored instead"));
-                pages.skipped("see files");
+                let why = format!("{}: a copy is restored instead", words::reasons(&error));
+                files.skipped(&why);
+                if let Some(pages) = pages {
+                    pages.skipped(&why);
+                }
                 return None;
             }
             Ok(proved) => break proved,
         }
     };
     files.passed(&said(&proof));
+    let pages = pages?;
     if found.differing() > 0 {
         let differ = words::count(found.differing(), "page");
         pages.skipped(&format!("{differ} differ: a copy is restored and compared instead"));
@@ -115,6 +119,7 @@ fn compared(
     synced: &SyncResult,
     live: &Live,
     incremental: bool,
+    check: &mut Option<Check>,
 ) -> Result<(Proof, PageComparison), Error> {
     report::progress("reading the files of the replica", None);
     let proof = read(database, incremental)?;
@@ -122,6 +127,7 @@ fn compared(
         return Err(error("inconclusive", format!("TXID {txid} is not there yet")));
     }
     report::progress("comparing each page with the live database", None);
+    check.get_or_insert_with(|| Check::new(Id::Pages.name()));
     let found = live.pages_of_proof(&proof)?;
     Ok((proof, found))
 }

@@ -32,6 +32,7 @@ use crate::code::Code;
 use crate::error::{Error, Result};
 use crate::litestream::Session;
 use crate::litestream::replica::chain::Until;
+use crate::litestream::replica::engine::Engine;
 use crate::litestream::replica::listing::LtxFile;
 use crate::litestream::replica::reading::{self, Declined, FileFault, FilesRead};
 use crate::litestream::replica::source::Source;
@@ -73,6 +74,9 @@ pub(crate) struct Proof {
 /// be, and with `inconclusive` where only litestream can tell.
 pub(crate) async fn prove(session: Arc<Session>, request: ProofRequest) -> Result<Proof> {
     let ProofRequest { database, incremental, patience } = request;
+    if Engine::of(&session.environment)? == Engine::Litestream {
+        return Err(Error::inconclusive("LSRUN_ENGINE names litestream"));
+    }
     let source = Source::Database(database.clone());
     let place = source.describe(&session)?;
     // Without a folder nothing is known, and nothing remembered.

@@ -1,6 +1,7 @@
 //! What is in a replica, and in litestream's own state beside the database.
 
 pub(crate) mod chain;
+pub(crate) mod engine;
 pub(crate) mod listing;
 pub(crate) mod ltx;
 pub(crate) mod moment;

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use crate::error::{Error, Result};
 use crate::litestream::Session;
 use crate::litestream::process::said::explain;
+use crate::litestream::replica::engine::Engine;
 use crate::litestream::replica::reading::{Declined, FilesRead};
 use crate::litestream::replica::source::{Source, redact};
 use crate::litestream::replica::txid::Txid;
@@ -19,7 +20,7 @@ use crate::litestream::restore::kept::newest_kept;
 use crate::litestream::restore::pause::settle;
 use crate::litestream::restore::place::{CopyPlace, Home, home};
 use crate::litestream::restore::reader::{self, ReadCopy};
-use crate::litestream::restore::request::{Engine, Request, log_of, size};
+use crate::litestream::restore::request::{Request, log_of, size};
 
 /// Time between two checks of how far a restore has come.
 const LOOK: Duration = Duration::from_millis(100);

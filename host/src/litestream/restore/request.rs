@@ -1,48 +1,14 @@
 //! The options of a restore.
 
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 use std::time::Duration;
 
-use crate::environment::Environment;
-use crate::error::{Error, Result};
 use crate::litestream::Session;
+use crate::litestream::replica::engine::Engine;
 use crate::litestream::replica::source::Source;
 use crate::litestream::replica::txid::Txid;
 use crate::litestream::room::RunId;
 use crate::path::Sidecar;
-
-/// Who restores.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) enum Engine {
-    /// lsrun's own reader where it knows for certain what litestream would do, else
-    /// litestream.
-    #[default]
-    Auto,
-    /// Litestream.
-    Litestream,
-}
-
-impl Engine {
-    /// The one that LSRUN_ENGINE names.
-    pub(crate) fn of(environment: &Environment) -> Result<Self> {
-        let Some(name) = environment.get("LSRUN_ENGINE") else { return Ok(Self::default()) };
-        name.parse().map_err(|error: Error| error.context("LSRUN_ENGINE cannot be used"))
-    }
-}
-
-impl FromStr for Engine {
-    type Err = Error;
-
-    fn from_str(name: &str) -> Result<Self> {
-        match name {
-            "auto" => Ok(Self::Auto),
-            "litestream" => Ok(Self::Litestream),
-            other => Err(Error::usage(format!("there is no engine {other}"))
-                .hint("it is auto or litestream")),
-        }
-    }
-}
 
 /// Which backup, up to where, for what.
 #[derive(Debug, Clone)]
