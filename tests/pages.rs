@@ -26,13 +26,8 @@ fn verify(sandbox: &Sandbox, code: i32, more: &[&str]) -> Value {
 /// Like [`verify`], with a litestream that does more after each restore.
 fn verify_behind(sandbox: &Sandbox, script: &str, code: i32, more: &[&str]) -> Value {
     let script = stand_in(sandbox, &format!("\"$real\" \"$@\" || exit\n{script}"));
-    let mut command = sandbox.command(&[&["verify", "--format", "json"][..], more].concat());
-    let run: crate::support::Run = command
-        .env("LSRUN_LITESTREAM", &script)
-        .env("LSRUN_ENGINE", "litestream")
-        .output()
-        .unwrap()
-        .into();
+    let command = sandbox.command(&[&["verify", "--format", "json"][..], more].concat());
+    let run: crate::support::Run = crate::support::stand_in::with_litestream(command, &script);
     let json = run.expect(code).json();
     sandbox.assert_clean();
     json

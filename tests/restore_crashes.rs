@@ -125,13 +125,8 @@ kill -9 $child; rm -f \"$output\"
 kill -9 $$",
     );
     let before = sandbox.names("");
-    let mut command = sandbox.command(&["restore", "-force", "default"]);
-    let run: Run = command
-        .env("LSRUN_LITESTREAM", &script)
-        .env("LSRUN_ENGINE", "litestream")
-        .output()
-        .unwrap()
-        .into();
+    let command = sandbox.command(&["restore", "-force", "default"]);
+    let run: Run = crate::support::stand_in::with_litestream(command, &script);
     assert_ne!(run.code, 0, "{}", run.stderr);
     assert_eq!(sandbox.integer("db.sqlite3", NEW), 100);
     assert_eq!(sandbox.names(""), before);

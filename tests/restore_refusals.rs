@@ -129,13 +129,8 @@ fn a_database_in_use_is_refused_before_anything_is_restored() {
     let user = rusqlite::Connection::open(sandbox.path("db.sqlite3")).unwrap();
     user.execute_batch("BEGIN; SELECT * FROM users").unwrap();
     for arguments in [&["restore", "-force", "default"][..], &["restore", "default"]] {
-        let mut command = sandbox.command(arguments);
-        let run: crate::support::Run = command
-            .env("LSRUN_LITESTREAM", &script)
-            .env("LSRUN_ENGINE", "litestream")
-            .output()
-            .unwrap()
-            .into();
+        let command = sandbox.command(arguments);
+        let run: crate::support::Run = crate::support::stand_in::with_litestream(command, &script);
         run.expect(11).says(&["not restored"]);
         assert!(!called.exists(), "{arguments:?}");
     }

@@ -162,13 +162,8 @@ fn limits_are_judged_whatever_the_copy_is() {
         &sandbox,
         "\"$real\" \"$@\" || exit\nprintf 'no database here' | dd of=\"$output\" conv=notrunc 2>/dev/null",
     );
-    let mut command = sandbox.command(&["verify", "--at", "latest", "--format", "json"]);
-    let run: crate::support::Run = command
-        .env("LSRUN_LITESTREAM", &script)
-        .env("LSRUN_ENGINE", "litestream")
-        .output()
-        .unwrap()
-        .into();
+    let command = sandbox.command(&["verify", "--at", "latest", "--format", "json"]);
+    let run: crate::support::Run = crate::support::stand_in::with_litestream(command, &script);
     let json = run.json();
     assert_eq!(check(&json, "restore_time")["outcome"], "failed", "{json}");
     assert_ne!(check(&json, "assertion:a/b~c")["outcome"], "passed", "{json}");

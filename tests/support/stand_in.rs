@@ -1,7 +1,7 @@
 //! Scripts in place of litestream.
 
-use std::path::PathBuf;
-use std::process::Stdio;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
 use crate::support::{Run, Sandbox, check, litestream, wait_until};
 
@@ -23,6 +23,12 @@ for word in \"$@\"; do [ \"$last\" = -o ] && output=$word; last=$word; done
     let path = sandbox.path("stand-in");
     std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
     path
+}
+
+/// Runs a command with another litestream, which restores all.
+pub(crate) fn with_litestream(mut command: Command, litestream: &Path) -> Run {
+    command.env("LSRUN_LITESTREAM", litestream).env("LSRUN_ENGINE", "litestream");
+    command.output().unwrap().into()
 }
 
 /// Verifies a backup whose restored copy is changed by `sql`; the sentinel in it
@@ -83,11 +89,5 @@ pub(crate) fn with_script(sandbox: &Sandbox, script: &str, arguments: &[&str]) -
     let plan = "case \" $* \" in *\" -dry-run \"*) exec \"$real\" \"$@\";; esac";
     let count = format!("echo x >> {}", sandbox.path("attempts").display());
     let script = stand_in(sandbox, &format!("{plan}\n{count}\n{script}\nexec \"$real\" \"$@\""));
-    sandbox
-        .command(arguments)
-        .env("LSRUN_LITESTREAM", script)
-        .env("LSRUN_ENGINE", "litestream")
-        .output()
-        .unwrap()
-        .into()
+    with_litestream(sandbox.command(arguments), &script)
 }
