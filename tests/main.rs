@@ -38,6 +38,7 @@ mod plugins;
 mod points;
 mod query;
 mod quickstart;
+mod random_point;
 mod reference;
 mod replicate;
 mod restore;

@@ -11,6 +11,7 @@ mod litestreams;
 mod live;
 mod options;
 mod proved;
+mod random;
 mod sentinel;
 mod whose_fault;
 
@@ -247,7 +248,10 @@ fn synced(database: &Database, after: Option<&str>, read_only: bool) -> Result<S
 }
 
 fn restored_at(database: &Database, point: &Point) -> Result<RestoredCopy, Ended> {
-    restore(database, None, Some(point))
+    match point {
+        Point::Random => random::restored(database),
+        point => restore(database, None, Some(point)),
+    }
 }
 
 pub(crate) fn restore(
@@ -257,13 +261,23 @@ pub(crate) fn restore(
 ) -> Result<RestoredCopy, Ended> {
     report::progress("restoring", None);
     let check = Check::new("restore");
+    judged(check, restored_copy(database, point), synced, point)
+}
+
+/// Ends the check of a restore.
+pub(crate) fn judged(
+    check: Check,
+    copy: Result<RestoredCopy, Error>,
+    synced: Option<&SyncResult>,
+    point: Option<&Point>,
+) -> Result<RestoredCopy, Ended> {
     // The replica answers: what cannot be restored now is not a backup. A point that does
     // not exist says nothing about those that do.
     let some_point = synced.is_some_and(|synced| synced.method() != "none")
         || matches!(point, Some(Point::Latest));
     let wrong =
         |error: &Error| error.code == "litestream" || (error.code == "not-found" && some_point);
-    let copy = match restored_copy(database, point) {
+    let copy = match copy {
         Ok(copy) => copy,
         Err(error) if wrong(&error) => {
             check.failed(&told(&check, &error));
@@ -305,7 +319,7 @@ pub(crate) fn restored_copy(
     match point {
         Some(Point::Txid(txid)) => request.set_txid(txid)?,
         Some(Point::Time(time)) => request.set_timestamp(time)?,
-        Some(Point::Latest) | None => {}
+        Some(Point::Latest | Point::Random) | None => {}
     }
     request.start()?.wait()
 }

@@ -64,6 +64,8 @@ pub(crate) enum Point {
     Time(String),
     /// The newest one, without asking a daemon or the live database.
     Latest,
+    /// Any of them.
+    Random,
 }
 
 /// How much is read.
@@ -91,7 +93,6 @@ pub(crate) struct Options {
 
 impl Options {
     pub(crate) fn of(invocation: &Invocation, database: &Database) -> Result<Self, Error> {
-        let at = invocation.argument("at").into_iter().next();
         let options = Self {
             only: invocation.argument("check"),
             skip: invocation.argument("skip"),
@@ -99,7 +100,7 @@ impl Options {
             read_only: invocation.flag("read-only"),
             keep: invocation.flag("keep"),
             depth: depth(invocation)?,
-            at: at.map(|at| point(&at)).transpose()?,
+            at: at(invocation)?,
             timeout_ms: invocation.timeout_ms(),
         };
         options.only.iter().chain(&options.skip).try_for_each(|name| known(name, database))?;
@@ -175,6 +176,22 @@ fn depth(invocation: &Invocation) -> Result<Depth, Error> {
         (false, true) => Ok(Depth::Full),
         (false, false) => Ok(Depth::Due),
     }
+}
+
+fn at(invocation: &Invocation) -> Result<Option<Point>, Error> {
+    let at = invocation.argument("at").into_iter().next();
+    if !invocation.flag("random-point") {
+        return at.map(|at| point(&at)).transpose();
+    }
+    if at.is_some() {
+        return Err(error("invalid", "--random-point and --at exclude each other"));
+    }
+    if invocation.flag("incremental") {
+        let mut error = error("invalid", "--random-point and --incremental exclude each other");
+        error.hint = Some("an older point is proved by a restored copy of it".into());
+        return Err(error);
+    }
+    Ok(Some(Point::Random))
 }
 
 fn point(text: &str) -> Result<Point, Error> {
