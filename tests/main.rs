@@ -53,6 +53,7 @@ mod results;
 mod rounds;
 mod s3;
 mod secrets;
+mod self_test;
 mod sentinel;
 mod signals;
 mod snapshots;

@@ -406,6 +406,9 @@ extern void __wasm_import_lsrun_host_litestream_method_proof_job_wait(int32_t, u
 __attribute__((__import_module__("lsrun:host/litestream@0.1.0"), __import_name__("keep")))
 extern void __wasm_import_lsrun_host_litestream_keep(int32_t, uint8_t *);
 
+__attribute__((__import_module__("lsrun:host/litestream@0.1.0"), __import_name__("damage")))
+extern void __wasm_import_lsrun_host_litestream_damage(int32_t, uint8_t *, size_t, uint8_t *);
+
 __attribute__((__import_module__("lsrun:host/litestream@0.1.0"), __import_name__("replace")))
 extern void __wasm_import_lsrun_host_litestream_replace(int32_t, int32_t, uint8_t *);
 
@@ -4825,6 +4828,51 @@ bool lsrun_host_litestream_keep(lsrun_host_litestream_borrow_restored_copy_t cop
     case 0: {
       result.is_err = false;
       result.val.ok = (lsrun_string_t) { (uint8_t*)(*((uint8_t **) (ptr + sizeof(void*)))), (*((size_t*) (ptr + (2*sizeof(void*))))) };
+      break;
+    }
+    case 1: {
+      result.is_err = true;
+      lsrun_option_string_t option;
+      switch ((int32_t) *((uint8_t*) (ptr + (5*sizeof(void*))))) {
+        case 0: {
+          option.is_some = false;
+          break;
+        }
+        case 1: {
+          option.is_some = true;
+          option.val = (lsrun_string_t) { (uint8_t*)(*((uint8_t **) (ptr + (6*sizeof(void*))))), (*((size_t*) (ptr + (7*sizeof(void*))))) };
+          break;
+        }
+      }
+
+      result.val.err = (lsrun_host_types_error_t) {
+        (lsrun_string_t) (lsrun_string_t) { (uint8_t*)(*((uint8_t **) (ptr + sizeof(void*)))), (*((size_t*) (ptr + (2*sizeof(void*))))) },
+        (lsrun_string_t) (lsrun_string_t) { (uint8_t*)(*((uint8_t **) (ptr + (3*sizeof(void*))))), (*((size_t*) (ptr + (4*sizeof(void*))))) },
+        (lsrun_option_string_t) option,
+        (lsrun_list_string_t) (lsrun_list_string_t) { (lsrun_string_t*)(*((uint8_t **) (ptr + (8*sizeof(void*))))), (*((size_t*) (ptr + (9*sizeof(void*))))) },
+      };
+      break;
+    }
+  }
+  if (!result.is_err) {
+    *ret = result.val.ok;
+    return 1;
+  } else {
+    *err = result.val.err;
+    return 0;
+  }
+}
+
+bool lsrun_host_litestream_damage(lsrun_host_litestream_borrow_restored_copy_t copy, lsrun_string_t *kind, lsrun_host_litestream_own_restored_copy_t *ret, lsrun_host_litestream_error_t *err) {
+  __attribute__((__aligned__(sizeof(void*))))
+  uint8_t ret_area[(10*sizeof(void*))];
+  uint8_t *ptr = (uint8_t *) &ret_area;
+  __wasm_import_lsrun_host_litestream_damage((copy).__handle, (uint8_t *) (*kind).ptr, (*kind).len, ptr);
+  lsrun_host_litestream_result_own_restored_copy_error_t result;
+  switch ((int32_t) *((uint8_t*) (ptr + 0))) {
+    case 0: {
+      result.is_err = false;
+      result.val.ok = (lsrun_host_litestream_own_restored_copy_t) { *((int32_t*) (ptr + sizeof(void*))) };
       break;
     }
     case 1: {

@@ -1388,6 +1388,21 @@ extern bool lsrun_host_litestream_method_proof_job_wait(lsrun_host_litestream_bo
 // Keeps a copy beyond the end of the run and gives its path, a file that
 // only this user can read. Needs the grant `litestream:restore=ALIAS`.
 extern bool lsrun_host_litestream_keep(lsrun_host_litestream_borrow_restored_copy_t copy, lsrun_string_t *ret, lsrun_host_litestream_error_t *err);
+// Makes a damaged copy of a copy, to see whether a check notices; nothing else is touched.
+// An open list of kinds:
+//
+// - `flipped-page`        a byte of a page is another
+// - `missing-row`         a row of a table is missing
+// - `missing-index-entry` an entry of an index is missing
+// - `broken-reference`    a row that a foreign key refers to is missing
+// - `older-point`         it is of the point before
+// - `truncated-file`      restored from files of which one was cut off
+// - `swapped-files`       restored from files of which two have each other's name
+//
+// `litestream` if the restore noticed it, so that there is no copy; `not-applicable` where
+// nothing can be damaged so, and for an unknown kind. Needs the grant
+// `litestream:restore=ALIAS`.
+extern bool lsrun_host_litestream_damage(lsrun_host_litestream_borrow_restored_copy_t copy, lsrun_string_t *kind, lsrun_host_litestream_own_restored_copy_t *ret, lsrun_host_litestream_error_t *err);
 // Puts the copy of a request with `set-target` in place: by renaming where no
 // database exists, else by writing its content in one transaction, under the
 // exclusive lock of SQLite, once the old content is on the disk under another

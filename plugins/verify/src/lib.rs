@@ -12,6 +12,7 @@ mod live;
 mod options;
 mod proved;
 mod random;
+mod self_test;
 mod sentinel;
 mod whose_fault;
 
@@ -122,6 +123,9 @@ pub(crate) fn checked(
 ) {
     report::progress(&format!("checking the copy, {}", words::bytes(copy.bytes())), None);
     checks::run(database, copy, lag, live, missing, options);
+    if options.self_test {
+        self_test::run(copy, options);
+    }
     if options.keep {
         match litestream::keep(copy) {
             Ok(path) => {

@@ -85,6 +85,8 @@ pub(crate) struct Options {
     pub(crate) fast: bool,
     pub(crate) read_only: bool,
     pub(crate) keep: bool,
+    /// Whether known damages have to be found.
+    pub(crate) self_test: bool,
     pub(crate) depth: Depth,
     pub(crate) at: Option<Point>,
     /// How long a wait may take.
@@ -99,6 +101,7 @@ impl Options {
             fast: invocation.flag("fast"),
             read_only: invocation.flag("read-only"),
             keep: invocation.flag("keep"),
+            self_test: invocation.flag("self-test"),
             depth: depth(invocation)?,
             at: at(invocation)?,
             timeout_ms: invocation.timeout_ms(),

@@ -26,7 +26,7 @@ pub(crate) enum Way {
 
 /// A copy is made when a check needs one.
 pub(crate) fn way(database: &Database, options: &Options) -> Way {
-    if options.at.is_some() || options.keep {
+    if options.at.is_some() || options.keep || options.self_test {
         return Way::Copy;
     }
     if options.only_names(Id::Pages) {

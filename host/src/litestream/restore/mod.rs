@@ -3,6 +3,7 @@
 pub(crate) mod attempts;
 pub(crate) mod command;
 pub(crate) mod copy;
+pub(crate) mod damage;
 pub(crate) mod fetch;
 pub(crate) mod folder;
 pub(crate) mod kept;

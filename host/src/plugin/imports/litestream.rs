@@ -18,7 +18,7 @@ use crate::litestream::replica::source::Source;
 use crate::litestream::replica::{moment, reach};
 use crate::litestream::restore::folder::refuse_special;
 use crate::litestream::restore::request::Request;
-use crate::litestream::restore::{copy, fetch, plan, replace};
+use crate::litestream::restore::{copy, damage, fetch, plan, replace};
 use crate::litestream::sync::request::SyncRequest as Wanted;
 use crate::litestream::sync::{request, wait};
 use crate::plugin::bindings::litestream::{
@@ -68,6 +68,20 @@ impl Host for State {
         self.call.plugin.grants.require_some("litestream:restore")?;
         let copy = self.table.get(&handle)?.0.clone();
         Ok(copy::keep(&copy)?.display().to_string())
+    }
+
+    async fn damage(
+        &mut self,
+        handle: Resource<RestoredCopyHandle>,
+        kind: String,
+    ) -> Result<Resource<RestoredCopyHandle>, Failure> {
+        self.call.plugin.grants.require_some("litestream:restore")?;
+        let copy = Arc::clone(&self.table.get(&handle)?.0);
+        let _token = self.jobs.take(limits::JOBS, JOBS)?;
+        let session = Arc::clone(&self.call.context.session);
+        // What is damaged is not what the run restored.
+        let damaged = damage::damage(session, copy, &kind, self.call.run).await?;
+        Ok(self.table.push(RestoredCopyHandle(Arc::new(damaged)))?)
     }
 
     async fn replace(
