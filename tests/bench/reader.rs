@@ -18,7 +18,7 @@ pub(crate) fn run(bench: &Bench, rows: u32) {
     let daemon = Daemon::start(bench, &folder);
     let project = folder.to_str().unwrap().to_owned();
     let lsrun = |words: &[&str]| {
-        bench.lsrun(&[&["-C", &project, "--timeout", "10m"], words].concat(), &bench.cache);
+        bench.lsrun(&[&["-C", &project], words].concat(), &bench.cache);
     };
     let output = folder.join("copy.sqlite3");
     let restore = |more: &[&str]| {
@@ -39,7 +39,7 @@ pub(crate) fn run(bench: &Bench, rows: u32) {
         connection.execute(sql, [from]).unwrap();
     };
     // The first one copies everything, and is the one that the others continue.
-    lsrun(&["verify", "--incremental"]);
+    lsrun(&["verify", "--incremental", "--timeout", "10m"]);
     println!("\n{} bytes", std::fs::metadata(&database).unwrap().len());
     compare_in(
         5,
