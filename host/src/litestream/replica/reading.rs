@@ -14,7 +14,7 @@ use crate::litestream::replica::chain::Until;
 use crate::litestream::replica::listing::LtxFile;
 use crate::litestream::replica::objects;
 use crate::litestream::replica::source::Source;
-use crate::litestream::replica::store::Store;
+use crate::litestream::replica::store::{Declined, Store};
 use crate::ltx::{LtxFault, Reading};
 use crate::stop::Stop;
 
@@ -28,17 +28,6 @@ pub(crate) struct FilesRead {
     pub files: u32,
     /// Their size.
     pub bytes: u64,
-}
-
-/// Why lsrun's own reader gives nothing.
-#[derive(Debug)]
-pub(crate) enum Declined {
-    /// Litestream has to say what it makes of it.
-    Unknown,
-    /// A file is not as it should be.
-    Faulty(String),
-    /// It cannot be done by anybody.
-    Failed(Error),
 }
 
 /// What came of a plan.
@@ -66,7 +55,7 @@ pub(crate) async fn work<T: Send + 'static>(
     let started = Instant::now();
     for _attempt in 0..ATTEMPTS {
         let listed = store.list(session, source, until, patience).await;
-        let (store, files) = listed.map_err(Declined::Failed)?;
+        let (store, files) = listed.map_err(|error| store.declined(error))?;
         let plan = files.plan(until).ok_or(Declined::Unknown)?;
         let reading = Arc::new(Reading::default());
         // A future that is dropped takes its thread with it.
@@ -95,7 +84,7 @@ pub(crate) async fn work<T: Send + 'static>(
                 // It went away, or another one has its name now.
                 gone if matches!(gone.code(), Code::NotFound | Code::Inconclusive) => {}
                 error => {
-                    return Err(Declined::Failed(error.context(format!("cannot read {file}"))));
+                    return Err(store.declined(error.context(format!("cannot read {file}"))));
                 }
             },
             LtxFault::Unwritable(error) => return Err(Declined::Failed(unwritable(&file, &error))),

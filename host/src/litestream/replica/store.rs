@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use jiff::SignedDuration;
 
+use crate::code::Code;
 use crate::config::Replica;
 use crate::error::{Error, Result};
 use crate::litestream::Session;
@@ -42,7 +43,27 @@ pub(crate) struct OpenFile {
     pub(crate) identity: String,
 }
 
+/// Why lsrun's own reader gives nothing.
+#[derive(Debug)]
+pub(crate) enum Declined {
+    /// Litestream has to say what it makes of it.
+    Unknown,
+    /// A file is not as it should be.
+    Faulty(String),
+    /// It cannot be done by anybody.
+    Failed(Error),
+}
+
 impl Store {
+    /// What an error of this store means for the reader. A server that refuses lsrun may
+    /// still answer litestream, which has its own client, certificates and proxies.
+    pub(crate) fn declined(&self, error: Error) -> Declined {
+        match *self.place {
+            StorePlace::Objects(_) if error.code() == Code::Unreachable => Declined::Unknown,
+            _ => Declined::Failed(error),
+        }
+    }
+
     /// None where litestream has to be asked.
     pub(crate) fn of(session: &Session, source: &Source, patience: Duration) -> Option<Self> {
         let folder = match source {
