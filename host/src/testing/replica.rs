@@ -1,7 +1,7 @@
 //! A replica in a folder, read by lsrun's own reader: what the equality suite holds
 //! against litestream.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::litestream::replica::chain::Until;
 use crate::litestream::replica::listing;
@@ -18,6 +18,13 @@ pub fn points(replica: &Path) -> Vec<(u64, usize)> {
     let points = files.points().points.into_iter().rev();
     let length = |txid| files.plan(Until::Txid(txid)).map_or(0, |plan| plan.len());
     points.map(|point| (point.txid.0, length(point.txid))).collect()
+}
+
+/// The files that the newest state is restored from; none if there is no plan.
+#[must_use]
+pub fn plan(replica: &Path) -> Vec<PathBuf> {
+    let plan = listing::read(replica).plan(Until::Newest).unwrap_or_default();
+    plan.iter().map(|file| file.path_in(replica)).collect()
 }
 
 /// Restores a transaction, or the newest one, into the file `copy`. Gives the transaction.
