@@ -53,6 +53,13 @@ fn restless(sandbox: &Sandbox) -> Daemon {
 
 const TABLES: [&str; 4] = ["plain", "keyed", "words", "wide"];
 
+/// Makes them, in a database that waits for others.
+const WITH_TABLES: &str = "PRAGMA journal_mode = wal; PRAGMA busy_timeout = 20000;
+    CREATE TABLE plain (id INTEGER PRIMARY KEY, body);
+    CREATE TABLE keyed (key TEXT PRIMARY KEY, body) WITHOUT ROWID;
+    CREATE VIRTUAL TABLE words USING fts5(body);
+    CREATE TABLE wide (body);";
+
 fn change(connection: &Connection, numbers: &mut Numbers) {
     let (n, size) = (numbers.below(40), numbers.below(9000));
     let table = numbers.one(&TABLES);
@@ -111,11 +118,7 @@ fn every_state_is_the_same(seed: u64, page_size: u32, auto_vacuum: u32) {
     connection
         .execute_batch(&format!(
             "PRAGMA page_size = {page_size}; PRAGMA auto_vacuum = {auto_vacuum};
-             PRAGMA journal_mode = wal; PRAGMA busy_timeout = 20000;
-             CREATE TABLE plain (id INTEGER PRIMARY KEY, body);
-             CREATE TABLE keyed (key TEXT PRIMARY KEY, body) WITHOUT ROWID;
-             CREATE VIRTUAL TABLE words USING fts5(body);
-             CREATE TABLE wide (body);"
+             {WITH_TABLES}"
         ))
         .unwrap();
     let _daemon = restless(&sandbox);
@@ -189,15 +192,7 @@ fn pages_of_65536_bytes() {
 fn still() -> Sandbox {
     let sandbox = Sandbox::new();
     let connection = Connection::open(sandbox.path("db.sqlite3")).unwrap();
-    connection
-        .execute_batch(
-            "PRAGMA journal_mode = wal; PRAGMA busy_timeout = 20000;
-             CREATE TABLE plain (id INTEGER PRIMARY KEY, body);
-             CREATE TABLE keyed (key TEXT PRIMARY KEY, body) WITHOUT ROWID;
-             CREATE VIRTUAL TABLE words USING fts5(body);
-             CREATE TABLE wide (body);",
-        )
-        .unwrap();
+    connection.execute_batch(WITH_TABLES).unwrap();
     let daemon = restless(&sandbox);
     let mut numbers = Numbers(8);
     // Until the plan has files of several kinds.

@@ -126,7 +126,7 @@ impl PageFile {
     }
 
     /// Waits until all is written. Fails if a page was in none of the files: what
-    /// litestream does not restore is no backup. With `durable` it is on the disk then.
+    /// litestream does not restore is not a backup. With `durable` it is on the disk then.
     pub(crate) fn finish(mut self, durable: bool) -> Result<Finished, LtxFault> {
         self.flush()?;
         if let Some(number) = self.present.missing(self.page_size) {

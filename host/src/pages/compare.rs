@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use std::os::unix::fs::FileExt;
 
-use super::live::{Image, read_to_end};
+use super::live::{Image, read_padded};
 use crate::code::Code;
 use crate::error::{Error, Result};
 use crate::ltx::{ENTRY, Header, digest, lock_page};
@@ -131,7 +131,7 @@ impl<'a> Still<'a> {
         let page_size = match u32::from(u16::from_be_bytes(header)) {
             1 => 65536,
             size if size >= 512 => size,
-            _ => return Err(Error::inconclusive("the copy is no SQLite database")),
+            _ => return Err(Error::inconclusive("the copy is not an SQLite database")),
         };
         let pages = size.div_ceil(u64::from(page_size));
         Ok(Self { file, page_size, pages: u32::try_from(pages).unwrap_or(u32::MAX) })
@@ -149,9 +149,7 @@ impl Original for Still<'_> {
 
     fn read(&self, first: u32, buffer: &mut [u8]) -> std::io::Result<()> {
         let at = u64::from(first - 1) * u64::from(self.page_size);
-        let read = read_to_end(self.file, buffer, at)?;
-        buffer[read..].fill(0);
-        Ok(())
+        read_padded(self.file, buffer, at)
     }
 
     fn is_the_same(&self) -> Result<()> {
@@ -189,8 +187,7 @@ impl Copied for File {
     ) -> Result<Vec<u32>> {
         buffer.resize(wanted.len(), 0);
         let at = u64::from(first - 1) * u64::from(page_size);
-        let read = read_to_end(self, buffer, at).map_err(|error| unreadable(&error))?;
-        buffer[read..].fill(0);
+        read_padded(self, buffer, at).map_err(|error| unreadable(&error))?;
         if buffer == wanted {
             return Ok(Vec::new());
         }
@@ -232,8 +229,7 @@ impl Copied for PageTable {
         let pages = wanted.chunks_exact(page_size as usize);
         buffer.resize(pages.len() * ENTRY, 0);
         let at = self.at + u64::from(first - 1) * ENTRY as u64;
-        let read = read_to_end(&self.file, buffer, at).map_err(|error| unreadable(&error))?;
-        buffer[read..].fill(0);
+        read_padded(&self.file, buffer, at).map_err(|error| unreadable(&error))?;
         let sides = pages.zip(buffer.chunks_exact(ENTRY));
         let same = |wanted: &[u8], entry: &[u8]| entry.starts_with(&digest(wanted));
         let differ = (first..).zip(sides).filter(|(_, (wanted, entry))| !same(wanted, entry));

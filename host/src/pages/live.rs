@@ -98,8 +98,7 @@ impl<'a> Image<'a> {
     pub(super) fn read(&self, first: u32, buffer: &mut [u8]) -> io::Result<()> {
         let page_size = self.page_size() as usize;
         let at = u64::from(first - 1) * u64::from(self.page_size());
-        let read = read_to_end(self.database, buffer, at)?;
-        buffer[read..].fill(0);
+        read_padded(self.database, buffer, at)?;
         for (page, content) in (first..).zip(buffer.chunks_exact_mut(page_size)) {
             if let Some(frame) = self.index.frame(page) {
                 self.log.read_page(frame, content)?;
@@ -114,8 +113,8 @@ impl<'a> Image<'a> {
     }
 }
 
-/// Fills the buffer, or as much of it as there is.
-pub(super) fn read_to_end(file: &File, buffer: &mut [u8], at: u64) -> io::Result<usize> {
+/// Fills the buffer. What is behind the end of the file is zeros.
+pub(super) fn read_padded(file: &File, buffer: &mut [u8], at: u64) -> io::Result<()> {
     let mut done = 0;
     while done < buffer.len() {
         match file.read_at(&mut buffer[done..], at + done as u64) {
@@ -125,7 +124,8 @@ pub(super) fn read_to_end(file: &File, buffer: &mut [u8], at: u64) -> io::Result
             Err(error) => return Err(error),
         }
     }
-    Ok(done)
+    buffer[done..].fill(0);
+    Ok(())
 }
 
 fn cannot(why: &str) -> Error {

@@ -184,9 +184,8 @@ impl Rounds {
         let warnings = &verified.warnings;
         if verified.status.success() && said != warnings {
             warnings.clone_into(said);
-            if let Some(text) =
-                Some(warnings.trim_start_matches("warning: ")).filter(|it| !it.is_empty())
-            {
+            let text = warnings.trim_start_matches("warning: ");
+            if !text.is_empty() {
                 self.context.notes.warning(text);
             }
         }

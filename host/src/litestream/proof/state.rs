@@ -5,6 +5,7 @@
 //! name and renamed: whoever reads it sees a whole one. Whatever is not as it should be is
 //! as if it were not there: then everything is read.
 
+use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::FileExt;
@@ -52,7 +53,8 @@ pub(super) struct Known {
     /// The table is of this transaction.
     pub(super) txid: u64,
     pub(super) table: PageTable,
-    files: Vec<KnownFile>,
+    /// By level, first and last transaction.
+    files: HashMap<(u8, u64, u64), KnownFile>,
 }
 
 /// Where the state of a database is, in the project's folder.
@@ -98,17 +100,14 @@ impl Known {
             return Ok(None);
         }
         let table = PageTable { file, at: HEADER, page_size, pages };
-        Ok(Some(Self { txid: facts.txid, table, files: facts.files }))
+        let named = facts.files.into_iter().map(|file| ((file.level, file.min, file.max), file));
+        Ok(Some(Self { txid: facts.txid, table, files: named.collect() }))
     }
 
     /// What is known of a file that is there now.
     pub(super) fn find(&self, file: &LtxFile, identity: &str) -> Option<&KnownFile> {
-        let same = |known: &&KnownFile| {
-            (known.level, known.min, known.max) == (file.level, file.min.0, file.max.0)
-                && known.size == file.size
-                && known.identity == identity
-        };
-        self.files.iter().find(same)
+        let known = self.files.get(&(file.level, file.min.0, file.max.0))?;
+        (known.size == file.size && known.identity == identity).then_some(known)
     }
 
     /// Copies the table into a file that is empty.

@@ -134,7 +134,7 @@ fn a_file_that_is_another_one_is_read_again() {
     folder.write(0, (2, 2), 2, &[(2, 21)]);
     std::fs::File::options().write(true).open(&name).unwrap().set_modified(time).unwrap();
     assert_proved(&folder.prove().unwrap(), (1, 1), &[1, 21]);
-    // And one that is damaged is no backup.
+    // And one that is damaged is not a backup.
     let mut bytes = std::fs::read(&name).unwrap();
     bytes[200] ^= 1;
     std::fs::write(&name, bytes).unwrap();

@@ -31,8 +31,10 @@ impl FromStr for Engine {
         match name {
             "auto" => Ok(Self::Auto),
             "litestream" => Ok(Self::Litestream),
-            other => Err(Error::usage(format!("there is no engine {other}"))
-                .hint("it is auto or litestream")),
+            other => {
+                Err(Error::usage(format!("unknown engine: {other}"))
+                    .hint("it is auto or litestream"))
+            }
         }
     }
 }

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::io::Read;
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,14 +25,15 @@ use crate::ltx::{Header, LtxFault};
 /// The files of a replica. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Store {
-    place: Arc<StorePlace>,
+    place: StorePlace,
     /// What an object store has listed.
     listed: Arc<HashMap<(u8, Txid, Txid), objects::StoredFile>>,
 }
 
+#[derive(Clone)]
 enum StorePlace {
     Folder(PathBuf),
-    Objects(Box<Objects>),
+    Objects(Arc<Objects>),
 }
 
 /// A file of a replica, open.
@@ -58,7 +59,7 @@ impl Store {
     /// What an error of this store means for the reader. A server that refuses lsrun may
     /// still answer litestream, which has its own client, certificates and proxies.
     pub(crate) fn declined(&self, error: Error) -> Declined {
-        match *self.place {
+        match self.place {
             StorePlace::Objects(_) if error.code() == Code::Unreachable => Declined::Unknown,
             _ => Declined::Failed(error),
         }
@@ -74,15 +75,15 @@ impl Store {
             Some(folder) => StorePlace::Folder(folder),
             None => {
                 let objects = Objects::of_source(session, source, patience).ok()?;
-                StorePlace::Objects(Box::new(objects))
+                StorePlace::Objects(Arc::new(objects))
             }
         };
-        Some(Self { place: Arc::new(place), listed: Arc::default() })
+        Some(Self { place, listed: Arc::default() })
     }
 
     /// One in a folder.
     pub(crate) fn in_folder(folder: PathBuf) -> Self {
-        Self { place: Arc::new(StorePlace::Folder(folder)), listed: Arc::default() }
+        Self { place: StorePlace::Folder(folder), listed: Arc::default() }
     }
 
     /// What is there now, and the store that can open it.
@@ -93,13 +94,15 @@ impl Store {
         until: Until,
         patience: Duration,
     ) -> Result<(Self, Listing)> {
-        let StorePlace::Objects(_) = *self.place else {
-            return Ok((self.clone(), listing::list(session, source, patience).await?));
+        let objects = match &self.place {
+            StorePlace::Folder(_) => {
+                return Ok((self.clone(), listing::list(session, source, patience).await?));
+            }
+            StorePlace::Objects(objects) => Arc::clone(objects),
         };
-        let place = Arc::clone(&self.place);
-        let list = tokio::task::spawn_blocking(move || match &*place {
-            StorePlace::Objects(objects) => objects.list(),
-            StorePlace::Folder(_) => Ok(Vec::new()),
+        let list = tokio::task::spawn_blocking({
+            let objects = Arc::clone(&objects);
+            move || objects.list()
         });
         let files =
             list.await.map_err(|error| Error::inconclusive("the listing ended").cause(error))??;
@@ -119,12 +122,12 @@ impl Store {
         };
         let listed = files.into_iter().map(|file| ((file.level, file.min, file.max), file));
         let listed = Arc::new(listed.collect());
-        Ok((Self { place: Arc::clone(&self.place), listed }, listing))
+        Ok((Self { place: StorePlace::Objects(objects), listed }, listing))
     }
 
     /// Whether there is a backup of litestream 0.3 as well, which may be the newer one.
     pub(crate) fn has_generations(&self) -> Result<bool> {
-        match &*self.place {
+        match &self.place {
             StorePlace::Folder(folder) => Ok(folder.join("generations").exists()),
             StorePlace::Objects(objects) => objects.has_generations(),
         }
@@ -132,7 +135,7 @@ impl Store {
 
     /// Where it is, for people.
     pub(crate) fn describe(&self) -> String {
-        match &*self.place {
+        match &self.place {
             StorePlace::Folder(folder) => folder.display().to_string(),
             StorePlace::Objects(_) => "the object store".to_owned(),
         }
@@ -140,7 +143,7 @@ impl Store {
 
     /// The name of a file, for people.
     pub(crate) fn name(&self, file: &LtxFile) -> String {
-        match (&*self.place, self.object(file)) {
+        match (&self.place, self.object(file)) {
             (StorePlace::Folder(folder), _) => file.path_in(folder).display().to_string(),
             (StorePlace::Objects(_), Some(object)) => object.name().to_owned(),
             (StorePlace::Objects(_), None) => format!("{}-{}.ltx", file.min, file.max),
@@ -153,9 +156,9 @@ impl Store {
 
     pub(crate) fn open(&self, file: &LtxFile) -> Result<OpenFile, LtxFault> {
         let missing = || LtxFault::Unreadable(std::io::ErrorKind::NotFound.into());
-        match &*self.place {
-            StorePlace::Folder(_) => {
-                let (source, identity) = self.open_in_folder(file)?;
+        match &self.place {
+            StorePlace::Folder(folder) => {
+                let (source, identity) = open_in(folder, file)?;
                 Ok(OpenFile { source: Box::new(source), identity })
             }
             StorePlace::Objects(objects) => {
@@ -167,31 +170,18 @@ impl Store {
         }
     }
 
-    fn open_in_folder(&self, file: &LtxFile) -> Result<(File, String), LtxFault> {
-        let StorePlace::Folder(folder) = &*self.place else {
-            return Err(LtxFault::Unknown("it is in no folder".to_owned()));
-        };
-        // A FIFO would wait for a writer.
-        let waits = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
-        let source = File::options().read(true).custom_flags(waits).open(file.path_in(folder))?;
-        let metadata = source.metadata()?;
-        if !metadata.is_file() {
-            return Err(LtxFault::Unknown("it is no regular file".to_owned()));
-        }
-        Ok((source, identity(&metadata)))
-    }
-
     /// The header of a file, where that costs nothing.
     pub(crate) fn header(&self, file: &LtxFile) -> Option<Header> {
+        let StorePlace::Folder(folder) = &self.place else { return None };
         let mut bytes = [0; Header::LENGTH];
-        self.open_in_folder(file).ok()?.0.read_exact_at(&mut bytes, 0).ok()?;
+        open_in(folder, file).ok()?.0.read_exact_at(&mut bytes, 0).ok()?;
         Header::parse(&bytes)
     }
 
     /// What a file is recognized by; none if it is not there any more, or if its store says
     /// nothing by which it could be.
     pub(crate) fn identity(&self, file: &LtxFile) -> Option<String> {
-        match &*self.place {
+        match &self.place {
             StorePlace::Folder(folder) => {
                 let metadata = std::fs::metadata(file.path_in(folder)).ok()?;
                 Some(identity(&metadata))
@@ -199,6 +189,18 @@ impl Store {
             StorePlace::Objects(_) => identity_of_object(self.object(file)?),
         }
     }
+}
+
+/// Opens a file, with what it is recognized by later.
+fn open_in(folder: &Path, file: &LtxFile) -> Result<(File, String), LtxFault> {
+    // A FIFO would wait for a writer.
+    let waits = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
+    let source = File::options().read(true).custom_flags(waits).open(file.path_in(folder))?;
+    let metadata = source.metadata()?;
+    if !metadata.is_file() {
+        return Err(LtxFault::Unknown("it is not a regular file".to_owned()));
+    }
+    Ok((source, identity(&metadata)))
 }
 
 /// The time of a change of its inode, which nobody can set, and the inode: litestream sets

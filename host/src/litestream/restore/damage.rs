@@ -54,21 +54,6 @@ fn not_applicable(why: impl Into<String>) -> Error {
     Error::new(Code::NotApplicable, why)
 }
 
-fn request(source: Source, txid: Option<Txid>, patience: Duration, run: RunId) -> Request {
-    Request {
-        source,
-        txid,
-        timestamp: None,
-        parallelism: None,
-        target: None,
-        kept: false,
-        even_if_in_use: false,
-        engine: None,
-        patience,
-        run,
-    }
-}
-
 /// Where a copy comes from.
 fn origin(copy: &RestoredCopy) -> Result<(Source, Txid, Duration)> {
     let CopyOrigin::Replica { source, patience } = &copy.from else {
@@ -86,7 +71,7 @@ async fn edited(
     edit: impl FnOnce(&Path) -> Result<()> + Send + 'static,
 ) -> Result<RestoredCopy> {
     let (source, txid, patience) = origin(&copy)?;
-    let request = request(source.clone(), Some(txid), patience, run);
+    let request = Request { txid: Some(txid), ..Request::of(source.clone(), patience, run) };
     let (home, folder) = home(&session, &request)?;
     let path = folder.join("damaged.sqlite3");
     let files = [path.clone(), path.clone()];
@@ -278,7 +263,7 @@ fn without_an_index_entry(path: &Path) -> Result<()> {
 /// The newest point before that of the copy.
 async fn older(session: Arc<Session>, copy: &RestoredCopy, run: RunId) -> Result<RestoredCopy> {
     let (source, txid, patience) = origin(copy)?;
-    let mut request = request(source, Some(txid), patience, run);
+    let mut request = Request { txid: Some(txid), ..Request::of(source, patience, run) };
     let points = plan::older(&session, &request, 1).await?;
     let Some(point) = points.first() else {
         return Err(not_applicable("the backup has no older point"));
@@ -315,8 +300,8 @@ async fn of_files(
         }
     })?;
     change(&paths.done)?;
-    let request =
-        request(Source::Url(format!("file://{}", folder.display())), Some(txid), patience, run);
+    let changed = Source::Url(format!("file://{}", folder.display()));
+    let request = Request { txid: Some(txid), ..Request::of(changed, patience, run) };
     fetch::restore(session, request, |_done, _of, _elapsed| ()).await
 }
 

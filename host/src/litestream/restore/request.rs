@@ -37,6 +37,22 @@ pub(crate) struct Request {
 }
 
 impl Request {
+    /// A private copy of the newest point; nothing more is asked for.
+    pub(crate) fn of(source: Source, patience: Duration, run: RunId) -> Self {
+        Self {
+            source,
+            txid: None,
+            timestamp: None,
+            parallelism: None,
+            target: None,
+            kept: false,
+            even_if_in_use: false,
+            engine: None,
+            patience,
+            run,
+        }
+    }
+
     /// Whether something exists at the target; an empty file is nothing, as it
     /// is for litestream.
     #[must_use]
@@ -44,9 +60,7 @@ impl Request {
         let target = self.target.as_ref();
         target.is_some_and(|path| std::fs::metadata(path).is_ok_and(|it| it.len() > 0))
     }
-}
 
-impl Request {
     /// Whether a file replica holds a backup of litestream 0.3, which can be
     /// restored and not planned.
     pub(crate) fn is_of_03(&self, session: &Session) -> bool {

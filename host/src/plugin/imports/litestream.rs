@@ -264,18 +264,7 @@ impl State {
     }
 
     fn request(&mut self, source: Source) -> wasmtime::Result<Resource<RestoreRequestHandle>> {
-        let request = Request {
-            source,
-            txid: None,
-            timestamp: None,
-            parallelism: None,
-            target: None,
-            kept: false,
-            even_if_in_use: false,
-            engine: None,
-            patience: self.call.patience,
-            run: self.call.run,
-        };
+        let request = Request::of(source, self.call.patience, self.call.run);
         Ok(self.table.push(RestoreRequestHandle(request))?)
     }
 }
