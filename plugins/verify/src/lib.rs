@@ -24,7 +24,6 @@ use lsrun_plugin::{is_damage, json, words};
 use damaged::Damage;
 use live::Live;
 use options::{Id, Options, Point};
-use proved::Way;
 use sentinel::Sentinel;
 use whose_fault::{Failures, Question, Side};
 
@@ -81,14 +80,14 @@ fn attempt(database: &Database, options: &Options) -> Result<(), Ended> {
         let live = live::without_sentinel(database, options)?;
         let synced = synced(database, None, true)?;
         let lag = (synced.method() != "none").then(|| synced.lag_ms());
-        if proved_by_files(way, database, &synced, live.as_ref(), false, options) {
+        if proved::by_files(way, database, &synced, live.as_ref(), false, options) {
             return Ok(());
         }
         (restore(database, Some(&synced), None)?, lag, live)
     } else {
         let (sentinel, live) = with_sentinel(database, options)?;
         let synced = synced(database, None, false)?;
-        if proved_by_files(way, database, &synced, live.as_ref(), true, options) {
+        if proved::by_files(way, database, &synced, live.as_ref(), true, options) {
             return Ok(());
         }
         let (copy, lag) = restored(database, &sentinel, synced)?;
@@ -97,19 +96,6 @@ fn attempt(database: &Database, options: &Options) -> Result<(), Ended> {
     checked(database, &copy, lag, live, TOO_BUSY, options);
     proved::remember(database, options);
     Ok(())
-}
-
-/// Whether the files of the replica proved it, if that is the way.
-fn proved_by_files(
-    way: Way,
-    database: &Database,
-    synced: &SyncResult,
-    live: Option<&Live>,
-    sentinel: bool,
-    options: &Options,
-) -> bool {
-    let Way::Files { incremental } = way else { return false };
-    proved::attempt(database, synced, live, sentinel, incremental, options).is_some()
 }
 
 /// Checks a restored copy and, if that is wanted, keeps it.

@@ -12,9 +12,6 @@ use lsrun_plugin::words;
 use crate::options::{Id, Options};
 use crate::wanted;
 
-/// How long ago it may be when the project file says nothing: a day.
-const EVERY_MS: u64 = 24 * 60 * 60 * 1000;
-
 /// A restore by litestream, under way.
 pub(crate) struct Litestreams<'a> {
     copy: &'a RestoredCopy,
@@ -51,12 +48,12 @@ fn again(database: &Database, txid: &str) -> Result<RestoreJob, Error> {
 }
 
 fn is_due(database: &Database, version: &str) -> bool {
-    let every = settings::at("/litestream_every_ms").and_then(|every| every.parse().ok());
+    let every = settings::at("/litestream_every_ms").and_then(|every| every.parse::<u64>().ok());
     // A history that cannot be read says nothing.
     let Ok(Some(last)) = history::last_passed(database, Id::Litestream.name()) else {
         return true;
     };
-    last.message() != same(version) || last.age_ms() >= every.unwrap_or(EVERY_MS)
+    last.message() != same(version) || every.is_none_or(|every| last.age_ms() >= every)
 }
 
 /// What is said, and recognized the next time.

@@ -18,8 +18,9 @@ use crate::options::{Depth, Id, Options};
 /// How a database is proved.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Way {
-    /// By its files and pages, all of them or those that are new.
-    Files { incremental: bool },
+    /// By its files and pages, all of them or those that are new; the last whole proof was
+    /// so long ago, in milliseconds, as far as that counts here.
+    Files { incremental: bool, whole_age: Option<u64> },
     /// By a copy.
     Copy,
 }
@@ -30,7 +31,9 @@ pub(crate) fn way(database: &Database, options: &Options) -> Way {
         return Way::Copy;
     }
     if options.only_names(Id::Pages) {
-        return Way::Files { incremental: options.depth == Depth::Incremental };
+        let incremental = options.depth == Depth::Incremental;
+        let whole_age = incremental.then(|| whole_age(database)).flatten();
+        return Way::Files { incremental, whole_age };
     }
     if options.only_some() || options.depth == Depth::Full {
         return Way::Copy;
@@ -39,8 +42,10 @@ pub(crate) fn way(database: &Database, options: &Options) -> Way {
     if every.is_none() && options.depth != Depth::Incremental {
         return Way::Copy;
     }
-    match whole_age(database) {
-        Some(age) if every.is_none_or(|every| age < every) => Way::Files { incremental: true },
+    match whole_age(database).filter(|_age| last_passed(database)) {
+        Some(age) if every.is_none_or(|every| age < every) => {
+            Way::Files { incremental: true, whole_age: Some(age) }
+        }
         _ => Way::Copy,
     }
 }
@@ -50,68 +55,78 @@ fn every_ms() -> Option<u64> {
     settings::at("/full_every_ms")?.parse().ok()
 }
 
-/// How long ago the last whole proof was, if the last run did not find anything wrong.
-fn whole_age(database: &Database) -> Option<u64> {
-    let last = history::results(database, 1).ok()?;
-    if last.first()?.outcome() != "passed" {
-        return None;
-    }
-    whole_age_ever(database)
+/// Whether the last run did not find anything wrong.
+fn last_passed(database: &Database) -> bool {
+    let last = history::results(database, 1).unwrap_or_default();
+    last.first().is_some_and(|last| last.outcome() == "passed")
 }
 
-/// Proves the files and compares the pages. None if that does not tell: then a copy has to.
+/// How long ago the last whole proof was.
+fn whole_age(database: &Database) -> Option<u64> {
+    let whole = history::last_passed(database, WHOLE).ok()??;
+    Some(whole.age_ms())
+}
+
+/// Proves the files and compares the pages, if that is the way. False if that is not how it
+/// can be told: then a copy has to.
 ///
 /// The state that is held has the sentinel, and no state before it can be compared: so what
 /// has the same pages has the sentinel.
-pub(crate) fn attempt(
+pub(crate) fn by_files(
+    way: Way,
     database: &Database,
     first: &SyncResult,
     live: Option<&Live>,
     sentinel: bool,
-    incremental: bool,
     options: &Options,
-) -> Option<()> {
-    let live = live?;
+) -> bool {
+    let (Way::Files { incremental, whole_age }, Some(live)) = (way, live) else { return false };
     let mut lag = (first.method() != "none").then(|| first.lag_ms());
     let mut later: Option<SyncResult> = None;
     let files = Check::new("files");
     let mut pages: Option<Check> = None;
-    let (proof, found) = loop {
+    let proved = loop {
         let synced = later.as_ref().unwrap_or(first);
-        match compared(database, synced, live, incremental, &mut pages) {
-            // The daemon had not seen the sentinel yet.
-            Err(error) if error.code == "inconclusive" && sentinel && !synced.certain() => {
-                let next = crate::synced(database, synced.txid().as_deref(), false).ok()?;
-                lag = lag.map(|lag| lag + next.lag_ms());
-                later = Some(next);
-            }
-            Err(error) => {
-                let why = format!("{}: a copy is restored instead", words::reasons(&error));
-                files.skipped(&why);
-                if let Some(pages) = pages {
-                    pages.skipped(&why);
-                }
-                return None;
-            }
-            Ok(proved) => break proved,
+        let error = match compared(database, synced, live, incremental, &mut pages) {
+            Ok(proved) => break Ok(proved),
+            Err(error) => error,
+        };
+        if error.code != "inconclusive" || !sentinel || synced.certain() {
+            break Err(error);
+        }
+        // The daemon had not seen the sentinel yet.
+        let Ok(next) = crate::synced(database, synced.txid().as_deref(), false) else {
+            break Err(error);
+        };
+        lag = lag.map(|lag| lag + next.lag_ms());
+        later = Some(next);
+    };
+    let (found, pages) = match (proved, pages) {
+        (Ok((proof, found)), Some(pages)) => {
+            files.passed(&said(&proof));
+            (found, pages)
+        }
+        (proved, pages) => {
+            let why = proved.err().map(|error| words::reasons(&error)).unwrap_or_default();
+            let why = format!("{why}: a copy is restored instead");
+            [Some(files), pages].into_iter().flatten().for_each(|check| check.skipped(&why));
+            return false;
         }
     };
-    files.passed(&said(&proof));
-    let pages = pages?;
     if found.differing() > 0 {
         let differ = words::count(found.differing(), "page");
         pages.skipped(&format!("{differ} differ: a copy is restored and compared instead"));
-        return None;
+        return false;
     }
     pages.passed(&format!("{}, each as in the live database", words::count(found.pages(), "page")));
     if sentinel {
         Check::new("sentinel").passed("the row written a moment ago is in these pages");
     }
     limits::lag(lag, options);
-    if incremental {
-        remark(database);
+    if let Some(age) = whole_age {
+        remark(age);
     }
-    Some(())
+    true
 }
 
 fn compared(
@@ -179,14 +194,8 @@ fn said(proof: &Proof) -> String {
 }
 
 /// Both clocks: this proof, and the last whole one.
-fn remark(database: &Database) {
-    let Some(age) = whole_age_ever(database) else { return };
-    report::remark(&format!("incremental, whole {} ago", words::duration(age)));
+fn remark(whole_age: u64) {
+    report::remark(&format!("incremental, whole {} ago", words::duration(whole_age)));
     report::fact("incremental", "true");
-    report::fact("whole_proof_age_ms", &age.to_string());
-}
-
-fn whole_age_ever(database: &Database) -> Option<u64> {
-    let whole = history::last_passed(database, WHOLE).ok()??;
-    Some(whole.age_ms())
+    report::fact("whole_proof_age_ms", &whole_age.to_string());
 }
