@@ -9,7 +9,7 @@ use reqwest::Url;
 use sha2::{Digest as _, Sha256};
 
 use crate::digest::Digest;
-use crate::error::Error;
+use crate::error::{Error, deepest};
 use crate::notes::Progress;
 
 /// What a download may take.
@@ -154,14 +154,4 @@ pub(crate) fn shown(url: &Url) -> String {
 pub(crate) fn host(url: &Url) -> String {
     let host = url.host_str().unwrap_or_default();
     url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
-}
-
-/// The innermost cause, which is the one that says something; reqwest's own text
-/// holds the whole URL.
-pub(crate) fn deepest(error: &reqwest::Error) -> String {
-    let mut deepest: &dyn std::error::Error = error;
-    while let Some(source) = deepest.source() {
-        deepest = source;
-    }
-    deepest.to_string()
 }

@@ -12,6 +12,16 @@ use crate::exit::Exit;
 /// `Result` with lsrun's own error.
 pub(crate) type Result<T, E = Error> = std::result::Result<T, E>;
 
+/// What is at the bottom of an error, which says most: "connection refused". reqwest's own
+/// text has the whole URL in it.
+pub(crate) fn deepest(error: &dyn StdError) -> String {
+    let mut deepest = error;
+    while let Some(source) = deepest.source() {
+        deepest = source;
+    }
+    deepest.to_string()
+}
+
 /// An expected failure. Messages are lower-case fragments without a full stop.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{message}")]

@@ -21,7 +21,7 @@ use crate::config::Severity;
 use crate::context::Context;
 use crate::digest::Digest;
 use crate::download::{self, DownloadFailure, DownloadLimits};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, deepest};
 
 const LIMITS: DownloadLimits = DownloadLimits {
     connect: Duration::from_secs(10),
@@ -143,8 +143,7 @@ async fn downloaded(context: &Context, url: &Url, has_digest: bool) -> Result<Ve
         Error::new(Code::UnusablePlugin, format!("cannot download {}", download::shown(url)))
             .cause(why)
     };
-    let client =
-        download::client(url, &LIMITS).map_err(|error| failed(download::deepest(&error)))?;
+    let client = download::client(url, &LIMITS).map_err(|error| failed(deepest(&error)))?;
     context.notes.note(&format!("downloading from {host}"));
     let mut bytes = Vec::new();
     let got = download::get(&client, url, &mut bytes, &LIMITS, None);

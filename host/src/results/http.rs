@@ -6,6 +6,8 @@ use std::time::Duration;
 use reqwest::redirect::Policy;
 use reqwest::{StatusCode, Url, header};
 
+use crate::error::deepest;
+
 const MOST_REDIRECTS: usize = 5;
 
 /// How often and how long a message is tried.
@@ -102,15 +104,6 @@ fn same_host(from: &Url, to: &Url) -> bool {
     from.host() == to.host()
         && (ports.0 == ports.1 && from.scheme() == to.scheme()
             || (from.scheme(), to.scheme(), ports) == ("http", "https", (Some(80), Some(443))))
-}
-
-/// What is at the bottom of an error: "connection refused".
-fn deepest(error: &dyn std::error::Error) -> String {
-    let mut deepest = error;
-    while let Some(next) = deepest.source() {
-        deepest = next;
-    }
-    deepest.to_string()
 }
 
 #[cfg(test)]

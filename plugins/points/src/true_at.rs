@@ -1,5 +1,6 @@
 //! `--last-where`: the newest point at which an SQL gives a true value.
 
+use lsrun_plugin::backup::only_reads;
 use lsrun_plugin::prelude::*;
 use lsrun_plugin::{rules, words};
 
@@ -62,11 +63,7 @@ impl Failures {
                 self.last = words::reasons(&error);
                 Ok(Verdict::Bad(self.last.clone()))
             }
-            Err(error) if error.code == "denied" => Err(Error {
-                code: "invalid".into(),
-                message: "a backup can only be read, and this SQL does more than that".into(),
-                ..error
-            }),
+            Err(error) if error.code == "denied" => Err(only_reads(error)),
             Err(error) => Err(error),
         }
     }

@@ -10,7 +10,7 @@ mod foreign;
 mod out;
 mod table;
 
-use lsrun_plugin::backup::Backup;
+use lsrun_plugin::backup::{Backup, only_reads};
 use lsrun_plugin::host::litestream::RestoreRequest;
 use lsrun_plugin::prelude::*;
 
@@ -88,10 +88,11 @@ fn say(backup: &Backup, copy: &RestoredCopy) {
 
 /// What is wrong with the SQL is wrong with the command line.
 fn wrong(error: Error) -> Error {
-    let message = match error.code.as_str() {
-        "sqlite" => "the SQL cannot be run",
-        "denied" => "a backup can only be read, and this SQL does more than that",
-        _ => return error,
-    };
-    Error { code: "invalid".into(), message: message.into(), ..error }
+    match error.code.as_str() {
+        "sqlite" => {
+            Error { code: "invalid".into(), message: "the SQL cannot be run".into(), ..error }
+        }
+        "denied" => only_reads(error),
+        _ => error,
+    }
 }

@@ -5,6 +5,17 @@ use crate::host::litestream::RestoreRequest;
 use crate::host::types::{Database, Error, Invocation};
 use crate::words;
 
+/// The error for an SQL that was denied because it does more than read: the command line is
+/// wrong.
+#[must_use]
+pub fn only_reads(denied: Error) -> Error {
+    Error {
+        code: "invalid".into(),
+        message: "a backup can only be read, and this SQL does more than that".into(),
+        ..denied
+    }
+}
+
 /// Where copies come from.
 pub struct Backup(Source);
 

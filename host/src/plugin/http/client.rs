@@ -18,7 +18,7 @@ use super::address::has_to_be_named;
 use super::headers::size_of;
 use super::target::WebTarget;
 use crate::code::Code;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, deepest};
 use crate::plugin::limits::{
     HTTP_ANSWER, HTTP_ANSWERS, HTTP_AT_ONCE, HTTP_HEADERS, HTTP_REQUESTS, HTTP_TIMEOUT,
 };
@@ -194,11 +194,7 @@ impl Resolve for Checked {
 /// The error of a request without an answer: the host, and what is at the bottom of it.
 fn unreachable(host: &str, error: reqwest::Error) -> Error {
     let error = error.without_url();
-    let mut deepest: &dyn std::error::Error = &error;
-    while let Some(next) = deepest.source() {
-        deepest = next;
-    }
-    let deepest = crate::shown::bounded(deepest.to_string());
+    let deepest = crate::shown::bounded(deepest(&error));
     if error.is_builder() {
         return Error::usage("the request cannot be sent").cause(deepest);
     }

@@ -18,7 +18,8 @@ use reqwest::Certificate;
 use crate::config::Unsupported;
 use crate::download::use_ring;
 use crate::environment::Environment;
-use crate::litestream::replica::objects::fault::{deepest, said};
+use crate::error::deepest;
+use crate::litestream::replica::objects::fault::said;
 use crate::litestream::replica::objects::proxy::{METADATA, proxies};
 
 /// How long the machine's own service of credentials may take.

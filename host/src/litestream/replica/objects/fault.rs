@@ -6,7 +6,7 @@ use std::time::Duration;
 use object_store::client::{HttpError, HttpErrorKind};
 
 use crate::code::Code;
-use crate::error::Error;
+use crate::error::{Error, deepest};
 
 /// The error of a request that failed while doing `what`, with the codes and the hints
 /// that the same failure of litestream has.
@@ -88,15 +88,6 @@ fn element<'a>(body: &'a str, name: &str) -> Option<&'a str> {
     let (_, rest) = body.split_once(&format!("<{name}>"))?;
     let (text, _) = rest.split_once(&format!("</{name}>"))?;
     Some(text.trim()).filter(|text| !text.is_empty())
-}
-
-/// The innermost cause, which is the one that says something.
-pub(super) fn deepest(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut deepest = error;
-    while let Some(source) = deepest.source() {
-        deepest = source;
-    }
-    deepest.to_string()
 }
 
 #[cfg(test)]
